@@ -1,0 +1,204 @@
+"""Every hyper-parameter of the project, once.
+
+Three profiles share one implementation. `paper` holds the published values (Ren, Lee and Ryoo,
+ECCV 2018, section 4); `laptop` shrinks networks, images and step counts until the whole experiment
+fits twenty minutes on two cores; `smoke` is the same code on a handful of people, for tests.
+
+>>> profile("paper").modifier.blocks
+9
+>>> profile("laptop").detector.backbone
+'small'
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from anonlib.errors import ConfigError
+
+ENLARGE = 1.6
+"""Face boxes grow by this factor about their centre before they are modified (section 5.2)."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModifierConfig:
+    """Shape of the face modifier M (section 4, Face Modification)."""
+
+    size: int = 256
+    """Side in pixels of the square face image that M reads and writes; a multiple of 4."""
+    width: int = 64
+    """Channels of the first convolution; the bottleneck has four times as many."""
+    blocks: int = 9
+    """Residual blocks at a quarter of the resolution."""
+
+    def __post_init__(self) -> None:
+        _require(self.size % 4 == 0 and self.size > 0, f"modifier size {self.size}: use a multiple of 4")
+        _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierConfig:
+    """Shape of the face classifier D, SphereFace with A-Softmax (section 4)."""
+
+    size: tuple[int, int] = (112, 96)
+    """Height and width of the aligned face."""
+    depth: int = 20
+    """Convolution layers: 4, 10 or 20."""
+    width: int = 64
+    """Channels of the first stage; the four stages have 1, 2, 4 and 8 times as many."""
+    features: int = 512
+    """Length of the face feature compared in verification."""
+    margin: int = 4
+    """Angular margin m of A-Softmax."""
+
+    def __post_init__(self) -> None:
+        _require(self.depth in (4, 10, 20), f"classifier depth {self.depth}: use 4, 10 or 20")
+        _require(all(s % 16 == 0 for s in self.size), f"classifier size {self.size}: use multiples of 16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorConfig:
+    """Shape of the action detector A, Faster R-CNN (section 4)."""
+
+    backbone: str = "resnet101"
+    """`resnet101` as in the paper, or `small`, a strided convolution net for CPUs."""
+    frame: tuple[int, int] = (600, 800)
+    """Height and width of a frame in pixels."""
+    width: int = 64
+    """Channels of the first stage of the small backbone."""
+    classes: int = 10
+    """Action classes, background not counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """How much of the world is rendered or read."""
+
+    people: int = 10_575
+    """Training people in the face images F (CASIA-WebFace has 10,575)."""
+    images: int = 46
+    """Face images a training person."""
+    test_people: int = 600
+    """Unseen people in the verification pairs."""
+    test_images: int = 10
+    """Face images a test person."""
+    pairs: int = 6000
+    """Verification pairs, half of them of one person, in ten folds."""
+    train_clips: int = 310
+    """Training clips."""
+    test_clips: int = 200
+    """Test clips."""
+    frames: int = 16
+    """Frames a clip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """Algorithm 1 and what leads up to it."""
+
+    faces: int = 64
+    """Face images f in a batch."""
+    frames: int = 8
+    """Video frames v in a batch."""
+    adversarial_steps: int = 30_000
+    """T1: alternating updates of D and of M and A."""
+    detector_steps: int = 30_000
+    """T2: updates of A alone, for every method."""
+    pretrain_steps: int = 0
+    """Updates of A on clear frames before anything else, shared by all methods."""
+    classifier_steps: int = 30_000
+    """Updates that pre-train D on clear faces, and that retrain it on modified ones."""
+    classifier_updates: int = 1
+    """Updates of D in each step of T1."""
+    clear_weight: float = 1.0
+    """Weight of the clear-face term of Eq. (2) when D is updated."""
+    adversarial_ceiling: float = float("inf")
+    """The ascent on L_D(M(f), i_f) stops at this loss (A-Softmax is unbounded)."""
+    l1_weight: float = 1.0
+    """lambda of Eq. (3)."""
+    modifier_lr: float = 3e-4
+    """Adam learning rate of M and D."""
+    detector_lr: float = 1e-3
+    """Adam learning rate of A."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam momentum parameters."""
+    lr_drop: float = 7 / 12
+    """Fraction of each phase after which the learning rates fall to a tenth."""
+    objective: str = "ascent"
+    """`ascent` on the classification loss, or the `random_label` ablation (section 5.6)."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.objective in ("ascent", "random_label"),
+            f"objective '{self.objective}': use 'ascent' or 'random_label'",
+        )
+        _require(0 < self.lr_drop <= 1, f"lr_drop {self.lr_drop}: use a fraction of a phase, up to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One size of the experiment."""
+
+    name: str
+    """`smoke`, `laptop` or `paper`."""
+    modifier: ModifierConfig = field(default_factory=ModifierConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_json(self) -> str:
+        """The profile as indented JSON, saved beside each checkpoint."""
+        return json.dumps(asdict(self), indent=2)
+
+
+_PAPER = Profile(name="paper")
+_LAPTOP = Profile(
+    name="laptop",
+    modifier=ModifierConfig(size=64, width=24, blocks=4),
+    classifier=ClassifierConfig(size=(64, 48), depth=4, width=24, features=256),
+    detector=DetectorConfig(backbone="small", frame=(144, 192), width=24),
+    data=DataConfig(
+        people=400, images=16, test_people=200, test_images=10, pairs=6000,
+        train_clips=400, test_clips=200, frames=4,
+    ),
+    training=TrainingConfig(
+        faces=32, frames=8, adversarial_steps=400, detector_steps=250, pretrain_steps=600,
+        classifier_steps=900, classifier_updates=3, clear_weight=3.0, adversarial_ceiling=7.0,
+    ),
+)  # fmt: skip
+_SMOKE = replace(
+    _LAPTOP,
+    name="smoke",
+    data=DataConfig(
+        people=12, images=4, test_people=12, test_images=4, pairs=120,
+        train_clips=10, test_clips=10, frames=2,
+    ),
+    training=replace(
+        _LAPTOP.training, faces=8, frames=2, adversarial_steps=4, detector_steps=3,
+        pretrain_steps=4, classifier_steps=4,
+    ),
+)  # fmt: skip
+_PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _PAPER)}
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        ConfigError: no profile has that name.
+    """
+    _require(name in _PROFILES, f"profile '{name}' is unknown: use one of {', '.join(_PROFILES)}")
+    return _PROFILES[name]
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON types (tuples become lists)."""
+    return dict(json.loads(json.dumps(asdict(config))))

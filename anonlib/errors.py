@@ -1,0 +1,32 @@
+"""Errors a user can mend: each names the thing at fault and what to do about it.
+
+The command line prints them in one line and exits with code 2.
+"""
+
+
+class AnonlibError(Exception):
+    """Base of every error that the user, not the programmer, can mend."""
+
+
+class ConfigError(AnonlibError):
+    """A profile, a method or a setting that does not exist or cannot be."""
+
+
+class FaceDatasetError(AnonlibError):
+    """A folder of face images that is not laid out as its loader expects."""
+
+
+class ImageError(AnonlibError):
+    """A picture that cannot be read or cannot hold a face."""
+
+
+class CheckpointError(AnonlibError):
+    """A checkpoint that is damaged or belongs to another profile."""
+
+
+class NumericError(AnonlibError):
+    """NaN or infinity where a finite number must stand."""
+
+
+class ResultsError(AnonlibError):
+    """A result that could not be written; nothing is left half-written."""

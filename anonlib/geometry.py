@@ -1,0 +1,168 @@
+"""Boxes, the 1.6x enlargement, 5-point alignment, differentiable crop and paste.
+
+Boxes are float xyxy pixels with exclusive end, landmarks `(N, 5, 2)` xy pixels: left eye, right
+eye, nose, left and right corner of the mouth, as they lie in the image.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from anonlib.config import ENLARGE
+
+# SphereFace's template in a face 96 wide and 112 high.
+_SPHEREFACE = [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366],
+               [33.5493, 92.3655], [62.7299, 92.2041]]  # fmt: skip
+ALIGNED_SIZE = (112, 96)
+"""Height and width of SphereFace's aligned face."""
+CANONICAL_LANDMARKS = torch.tensor(
+    [[0.3913, 0.45], [0.6087, 0.45], [0.5, 0.5736], [0.4114, 0.7009], [0.5914, 0.7009]]
+)
+"""`(5, 2)` mean landmarks in a canonical face crop of side 1."""
+
+
+def enlarge_boxes(boxes: Tensor, factor: float = ENLARGE) -> Tensor:
+    """Boxes grown about their centres; `(N, 4)` to `(N, 4)`.
+
+    Implements Ren et al., section 5.2. Differs from the paper: none.
+
+    >>> enlarge_boxes(torch.tensor([[10.0, 10.0, 20.0, 30.0]]))
+    tensor([[ 7.,  4., 23., 36.]])
+    """
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * factor
+    return torch.cat([centre - half, centre + half], dim=1)
+
+
+def clip_boxes(boxes: Tensor, *, height: int, width: int) -> Tensor:
+    """Boxes rounded outward to whole pixels and clipped to the frame; `(N, 4)` to `(N, 4)`.
+
+    >>> clip_boxes(torch.tensor([[-3.0, 1.2, 7.5, 20.0]]), height=10, width=10)
+    tensor([[ 0.,  1.,  8., 10.]])
+    """
+    boxes = torch.cat([boxes[:, :2].floor(), boxes[:, 2:].ceil()], dim=1)
+    limit = boxes.new_tensor([width, height, width, height])
+    return torch.minimum(boxes.clamp(min=0), limit)
+
+
+def similarity_transform(source: Tensor, target: Tensor) -> Tensor:
+    """Least-squares rotation, uniform scale and shift that carry source points onto target points.
+
+    Args:
+        source: `(N, K, 2)` points.
+        target: `(K, 2)` or `(N, K, 2)` points.
+
+    Returns:
+        `(N, 2, 3)` matrices A with `target ~ A[:, :, :2] @ source + A[:, :, 2]`.
+
+    >>> square = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
+    >>> similarity_transform(square, 2 * square + 3)[0].round(decimals=4) + 0.0
+    tensor([[2., 0., 3.],
+            [0., 2., 3.]])
+    """
+    target = target.expand_as(source)
+    mean_s, mean_t = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
+    s, t = source - mean_s, target - mean_t
+    norm = s.square().sum((1, 2)).clamp(min=1e-12)
+    a = (s * t).sum((1, 2)) / norm
+    b = (s[..., 0] * t[..., 1] - s[..., 1] * t[..., 0]).sum(1) / norm
+    linear = torch.stack([torch.stack([a, -b], 1), torch.stack([b, a], 1)], 1)
+    shift = mean_t.transpose(1, 2) - linear @ mean_s.transpose(1, 2)
+    return torch.cat([linear, shift], dim=2)
+
+
+def warp_affine(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
+    """Samples images through the inverse of source-to-target matrices; differentiable.
+
+    Args:
+        images: `(N, C, H, W)`.
+        matrices: `(N, 2, 3)`, source pixels to target pixels.
+        size: height and width of the target.
+
+    Returns:
+        `(N, C, height, width)`; what lies outside a source image is black.
+    """
+    height, width = size
+    ys = torch.arange(height, dtype=images.dtype, device=images.device) + 0.5
+    xs = torch.arange(width, dtype=images.dtype, device=images.device) + 0.5
+    target = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1).reshape(1, -1, 2)
+    inverse = torch.linalg.inv(matrices[:, :, :2])
+    source = (target - matrices[:, None, :, 2]) @ inverse.transpose(1, 2)
+    scale = source.new_tensor([2 / images.shape[3], 2 / images.shape[2]])
+    grid = (source * scale - 1).reshape(-1, height, width, 2)
+    return F.grid_sample(images, grid, align_corners=False)
+
+
+def align_faces(images: Tensor, landmarks: Tensor, size: tuple[int, int] = ALIGNED_SIZE) -> Tensor:
+    """Faces cropped and turned upright by five landmarks, ready for SphereFace.
+
+    Implements Ren et al., section 4, Face Identity Classification: a grid generator and sampler
+    without learned parameters, so that gradients reach the modifier through the crop.
+    Differs from the paper: none at 112x96; smaller sizes scale the template.
+
+    Args:
+        images: `(N, 3, H, W)` in [0, 1].
+        landmarks: `(N, 5, 2)` xy pixels in those images.
+        size: height and width of the aligned face.
+
+    Returns:
+        `(N, 3, height, width)`.
+    """
+    template = landmarks.new_tensor(_SPHEREFACE)
+    template = template * template.new_tensor([size[1] / 96, size[0] / 112])
+    matrices = similarity_transform(landmarks, template).to(images.dtype)
+    return warp_affine(images, matrices, size)
+
+
+def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:
+    """Boxes as integer (x0, y0, x1, y1), for slicing; boxes without area are kept."""
+    return [(int(a), int(b), int(c), int(d)) for a, b, c, d in boxes.tolist()]
+
+
+def crop_boxes(frames: Tensor, boxes: list[Tensor], size: int) -> Tensor:
+    """The regions r_v of every frame, resized bilinearly to `size` x `size`; differentiable.
+
+    Args:
+        frames: `(B, 3, H, W)` in [0, 1].
+        boxes: per frame `(n_i, 4)` whole-pixel boxes inside the frame (see `clip_boxes`).
+        size: side of the returned crops.
+
+    Returns:
+        `(n_1 + ... + n_B, 3, size, size)`, frame by frame.
+    """
+    crops = [
+        F.interpolate(frame[None, :, y0:y1, x0:x1], (size, size), mode="bilinear", antialias=True)
+        for frame, frame_boxes in zip(frames, boxes, strict=True)
+        for x0, y0, x1, y1 in box_corners(frame_boxes)
+    ]
+    return torch.cat(crops) if crops else frames.new_zeros(0, 3, size, size)
+
+
+def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
+    """v' = v - r_v + M(r_v): every region replaced by its face; differentiable in both.
+
+    Implements Ren et al., section 3.1. Differs from the paper: none. Where boxes overlap, the
+    later face of the frame is on top; no pixel of a region keeps its original value.
+
+    Args:
+        frames: `(B, 3, H, W)`.
+        faces: `(n_1 + ... + n_B, 3, s, s)`, in the order of `crop_boxes`.
+        boxes: as for `crop_boxes`.
+
+    Returns:
+        `(B, 3, H, W)`; frames without a box are returned unchanged.
+    """
+    out = []
+    remaining = iter(faces)
+    for frame, frame_boxes in zip(frames, boxes, strict=True):
+        if len(frame_boxes):
+            frame = frame.clone()
+        for x0, y0, x1, y1 in box_corners(frame_boxes):
+            face = next(remaining)[None]
+            frame[:, y0:y1, x0:x1] = F.interpolate(
+                face, (y1 - y0, x1 - x0), mode="bilinear", antialias=True
+            )[0]
+        out.append(frame)
+    return torch.stack(out)
