@@ -1,0 +1,47 @@
+"""How far a modified face lies from its original and how much detail it keeps."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def l1_distance(images: Tensor, others: Tensor) -> Tensor:
+    """Mean absolute difference of each image from its counterpart, as a share of the range.
+
+    Implements Ren et al., Eq. (3), without its weight. Differs from the paper: a mean over
+    pixels and channels, so that it does not grow with the image.
+
+    Args:
+        images: `(B, 3, H, W)` in [0, 1].
+        others: `(B, 3, H, W)` in [0, 1].
+
+    Returns:
+        `(B,)` in [0, 1].
+
+    >>> import torch
+    >>> l1_distance(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.25))
+    tensor([0.2500])
+    """
+    if images.shape != others.shape:
+        raise ValueError(f"images {tuple(images.shape)} and {tuple(others.shape)} differ in shape")
+    return (images - others).abs().mean(dim=(1, 2, 3))
+
+
+def gradient_energy(images: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels, across plus down: detail, and noise.
+
+    Low for blurred faces, high for noise and for checkerboards.
+
+    Args:
+        images: `(B, 3, H, W)` in [0, 1], two pixels or more a side.
+
+    Returns:
+        `(B,)` in [0, 2].
+
+    >>> import torch
+    >>> gradient_energy(torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2))
+    tensor([1.])
+    """
+    across = images[..., :, 1:] - images[..., :, :-1]
+    down = images[..., 1:, :] - images[..., :-1, :]
+    return across.square().mean(dim=(1, 2, 3)) + down.square().mean(dim=(1, 2, 3))

@@ -1,0 +1,267 @@
+"""Face verification as on LFW: pairs, accuracy over folds, ROC, EER and TAR at a FAR.
+
+Scores are similarities, higher is better, and a pair is accepted when `score >= t`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from anonlib.errors import ConfigError, NumericError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Pairs of face images to be told apart or recognised as one person's."""
+
+    first: Ints
+    """`(P,)` index of one image."""
+    second: Ints
+    """`(P,)` index of the other."""
+    same: Bools
+    """`(P,)` whether both show one person."""
+    fold: Ints
+    """`(P,)` fold of the pair, 0 up to the number of folds; folds share no person."""
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+class FoldAccuracy(NamedTuple):
+    """Verification accuracy over folds."""
+
+    mean: float
+    """Mean accuracy of the folds."""
+    standard_error: float
+    """Standard deviation of the folds (n - 1) over the root of their number."""
+    per_fold: Floats
+    """`(F,)` accuracy of each fold, in rising order of the fold's number."""
+    thresholds: Floats
+    """`(F,)` threshold each fold was judged by, chosen on the others."""
+
+
+class Roc(NamedTuple):
+    """Points of the receiver operating characteristic, from (0, 0) to (1, 1)."""
+
+    far: Floats
+    """`(K,)` share of different pairs accepted, rising."""
+    tar: Floats
+    """`(K,)` share of same pairs accepted, rising."""
+    thresholds: Floats
+    """`(K,)` falling; the first is infinite."""
+
+
+def verification_pairs(labels: ArrayLike, *, pairs: int, folds: int = 10, seed: int) -> Pairs:
+    """Balanced pairs drawn as LFW's View 2 was: folds of disjoint people, no pair twice.
+
+    A same pair is a person drawn evenly and two of the person's images; a different pair is two
+    people drawn evenly and an image of each.
+
+    Args:
+        labels: `(N,)` person of each image.
+        pairs: number of pairs, a multiple of `2 * folds`.
+        folds: number of folds.
+        seed: the same seed gives the same pairs.
+
+    Returns:
+        `pairs` pairs ordered by fold, the same pairs of a fold before its different ones.
+
+    Raises:
+        ConfigError: people or images are too few for so many pairs or folds.
+
+    >>> drawn = verification_pairs([0, 0, 1, 1, 2, 2, 3, 3], pairs=8, folds=2, seed=0)
+    >>> drawn.same.tolist()
+    [True, True, False, False, True, True, False, False]
+    """
+    labels = np.asarray(labels)
+    rng = np.random.default_rng(seed)
+    groups = _fold_people(labels, folds, rng)
+    if pairs <= 0 or pairs % (2 * folds):
+        raise ConfigError(f"{pairs} pairs in {folds} folds: use a multiple of {2 * folds}")
+    each = pairs // (2 * folds)
+    columns: list[tuple[Any, ...]] = []
+    for fold, people in enumerate(groups):
+        members = np.flatnonzero(np.isin(labels, people))
+        for same in (True, False):
+            drawn = _draw(members, labels, each, same=same, fold=fold, rng=rng)
+            columns.append((*drawn, np.full(each, same), np.full(each, fold)))
+    first, second, same_column, fold_column = (
+        np.concatenate(column) for column in zip(*columns, strict=True)
+    )
+    return Pairs(first=first, second=second, same=same_column, fold=fold_column)
+
+
+def _fold_people(labels: NDArray[Any], folds: int, rng: np.random.Generator) -> list[NDArray[Any]]:
+    people = rng.permutation(np.unique(labels))
+    if folds < 2 or len(people) < 2 * folds:
+        raise ConfigError(
+            f"{len(people)} people cannot fill {folds} folds: "
+            "use two folds or more and at least two people a fold"
+        )
+    return np.array_split(people, folds)
+
+
+def _draw(
+    members: Ints, labels: NDArray[Any], count: int, *, same: bool, fold: int,
+    rng: np.random.Generator,
+) -> tuple[Ints, Ints]:  # fmt: skip
+    """Pairs among members without replacement, each person or couple of people equally likely."""
+    _, person, images = np.unique(labels[members], return_inverse=True, return_counts=True)
+    a, b = np.triu_indices(len(members), k=1)
+    wanted = (person[a] == person[b]) == same
+    a, b = a[wanted], b[wanted]
+    if len(a) < count:
+        kind = "same" if same else "different"
+        raise ConfigError(
+            f"fold {fold} has {len(a)} {kind} pairs and {count} are asked for: "
+            "use fewer pairs, or more images a person"
+        )
+    na, nb = images[person[a]], images[person[b]]
+    chances = na * (na - 1) if same else na * nb
+    keys = rng.exponential(size=len(a)) * chances  # the smallest keys: a weighted draw
+    chosen = np.argsort(keys, kind="stable")[:count]
+    return members[a[chosen]], members[b[chosen]]
+
+
+def _checked(scores: ArrayLike, same: ArrayLike) -> tuple[Floats, Bools]:
+    scores, same = np.asarray(scores, dtype=np.float64), np.asarray(same, dtype=bool)
+    if scores.shape != same.shape or scores.ndim != 1:
+        raise ValueError(f"scores {scores.shape} and same {same.shape} must be of one length")
+    if np.isnan(scores).any():
+        raise NumericError(
+            f"score of pair {int(np.isnan(scores).argmax())} is NaN: check the face features"
+        )
+    return scores, same
+
+
+def _accepted(scores: Floats, same: Bools) -> tuple[Floats, Ints, Ints]:
+    """Distinct scores, falling, and how many same and different pairs reach each of them."""
+    values, index = np.unique(-scores, return_inverse=True)
+    true = np.bincount(index[same], minlength=len(values)).cumsum()
+    false = np.bincount(index[~same], minlength=len(values)).cumsum()
+    return -values, true, false
+
+
+def _best_threshold(scores: Floats, same: Bools) -> float:
+    """The most accurate threshold, midway between two scores; the middle one of equals."""
+    values, true, false = _accepted(scores, same)
+    right = np.concatenate([[0], true - false])  # plus a constant: the pairs judged rightly
+    best = np.flatnonzero(right == right.max())
+    k = int(best[len(best) // 2])  # accept the k highest distinct scores
+    if k == 0:
+        return float(np.nextafter(values[0], np.inf))
+    if k == len(values):
+        return float(values[-1])
+    middle = (values[k - 1] + values[k]) / 2
+    return float(middle if values[k] < middle else values[k - 1])
+
+
+def ten_fold_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> FoldAccuracy:
+    """Accuracy of each fold at the threshold that is best on all other folds.
+
+    Implements Ren et al., section 5.1, Face Recognition (LFW's protocol, image-restricted).
+    Differs from the paper: none; any number of folds from two up is accepted.
+
+    Args:
+        scores: `(P,)` similarities.
+        same: `(P,)` whether the pair shows one person.
+        fold: `(P,)` fold of each pair.
+
+    Raises:
+        NumericError: a score is NaN.
+        ConfigError: fewer than two folds.
+
+    >>> ten_fold_accuracy([0.9, 0.1, 0.8, 0.3], [True, False, True, False], [0, 0, 1, 1]).mean
+    1.0
+    """
+    scores, same = _checked(scores, same)
+    fold = np.asarray(fold)
+    numbers = np.unique(fold)
+    if len(numbers) < 2:
+        raise ConfigError("verification needs two folds or more to choose its thresholds")
+    thresholds = np.array([_best_threshold(scores[fold != f], same[fold != f]) for f in numbers])
+    right = (scores >= thresholds[np.searchsorted(numbers, fold)]) == same
+    per_fold = np.array([right[fold == f].mean() for f in numbers])
+    error = per_fold.std(ddof=1) / np.sqrt(len(numbers))
+    return FoldAccuracy(float(per_fold.mean()), float(error), per_fold, thresholds)
+
+
+def accuracy_interval(per_fold: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of the mean accuracy, from Student's t over the folds.
+
+    Folds share no person, so they are the independent trials; pairs within a fold are not, and
+    resampling them would give too narrow an interval. Thresholds are shared by the folds, which
+    this neglects, as LFW's own standard error does. Cut to [0, 1].
+
+    Args:
+        per_fold: `(F,)` accuracies, two or more.
+        confidence: chance that such intervals hold the true accuracy.
+
+    >>> [round(x, 4) for x in accuracy_interval([0.90, 0.92, 0.94])]
+    [0.8703, 0.9697]
+    """
+    values = np.asarray(per_fold, dtype=np.float64)
+    if len(values) < 2:
+        raise ConfigError("a confidence interval needs two folds or more")
+    quantile = _student_quantile((1 + confidence) / 2, freedom=len(values) - 1)
+    reach = quantile * values.std(ddof=1) / np.sqrt(len(values))
+    return float(max(values.mean() - reach, 0.0)), float(min(values.mean() + reach, 1.0))
+
+
+def _student_quantile(probability: float, *, freedom: int) -> float:
+    """Quantile of Student's t: with t = sqrt(n) tan(a), the density of a is ~ cos(a)^(n - 1)."""
+    angles = np.linspace(-np.pi / 2, np.pi / 2, 200_001)
+    density = np.cos(angles) ** (freedom - 1)
+    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    angle = np.interp(probability, mass / mass[-1], angles)
+    return float(np.sqrt(freedom) * np.tan(angle))
+
+
+def roc(scores: ArrayLike, same: ArrayLike) -> Roc:
+    """False and true accept rates at every distinct score, from the strictest threshold down.
+
+    >>> roc([0.9, 0.5, 0.1], [True, False, True]).tar.tolist()
+    [0.0, 0.5, 0.5, 1.0]
+    """
+    scores, same = _checked(scores, same)
+    if same.all() or not same.any():
+        raise ValueError("a ROC needs pairs of both kinds, same and different")
+    values, true, false = _accepted(scores, same)
+    far = np.concatenate([[0.0], false / false[-1]])
+    tar = np.concatenate([[0.0], true / true[-1]])
+    return Roc(far, tar, np.concatenate([[np.inf], values]))
+
+
+def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> float:
+    """Error rate where as many different pairs are accepted as same pairs are rejected.
+
+    Between two points of the ROC the rates are interpolated linearly.
+
+    >>> equal_error_rate([0.9, 0.6, 0.7, 0.1], [True, True, False, False])
+    0.5
+    """
+    far, tar, _ = roc(scores, same)
+    gap = far - (1 - tar)  # rises from -1 to 1
+    k = int(np.argmax(gap >= 0))
+    share = -gap[k - 1] / (gap[k] - gap[k - 1])
+    return float(far[k - 1] + share * (far[k] - far[k - 1]))
+
+
+def tar_at_far(scores: ArrayLike, same: ArrayLike, *, far: float) -> float:
+    """Highest true accept rate over thresholds t, `score >= t`, whose false accept rate is <= far.
+
+    With fewer than `1 / far` different pairs this is the rate at which none of them is accepted.
+
+    >>> tar_at_far([0.9, 0.8, 0.7, 0.1], [True, False, True, False], far=0.0)
+    0.5
+    """
+    curve = roc(scores, same)
+    return float(curve.tar[curve.far <= far].max())
