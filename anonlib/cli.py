@@ -1,0 +1,198 @@
+"""The command line: thin, one function a command.
+
+Mistakes a user can mend end in one line on stderr and exit code 2, Ctrl-C in exit code 130.
+Heavy imports wait inside the commands, so that `anonlib --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import anonlib
+from anonlib import config
+from anonlib.errors import AnonlibError, ConfigError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+PROFILES = ("smoke", "laptop", "paper")
+FAILED, INTERRUPTED = 2, 130
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what the user can mend, and Ctrl-C, into one line on stderr and an exit code."""
+    try:
+        yield
+    except BrokenPipeError:  # `anonlib ... | head`: typer ends quietly
+        raise
+    except AnonlibError as error:
+        _stop(f"error: {error}", FAILED)
+    except OSError as error:
+        _stop(f"error: {_explain(error)}", FAILED)
+    except KeyboardInterrupt:
+        _stop("interrupted: the same command goes on where this one stopped", INTERRUPTED)
+
+
+def _stop(line: str, code: int) -> None:
+    typer.echo(" ".join(line.split()), err=True)
+    raise typer.Exit(code)
+
+
+def _explain(error: OSError) -> str:
+    name = f"'{error.filename}': " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{name}the disk is full; free some space and repeat the same command, it goes on"
+    return f"{name}{error.strerror or error}"
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"anonlib {anonlib.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _anonlib(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Learn to anonymize faces so that actions can still be detected.
+
+    Rebuilds Ren, Lee and Ryoo, "Learning to Anonymize Faces for Privacy Preserving Action
+    Detection" (ECCV 2018), on people who do not exist or on faces of your own.
+
+    \b
+    Start here:
+      anonlib reproduce --profile smoke     does everything work? (a minute or two)
+      anonlib reproduce --profile laptop    the experiment on two CPU cores (under 20 minutes)
+      anonlib reproduce --help              real faces, a GPU, other seeds
+    """
+
+
+@app.command()
+@plain_errors()
+def reproduce(
+    profile: Annotated[
+        str, typer.Option(help="How large an experiment: smoke, laptop or paper.")
+    ] = "laptop",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results.", show_default="results/PROFILE")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Draws the people, the clips and the weights.", min=0)
+    ] = 0,
+    faces: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ROOT",
+            help="Real faces, one folder a person, as in LFW or CASIA-WebFace.",
+            show_default="people who do not exist",
+        ),
+    ] = None,
+    device: Annotated[
+        Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", min=1, show_default="PyTorch's choice")
+    ] = None,
+) -> None:
+    """Rebuild the experiment and print Table 1 and Figure 4.
+
+    Trains the anonymizer and measures it beside the hand-crafted ones. Interrupt it with Ctrl-C
+    at any time: the same command goes on where it stopped.
+
+    \b
+    Examples:
+      anonlib reproduce --profile laptop --out results/tour
+      anonlib reproduce --profile laptop --seed 1 --out results/seed1
+      anonlib reproduce --profile laptop --faces datasets/lfw --out results/lfw
+      anonlib reproduce --profile paper --device cuda
+
+    \b
+    Written to the folder:
+      table1.csv                   average precision of each action class, each method
+      figure4.csv                  verification error and action mAP, with intervals
+      ablation_classifier.csv      does the face classifier remain accurate?
+      ablation_random_label.csv    gradient ascent or random labels?
+    """
+    chosen = config.profile(profile)
+    out = out or Path("results", profile)
+    where = _prepare(device, threads)
+
+    from anonlib.evaluation.reproduce import reproduce as run
+
+    results = run(profile=chosen, out=out, seed=seed, faces=faces, device=where)
+    _print_results(results.table1, results.figure4)
+    typer.echo(f"\nEverything is in {out}.")
+
+
+def _prepare(device: Device, threads: int | None) -> str:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device 'cuda': PyTorch finds no NVIDIA GPU here; use --device cpu")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _print_results(table1: Path, figure4: Path) -> None:
+    import pandas as pd
+
+    from anonlib.viz.tables import format_table, format_table1
+
+    typer.echo("\nTable 1. Average precision of action detection at IoU 0.5, percent\n")
+    typer.echo(format_table1(pd.read_csv(table1)))
+    typer.echo(
+        "\nFig. 4. Face verification error and action mAP, percent; for both, more is better\n"
+    )
+    typer.echo(format_table(pd.read_csv(figure4)))
+
+
+@app.command()
+def methods() -> None:
+    """List the anonymizers, learned or not."""
+    from anonlib.anonymizers import names
+    from anonlib.viz.styles import style
+
+    for name in names():
+        typer.echo(f"{name:<14}{style(name).label}")
+
+
+@app.command()
+def profiles() -> None:
+    """List the sizes of the experiment."""
+    for name in PROFILES:
+        p = config.profile(name)
+        typer.echo(
+            f"{name:<8}M {p.modifier.size} px, {p.modifier.blocks} blocks; "
+            f"D SphereFace-{p.classifier.depth}; A {p.detector.backbone}; "
+            f"{p.data.people} people, {p.data.train_clips} clips, "
+            f"{p.training.adversarial_steps} + {p.training.detector_steps} steps"
+        )
+
+
+def main() -> None:
+    """Entry point of the `anonlib` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

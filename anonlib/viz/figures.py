@@ -1,0 +1,193 @@
+"""The paper's figures, and the two every training run wants: losses and ROC.
+
+Arrays and tables in, `matplotlib.figure.Figure` out. No figure is registered with pyplot, so
+nothing is left open: save one with `figure.savefig(path)`, or let a notebook display it.
+Images are float RGB `(B, 3, H, W)` in [0, 1] as everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, style
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame, Series
+    from torch import Tensor
+
+LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+
+
+def plot_privacy_utility(figure4: DataFrame, *, paper: DataFrame | None = None) -> Figure:
+    """Action mAP over verification error, one marker a method; better is up and to the right.
+
+    Implements Ren et al., Fig. 4. Differs from the paper: bars show the confidence intervals.
+
+    Args:
+        figure4: columns `method`, `verification_error`, `action_map`, optionally each with `_lo`
+            and `_hi`; fractions in [0, 1].
+        paper: the published points in the same columns, drawn hollow where both numbers are known.
+    """
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    handles = [_point(axes, row) for _, row in figure4.iterrows()]
+    if paper is not None:
+        known = paper.dropna(subset=["verification_error", "action_map"])
+        handles += [_paper_point(axes, row) for _, row in known.iterrows()]
+    axes.set(xlabel="face verification error", ylabel="action detection mAP@0.5")
+    axes.set_title("better ↗", loc="right", fontsize=9, color=GREY)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.margins(0.08)
+    axes.grid(alpha=0.25)
+    figure.legend(
+        handles=handles, loc="outside right center", frameon=False, fontsize=9, labelspacing=0.8
+    )
+    return figure
+
+
+def _point(axes: Axes, row: Series) -> Line2D:
+    look = style(row["method"])
+    (line,) = axes.plot(
+        row["verification_error"], row["action_map"], label=look.label, zorder=3,
+        linestyle="none", marker=look.marker, ms=look.size, mfc=look.color, mec="white", mew=0.8,
+    )  # fmt: skip
+    axes.errorbar(
+        row["verification_error"], row["action_map"], fmt="none", ecolor=look.color, elinewidth=1,
+        xerr=_bars(row, "verification_error"), yerr=_bars(row, "action_map"),
+    )  # fmt: skip
+    return line
+
+
+def _paper_point(axes: Axes, row: Series) -> Line2D:
+    look = style(row["method"])
+    (line,) = axes.plot(
+        row["verification_error"], row["action_map"], label=f"{look.label}, paper on DALY",
+        linestyle="none", marker=look.marker, ms=look.size, mfc="none", mec=look.color, mew=1.2,
+    )  # fmt: skip
+    return line
+
+
+def _bars(row: Series, name: str) -> NDArray[np.float64] | None:
+    """Distances from the value down to `_lo` and up to `_hi`, `(2, 1)`."""
+    if f"{name}_lo" not in row:
+        return None
+    below, above = row[name] - row[f"{name}_lo"], row[f"{name}_hi"] - row[name]
+    return np.maximum([[below], [above]], 0)
+
+
+def plot_baselines(faces: Mapping[str, Tensor]) -> Figure:
+    """The same faces under every method: one column a method, one row a face.
+
+    Implements Ren et al., Fig. 3. Differs from the paper: shows every method.
+
+    Args:
+        faces: method name to `(B, 3, H, W)` in [0, 1]; every B the same.
+    """
+    rows = len(next(iter(faces.values())))
+    figure = Figure(figsize=(0.2 + 1.0 * len(faces), 0.5 + 1.0 * rows), layout="constrained")
+    grid = figure.subplots(rows, len(faces), squeeze=False)
+    for column, (method, images) in zip(grid.T, faces.items(), strict=True):
+        column[0].set_title(style(method).label.replace(" (", "\n("), fontsize=8)
+        for axes, image in zip(column, images, strict=True):
+            _show(axes, image)
+    return figure
+
+
+def plot_before_after(before: Tensor, after: Tensor, *, pairs: int = 4) -> Figure:
+    """Faces beside their modified selves.
+
+    Implements Ren et al., Fig. 5. Differs from the paper: none.
+
+    Args:
+        before: original images, `(B, 3, H, W)` in [0, 1].
+        after: the same images modified, `(B, 3, H, W)`.
+        pairs: how many pairs stand in a row.
+    """
+    pairs = min(pairs, len(before))
+    rows = -(-len(before) // pairs)
+    widths = [1, 1, 0.2] * pairs
+    figure = Figure(figsize=(1.1 * sum(widths[:-1]), 1.1 * rows + 0.3))
+    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.3 / (1.1 * rows + 0.3), wspace=0.04, hspace=0.06)
+    grid = figure.subplots(rows, 3 * pairs - 1, squeeze=False, width_ratios=widths[:-1])
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for i, both in enumerate(zip(before, after, strict=True)):
+        row, column = divmod(i, pairs)
+        for side, (title, image) in enumerate(zip(("before", "after"), both, strict=True)):
+            _show(grid[row, 3 * column + side], image)
+            grid[0, 3 * column + side].set_title(title, fontsize=9)
+    return figure
+
+
+def _show(axes: Axes, image: Tensor) -> None:
+    axes.imshow(image.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy())
+    axes.set_axis_off()
+
+
+def plot_losses(
+    history: DataFrame, *, phases: Mapping[str, float] | None = None, smooth: int = 25
+) -> Figure:
+    """Every logged loss over the steps, one panel each, with the phases of Algorithm 1 marked.
+
+    Args:
+        history: column `step`, and one column a loss; NaN where a loss was not computed.
+        phases: the step at which each phase starts, by its name.
+        smooth: logged values in the running mean drawn over the raw ones.
+    """
+    names = [c for c in history.columns if c != "step"]
+    figure = Figure(figsize=(7.2, 0.6 + 1.3 * len(names)), layout="constrained")
+    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, name, color in zip(panels, names, LINES * len(names), strict=False):
+        known = history[["step", name]].dropna()
+        axes.plot(known["step"], known[name], color=color, alpha=0.25, lw=0.8)
+        axes.plot(
+            known["step"],
+            known[name].rolling(smooth, min_periods=1, center=True).mean(),
+            color=color,
+            lw=1.5,
+        )
+        axes.set_title(name.replace("_", " "), loc="left", fontsize=9)
+        axes.grid(alpha=0.25)
+        for start in (phases or {}).values():
+            axes.axvline(start, color=GREY, lw=1, ls=":")
+    for phase, start in (phases or {}).items():
+        panels[0].annotate(
+            phase, (start, 1), xycoords=("data", "axes fraction"), xytext=(3, 18),
+            textcoords="offset points", fontsize=9, color=GREY, annotation_clip=False,
+        )  # fmt: skip
+    panels[-1].set_xlabel("step")
+    return figure
+
+
+def plot_roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, log: bool = False) -> Figure:
+    """True accept rate over false accept rate in face verification.
+
+    Args:
+        curves: name to (false accept rates, true accept rates), both ascending in [0, 1].
+        log: a logarithmic x axis, to read the true accept rate at small false accept rates.
+    """
+    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    chance = np.geomspace(1e-4, 1, 200)
+    axes.plot(chance, chance, color=GREY, lw=1, ls=":", label="chance")
+    for (name, (false_accepts, true_accepts)), color in zip(
+        curves.items(), LINES * len(curves), strict=False
+    ):
+        axes.plot(
+            false_accepts, true_accepts, color=color, lw=1.8, label=name, drawstyle="steps-post"
+        )
+    axes.set(xlabel="false accept rate", ylabel="true accept rate", ylim=(-0.02, 1.02))
+    axes.set(xscale="log", xlim=(1e-3, 1)) if log else axes.set(xlim=(-0.02, 1.02))
+    axes.grid(alpha=0.25)
+    axes.legend(loc="upper left" if log else "lower right", frameon=False, fontsize=9)
+    return figure

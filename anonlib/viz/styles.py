@@ -1,0 +1,53 @@
+"""How each method is written and drawn, in every table and figure alike.
+
+The colours are those of Okabe and Ito, told apart by colour-blind eyes; each family of methods
+has one colour, and a marker of its own for those who print in grey.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """One method's name and look."""
+
+    label: str
+    """As the paper writes it."""
+    color: str
+    """Hexadecimal RGB; one a family."""
+    marker: str = "o"
+    """A matplotlib marker."""
+    size: float = 8.0
+    """Marker diameter in points; within a family, larger hides more."""
+
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
+RED = "#D7191C"
+
+_STYLES = {
+    "unanonymized": Style(label="Un-anonymized", color=BLACK, marker="*", size=12),
+    "blur8": Style(label="Blur (8×8)", color=BLUE, size=11),
+    "blur16": Style(label="Blur (16×16)", color=BLUE, size=8),
+    "blur24": Style(label="Blur (24×24)", color=BLUE, size=5.5),
+    "noise0.1": Style(label="Noise (σ²=0.1)", color=ORANGE, marker="^", size=5.5),
+    "noise0.3": Style(label="Noise (σ²=0.3)", color=ORANGE, marker="^", size=8),
+    "noise0.5": Style(label="Noise (σ²=0.5)", color=ORANGE, marker="^", size=11),
+    "mask": Style(label="Masked", color=GREY, marker="X", size=10),
+    "edge": Style(label="Edge", color=GREEN, marker="D"),
+    "superpixel": Style(label="Super-pixel", color=PURPLE, marker="h", size=10),
+    "modifier": Style(label="Ours", color=RED, marker="s", size=11),
+}
+
+
+def style(method: str) -> Style:
+    """The style of a method; one that the paper does not have is grey and keeps its own name.
+
+    >>> style("blur8").label
+    'Blur (8×8)'
+    >>> style("mosaic").label
+    'mosaic'
+    """
+    return _STYLES.get(method, Style(label=method, color=GREY, marker="P"))

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+import anonlib
+from anonlib.cli import app
+from anonlib.errors import CheckpointError
+
+
+def call(*args: str) -> Result:
+    return CliRunner().invoke(app, list(args))
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
+    """Put a function in the place of the experiment, which takes minutes."""
+
+    def install(function: Callable[..., Any]) -> None:
+        module = types.ModuleType("anonlib.evaluation.reproduce")
+        module.reproduce = function  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "anonlib.evaluation.reproduce", module)
+
+    return install
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def reproduce(**_: Any) -> None:
+        raise error
+
+    return reproduce
+
+
+def test_version() -> None:
+    assert call("--version").output == f"anonlib {anonlib.__version__}\n"
+
+
+def test_help_shows_examples_one_a_line() -> None:
+    lines = [line.strip() for line in call("reproduce", "--help").output.splitlines()]
+    assert "anonlib reproduce --profile laptop --out results/tour" in lines
+    assert "anonlib reproduce --profile paper --device cuda" in lines
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys, anonlib.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_methods_are_listed_in_order() -> None:
+    names = [line.split()[0] for line in call("methods").output.splitlines()]
+    assert names[:2] == ["unanonymized", "blur8"]
+    assert names[-1] == "modifier"
+    assert len(names) == 11
+
+
+def test_profiles_are_listed() -> None:
+    rows = call("profiles").output.splitlines()
+    assert [row.split()[0] for row in rows] == ["smoke", "laptop", "paper"]
+    assert "M 256 px, 9 blocks; D SphereFace-20; A resnet101" in rows[2]
+
+
+def test_reproduce_passes_its_options_on_and_prints_both_tables(
+    tmp_path: Path, stand_in: Callable[[Callable[..., Any]], None]
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def reproduce(**options: Any) -> types.SimpleNamespace:
+        seen.update(options)
+        table1, figure4 = tmp_path / "table1.csv", tmp_path / "figure4.csv"
+        pd.DataFrame([{"method": "mask", "lip": 0.25, "map": 0.125}]).to_csv(table1, index=False)
+        pd.DataFrame([{"method": "mask", "verification_error": 0.5}]).to_csv(figure4, index=False)
+        return types.SimpleNamespace(table1=table1, figure4=figure4)
+
+    stand_in(reproduce)
+    result = call(
+        "reproduce", "--profile", "smoke", "--out", str(tmp_path), "--seed", "3",
+        "--faces", "people", "--device", "cpu",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert seen.pop("profile").name == "smoke"
+    assert seen == {"out": tmp_path, "seed": 3, "faces": Path("people"), "device": "cpu"}
+    assert "Masked  25.0  12.5" in result.output
+    assert "Masked                50.0" in result.output
+
+
+def test_results_go_to_a_folder_named_after_the_profile(
+    stand_in: Callable[[Callable[..., Any]], None],
+) -> None:
+    def reproduce(*, out: Path, **_: Any) -> None:
+        raise CheckpointError(f"out is {out}")
+
+    stand_in(reproduce)
+    assert call("reproduce", "--profile", "smoke").stderr == "error: out is results/smoke\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (CheckpointError("'m' is\nof profile paper"), 2, "error: 'm' is of profile paper"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "r/table1.csv"),
+            2,
+            "error: 'r/table1.csv': the disk is full; free some space and repeat the same command, "
+            "it goes on",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "r"),
+            2,
+            "error: 'r': Permission denied",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted: the same command goes on where this one stopped"),
+    ],
+)
+def test_errors_take_one_line(
+    error: BaseException,
+    code: int,
+    line: str,
+    stand_in: Callable[[Callable[..., Any]], None],
+) -> None:
+    stand_in(raising(error))
+    result = call("reproduce", "--profile", "smoke")
+    assert (result.exit_code, result.stderr, result.stdout) == (code, line + "\n", "")
+
+
+def test_programming_errors_keep_their_traceback(
+    stand_in: Callable[[Callable[..., Any]], None],
+) -> None:
+    stand_in(raising(ZeroDivisionError()))
+    assert isinstance(call("reproduce", "--profile", "smoke").exception, ZeroDivisionError)
+
+
+def test_unknown_profile() -> None:
+    result = call("reproduce", "--profile", "desktop")
+    assert result.exit_code == 2
+    assert result.stderr == "error: profile 'desktop' is unknown: use one of smoke, laptop, paper\n"
+
+
+def test_cuda_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = call("reproduce", "--device", "cuda")
+    assert result.exit_code == 2
+    assert "error: device 'cuda': PyTorch finds no NVIDIA GPU here" in result.stderr
+
+
+@pytest.mark.parametrize("args", [["--device", "tpu"], ["--seed", "-1"], ["--threads", "0"]])
+def test_usage_errors(args: list[str]) -> None:
+    result = call("reproduce", *args)
+    assert result.exit_code == 2
+    assert "Invalid value" in result.stderr
