@@ -1,0 +1,64 @@
+"""The learned modifier M as an anonymizer: any size of face in, the same size out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anonlib.errors import NumericError
+from anonlib.networks.modifier import Modifier
+
+BATCH = 64
+"""Faces that pass through the modifier together, to bound the memory."""
+
+
+class LearnedAnonymizer:
+    """Runs a trained modifier on faces of any size, without gradients.
+
+    Implements Ren et al., section 4, Face Modification: faces are resized to the size of M by
+    bilinear interpolation. Differs from the paper: resizing down antialiases.
+    """
+
+    def __init__(self, modifier: nn.Module, *, size: int | None = None) -> None:
+        """Puts the modifier into evaluation mode.
+
+        Args:
+            modifier: `(B, 3, size, size)` in [0, 1] to the same shape.
+            size: side of the images it reads; by default what the configuration of a `Modifier`
+                says, and for other modules the size of the faces themselves.
+        """
+        self.modifier = modifier.eval()
+        self.size = size
+        if size is None and isinstance(modifier, Modifier):
+            self.size = modifier.config.size
+
+    @torch.no_grad()
+    def __call__(self, faces: Tensor) -> Tensor:
+        """Modified faces.
+
+        Args:
+            faces: `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            The same shape, in [0, 1].
+
+        Raises:
+            NumericError: the modifier returned NaN or infinity.
+        """
+        size = (self.size, self.size) if self.size is not None else faces.shape[2:]
+        small = _resize(faces, size)
+        modified = torch.cat([self.modifier(part) for part in small.split(BATCH)])
+        bad = ~torch.isfinite(modified).flatten(1).all(dim=1)
+        if bad.any():
+            raise NumericError(
+                f"the modifier returned NaN or infinity for face {int(bad.int().argmax())}: "
+                "its training diverged, use an earlier checkpoint or a lower learning rate"
+            )
+        return _resize(modified, faces.shape[2:]).clamp(0, 1)
+
+
+def _resize(images: Tensor, size: tuple[int, ...]) -> Tensor:
+    if images.shape[2:] == size:
+        return images
+    return F.interpolate(images, tuple(size), mode="bilinear", antialias=True)
