@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from anonlib.data.synthetic_faces import PEOPLE, backgrounds, synthetic_faces
+from anonlib.data.synthetic_faces import BACKGROUND, PEOPLE, backgrounds, synthetic_faces
 from anonlib.data.types import FaceImages
 
 
@@ -32,7 +32,7 @@ def found_by_mtcnn(size: int, *, count: int, frame: int, first: int) -> float:
     detector = MTCNN(keep_all=True)
     people = PEOPLE["test"][first : first + count]
     faces = synthetic_faces(people, images=1, size=size, seed=0)
-    scenes = backgrounds(torch.randn(count, 189, generator=torch.Generator().manual_seed(1)), frame)
+    scenes = backgrounds(torch.randn(count, BACKGROUND, generator=torch.Generator().manual_seed(1)), frame)
     scenes = (scenes * 255).to(torch.uint8)
     corner = (frame - size) // 2
     scenes[:, :, corner : corner + size, corner : corner + size] = faces.images

@@ -119,20 +119,42 @@ def seeds(landmarks: Array) -> NDArray[np.uint8]:
     return mask
 
 
-def head_mask(picture: NDArray[np.uint8], landmarks: Array, *, side: int = 96) -> NDArray[np.bool_]:
+def head_mask(
+    picture: NDArray[np.uint8], start: NDArray[np.uint8], *, side: int = 96
+) -> NDArray[np.bool_]:
     """Head, hair and neck by GrabCut, solved at `side` and returned at SIZE; its largest piece."""
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(seeds(landmarks), (side, side), interpolation=cv2.INTER_NEAREST)
+    mask = cv2.resize(start, (side, side), interpolation=cv2.INTER_NEAREST)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
-    cv2.grabCut(
-        small, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK
-    )
+    cv2.grabCut(small, mask, None, *models, 3, cv2.GC_INIT_WITH_MASK)
     found = (mask & 1).astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(found)
     found = (parts == 1 + stats[1:, 4].argmax()).astype(np.uint8) if count > 1 else found
-    found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
     smooth = cv2.GaussianBlur(cv2.resize(found.astype(np.float32), (SIZE, SIZE)), (0, 0), 2)
     return smooth > 0.5
+
+
+def second_seeds(first: NDArray[np.uint8], mask: NDArray[np.bool_], prior: Array, good: bool) -> NDArray[np.uint8]:
+    """Seeds from what most heads share: always head, never head, and between the first answer."""
+    start = np.where(mask if good else prior > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    start[prior > 0.93] = cv2.GC_FGD
+    start[prior < 0.015] = cv2.GC_BGD
+    start[first == cv2.GC_FGD] = cv2.GC_FGD
+    start[first == cv2.GC_BGD] = cv2.GC_BGD
+    return start
+
+
+def head_masks(crops: NDArray[np.uint8], points: Array) -> NDArray[np.bool_]:
+    """Two rounds of GrabCut, the second knowing where plausible heads of the first lie."""
+    first = np.stack([seeds(p) for p in points])
+    jobs = zip(crops, tqdm(first, desc="masks"), strict=True)
+    masks = np.stack([head_mask(c, s) for c, s in jobs])
+    good = plausible(masks, points, crops)
+    prior = masks[good].mean(0)
+    jobs = zip(crops, first, masks, tqdm(good, desc="masks again"), strict=True)
+    return np.stack([head_mask(c, second_seeds(s, m, prior, g)) for c, s, m, g in jobs])
 
 
 def plausible(masks: NDArray[np.bool_], landmarks: Array, crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -164,8 +186,7 @@ def collect(root: Path, cache: Path) -> dict[str, np.ndarray]:
         matrices = similarity(raw, mean)
         points = transform(matrices, raw)
         crops = np.stack([crop(p, m) for p, m in zip(paths, matrices, strict=True)])
-        jobs = zip(crops, tqdm(points, desc="masks"), strict=True)
-        masks = np.stack([head_mask(c, p) for c, p in jobs])
+        masks = head_masks(crops, points)
         names = np.array([path.parent.name for path in paths])
         np.savez(cache, crops=crops, masks=masks, landmarks=points, mean=mean, names=names)
     with np.load(cache) as file:

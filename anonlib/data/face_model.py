@@ -94,9 +94,16 @@ class FaceModel:
             raise _unreadable(path, fault) from fault
 
     def identity(self, people: Sequence[int]) -> Tensor:
-        """The identities h of these person numbers, `(B, K)`, the same on every machine."""
-        draws = torch.stack([normals(person, shape=(self.components,)) for person in people])
-        return IDENTITY_SPREAD * draws @ self._t["between"]
+        """The identities h of these person numbers, `(B, K)`, the same on every machine.
+
+        A person has one of the model's looks (hair, skin, age as the training people have them)
+        and differs from it as people of one look differ.
+        """
+        draws = torch.stack([normals(person, shape=(1 + self.components,)) for person in people])
+        edges = self._t["looks.shares"].cumsum(0)[:-1]
+        look = torch.bucketize(torch.special.ndtr(draws[:, 0]), edges)
+        own = IDENTITY_SPREAD * draws[:, 1:] @ self._t["between"]
+        return self._t["looks.means"][look] + own
 
     def render(
         self,

@@ -106,7 +106,7 @@ def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int)
     """
     model = _model()
     known = model.identity(people).repeat_interleave(images, 0)
-    width = 8 + model.components + BACKGROUND
+    width = 8 + model.components + BACKGROUND + CLOTHES
     draws = torch.cat([normals(person, seed, 0, shape=(images, width)) for person in people])
     pictures, landmarks = [], []
     for identity, draw in zip(known.split(_BATCH), draws.split(_BATCH), strict=True):
@@ -121,7 +121,7 @@ def _portraits(
     model: FaceModel, identity: Tensor, draw: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
     """Heads over backgrounds as uint8 (B, 3, S, S), and their landmarks."""
-    explicit, variation, scene = draw.split([8, model.components, BACKGROUND], 1)
+    explicit, variation, scene = draw.split([8, model.components, BACKGROUND + CLOTHES], 1)
     heads = model.render(
         identity,
         pose=explicit[:, :3] * POSE,
@@ -130,30 +130,67 @@ def _portraits(
         variation=variation,
         size=size,
     )
-    image = backgrounds(scene, size).lerp(heads.rgb, heads.alpha)
+    behind, cloth = scene.split([BACKGROUND, CLOTHES], 1)
+    neck = heads.landmarks[:, 3:, 0].mean(1) / size * 0.6 + 0.2
+    image = clothe(backgrounds(behind, size), cloth, neck).lerp(heads.rgb, heads.alpha)
     return (image * 255).round().to(torch.uint8), heads.landmarks
 
 
-BACKGROUND = 3 + 3 * 9 + 3 * 49 + 2 * 6
+BACKGROUND = 4 + 3 * 9 + 3 * 49 + 2 * 6
 """Normal numbers that make one background."""
 
 
 def backgrounds(draw: Tensor, size: int) -> Tensor:
-    """Soft scenes: a colour, a gradient, blobs and two edges; (B, 3, S, S) in [0, 1].
+    """Soft scenes: a colour, blobs and two edges; (B, 3, S, S) in [0, 1].
 
     Args:
         draw: `(B, BACKGROUND)` standard normal numbers.
         size: side S.
     """
-    colour, coarse, fine, edges = draw.split([3, 27, 147, 12], 1)
-    image = 0.45 + 0.12 * colour.mean(1)[:, None, None, None] + 0.1 * colour[:, :, None, None]
-    for draws, side, strength in ((coarse, 3, 0.12), (fine, 7, 0.06)):
-        blobs = draws.reshape(-1, 3, side, side)
-        image = image + strength * F.interpolate(blobs, size=(size, size), mode="bicubic")
+    colour, coarse, fine, edges = draw.split([4, 27, 147, 12], 1)
+    image = (0.45 + 0.17 * colour[:, :1] + 0.05 * colour[:, 1:])[..., None, None]
+    for draws, side, strength in ((coarse, 3, 0.13), (fine, 7, 0.07)):
+        blobs = _muted(draws.reshape(-1, 3, side, side)) * strength
+        image = image + F.interpolate(blobs, size=(size, size), mode="bicubic")
+    x, y = _plane(size)
+    for edge in edges.split(6, 1):
+        a, b, c = edge[:, :3, None, None].unbind(1)
+        side = ((a * x + b * y) / (a * a + b * b).sqrt() + 0.25 * c) * size
+        image = image + 0.1 * _muted(edge[:, 3:, None, None]) * side.clamp(-1, 1)[:, None]
+    return image.clamp(0, 1)
+
+
+CLOTHES = 6
+"""Normal numbers that make one person's clothes in one picture."""
+
+
+def clothe(image: Tensor, draw: Tensor, chin: Tensor) -> Tensor:
+    """Shoulders below the head, to be painted before it: (B, 3, S, S) with draws (B, CLOTHES).
+
+    Args:
+        image: `(B, 3, S, S)` in [0, 1].
+        draw: `(B, CLOTHES)` standard normal numbers.
+        chin: `(B,)` where the neck is, x in crop sides.
+    """
+    size = image.shape[-1]
+    x, y = _plane(size)
+    aside = (x + 0.5 - chin[:, None, None]).abs()
+    slope = 0.30 + 0.06 * draw[:, 0, None, None]
+    depth = (y + 0.5 - 0.90 - slope * (aside - 0.13).clamp(min=-0.06)) * size
+    collar = (aside - 0.10 - 0.45 * (y + 0.5 - 0.98).clamp(max=0).abs()).abs()
+    tone = (0.3 + 0.22 * draw[:, 1:2] + 0.06 * draw[:, 2:5])[..., None, None]
+    stripe = 0.1 * draw[:, 5, None, None] * ((0.03 - collar) * size).clamp(0, 1)
+    cloth = (tone + stripe[:, None] - 0.35 * aside[:, None] * tone).clamp(0, 1)
+    return image.lerp(cloth, depth.clamp(0, 1)[:, None])
+
+
+def _plane(size: int) -> tuple[Tensor, Tensor]:
+    """Pixel centres' x and y, (S, S) each, from -0.5 to 0.5 across the crop."""
     step = (torch.arange(size) + 0.5) / size - 0.5
     y, x = torch.meshgrid(step, step, indexing="ij")
-    for edge in edges.split(6, 1):
-        a, b, c, *tint = (edge[:, i, None, None] for i in range(6))
-        side = ((a * x + b * y) / (a * a + b * b).sqrt() + 0.25 * c) * size
-        image = image + 0.08 * torch.stack(tint, 1) * side.clamp(-1, 1)[:, None]
-    return image.clamp(0, 1)
+    return x, y
+
+
+def _muted(colours: Tensor) -> Tensor:
+    """Mostly grey versions of independent colours (B, 3, ...): rooms are not rainbows."""
+    return colours.mean(1, keepdim=True) * 1.4 + 0.35 * colours

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from anonlib.data.face_model import FaceModel, normals
 from anonlib.data.paths import data_path
-from anonlib.data.synthetic_faces import PEOPLE, SyntheticPeople, backgrounds, synthetic_faces
+from anonlib.data.synthetic_faces import BACKGROUND, PEOPLE, SyntheticPeople, backgrounds, synthetic_faces
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import CANONICAL_LANDMARKS
 
@@ -157,7 +157,7 @@ def test_a_clip_keeps_its_look_and_moves_smoothly():
 
 
 def test_backgrounds_differ_and_stay_in_range():
-    scenes = backgrounds(torch.randn(5, 189, generator=torch.Generator().manual_seed(0)), 40)
+    scenes = backgrounds(torch.randn(5, BACKGROUND, generator=torch.Generator().manual_seed(0)), 40)
     assert scenes.shape == (5, 3, 40, 40)
     assert scenes.min() >= 0
     assert scenes.max() <= 1
@@ -214,7 +214,7 @@ def test_the_file_holds_no_pictures():
 def test_mtcnn_finds_synthetic_faces(size: int):
     mtcnn = pytest.importorskip("facenet_pytorch").MTCNN(keep_all=True)
     faces = synthetic_faces(TEST[100:130], images=1, size=size, seed=0)
-    canvas = backgrounds(torch.randn(30, 189, generator=torch.Generator().manual_seed(0)), 160)
+    canvas = backgrounds(torch.randn(30, BACKGROUND, generator=torch.Generator().manual_seed(0)), 160)
     canvas = (canvas * 255).to(torch.uint8)
     canvas[:, :, 16 : 16 + size, 16 : 16 + size] = faces.images
     found = [mtcnn.detect(frame.permute(1, 2, 0).numpy())[0] for frame in canvas]
