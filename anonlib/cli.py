@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,9 +18,18 @@ import anonlib
 from anonlib import config
 from anonlib.errors import AnonlibError, ConfigError
 
+if TYPE_CHECKING:
+    from anonlib.evaluation.reproduce import Reproduction
+
 Device = Literal["auto", "cpu", "cuda"]
 
 PROFILES = ("smoke", "laptop", "paper")
+TABLES = {
+    "table1": "Table 1. Average precision of action detection at IoU 0.5, percent",
+    "figure4": "Fig. 4. Face verification error and action mAP, percent; for both, more is better",
+    "ablation_classifier": "Section 5.6. Who still recognises a face? Verification, percent",
+    "ablation_random_label": "Section 5.6. Gradient ascent or random labels? Percent",
+}
 FAILED, INTERRUPTED = 2, 130
 
 
@@ -97,10 +106,10 @@ def reproduce(
         int, typer.Option(help="Draws the people, the clips and the weights.", min=0)
     ] = 0,
     faces: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="ROOT",
-            help="Real faces, one folder a person, as in LFW or CASIA-WebFace.",
+            help="Real faces, one folder a person, as in LFW or CASIA-WebFace; repeat for more.",
             show_default="people who do not exist",
         ),
     ] = None,
@@ -120,7 +129,7 @@ def reproduce(
     Examples:
       anonlib reproduce --profile laptop --out results/tour
       anonlib reproduce --profile laptop --seed 1 --out results/seed1
-      anonlib reproduce --profile laptop --faces datasets/lfw --out results/lfw
+      anonlib reproduce --profile laptop --faces casia --faces lfw --out results/real
       anonlib reproduce --profile paper --device cuda
 
     \b
@@ -136,8 +145,8 @@ def reproduce(
 
     from anonlib.evaluation.reproduce import reproduce as run
 
-    results = run(profile=chosen, out=out, seed=seed, faces=faces, device=where)
-    _print_results(results.table1, results.figure4)
+    results = run(profile=chosen, out=out, seed=seed, faces=tuple(faces or ()), device=where)
+    _print_results(results)
     typer.echo(f"\nEverything is in {out}.")
 
 
@@ -153,17 +162,15 @@ def _prepare(device: Device, threads: int | None) -> str:
     return device
 
 
-def _print_results(table1: Path, figure4: Path) -> None:
+def _print_results(results: Reproduction) -> None:
     import pandas as pd
 
     from anonlib.viz.tables import format_table, format_table1
 
-    typer.echo("\nTable 1. Average precision of action detection at IoU 0.5, percent\n")
-    typer.echo(format_table1(pd.read_csv(table1)))
-    typer.echo(
-        "\nFig. 4. Face verification error and action mAP, percent; for both, more is better\n"
-    )
-    typer.echo(format_table(pd.read_csv(figure4)))
+    for name, title in TABLES.items():
+        table = pd.read_csv(getattr(results, name))
+        text = format_table1(table) if name == "table1" else format_table(table)
+        typer.echo(f"\n{title}\n\n{text}")
 
 
 @app.command()

@@ -68,28 +68,39 @@ def test_profiles_are_listed() -> None:
     assert "M 256 px, 9 blocks; D SphereFace-20; A resnet101" in rows[2]
 
 
-def test_reproduce_passes_its_options_on_and_prints_both_tables(
+def test_reproduce_passes_its_options_on_and_prints_every_table(
     tmp_path: Path, stand_in: Callable[[Callable[..., Any]], None]
 ) -> None:
     seen: dict[str, Any] = {}
 
+    tables = {
+        "table1": {"method": "mask", "lip": 0.25, "map": 0.125, "paper_lip": 0.6706},
+        "figure4": {"method": "mask", "verification_error": 0.5},
+        "ablation_classifier": {"faces": "modified_retrained", "verification_accuracy": 0.75},
+        "ablation_random_label": {"objective": "random_label", "l1": 0.01},
+    }
+
     def reproduce(**options: Any) -> types.SimpleNamespace:
         seen.update(options)
-        table1, figure4 = tmp_path / "table1.csv", tmp_path / "figure4.csv"
-        pd.DataFrame([{"method": "mask", "lip": 0.25, "map": 0.125}]).to_csv(table1, index=False)
-        pd.DataFrame([{"method": "mask", "verification_error": 0.5}]).to_csv(figure4, index=False)
-        return types.SimpleNamespace(table1=table1, figure4=figure4)
+        paths = {name: tmp_path / f"{name}.csv" for name in tables}
+        for name, row in tables.items():
+            pd.DataFrame([row]).to_csv(paths[name], index=False)
+        return types.SimpleNamespace(**paths)
 
     stand_in(reproduce)
     result = call(
         "reproduce", "--profile", "smoke", "--out", str(tmp_path), "--seed", "3",
-        "--faces", "people", "--device", "cpu",
+        "--faces", "lfw", "--faces", "casia", "--device", "cpu",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert seen.pop("profile").name == "smoke"
-    assert seen == {"out": tmp_path, "seed": 3, "faces": Path("people"), "device": "cpu"}
-    assert "Masked  25.0  12.5" in result.output
-    assert "Masked                50.0" in result.output
+    faces = (Path("lfw"), Path("casia"))
+    assert seen == {"out": tmp_path, "seed": 3, "faces": faces, "device": "cpu"}
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["Masked", "25.0", "12.5"] in rows
+    assert ["Masked", "50.0"] in rows
+    assert ["modified", "retrained", "75.0"] in rows
+    assert ["random", "label", "1.0"] in rows
 
 
 def test_results_go_to_a_folder_named_after_the_profile(

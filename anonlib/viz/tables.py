@@ -60,7 +60,7 @@ def _is_bound(name: str, columns: Sequence[str]) -> bool:
 def _cell(row: dict[str, Any], name: str) -> str:
     value = row[name]
     if isinstance(value, str):
-        return style(value).label
+        return style(value).label.replace("_", " ")
     if isnan(value):
         return MISSING
     low, high = (row.get(f"{name}_{end}", nan) for end in ("lo", "hi"))

@@ -32,6 +32,6 @@ def test_table1_keeps_only_the_mean_of_the_paper() -> None:
     assert row.split() == ["Masked", "10.0", "10.0", "38.9"]
 
 
-def test_unknown_names_stand_as_they_are() -> None:
+def test_other_names_are_words() -> None:
     table = format_table(pd.DataFrame({"faces": ["modified_retrained"], "accuracy": [0.5]}))
-    assert table.splitlines()[-1] == "modified_retrained      50.0"
+    assert table.splitlines()[-1] == "modified retrained      50.0"
