@@ -27,15 +27,28 @@ from anonlib.data.pen import Color, Pen, Point
 from anonlib.data.types import Heads
 
 _HIDDEN_MOUTH = (0.0, 0.2)
+_CHIN = 0.06
+"""How far a head sits below the body's origin, so that its chin meets the collar."""
 
 
 class Prop(Protocol):
     """What an action holds and what stands around it."""
 
-    def pose(self, moment: Moment, body: BodyLook) -> Pose: ...
-    def behind(self, pen: Pen, moment: Moment) -> None: ...
-    def before(self, pen: Pen, moment: Moment) -> None: ...
-    def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None: ...
+    def pose(self, moment: Moment, body: BodyLook) -> Pose:
+        """Where the arms are."""
+        ...
+
+    def behind(self, pen: Pen, moment: Moment) -> None:
+        """Draw what stands behind everybody."""
+        ...
+
+    def before(self, pen: Pen, moment: Moment) -> None:
+        """Draw what stands between body and arms."""
+        ...
+
+    def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
+        """Draw what the hands hold."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +82,13 @@ class HeadClip:
         """Resize heads to `side` pixels and let their necks fade into the drawn one."""
         size = heads.rgb.shape[-1]
         rgba = np.concatenate([heads.rgb.numpy(), heads.alpha.numpy()], axis=1)
-        ramp = np.clip((1 - np.arange(size) / size) / 0.1, 0, 1)
+        ramp = np.clip((0.97 - np.arange(size) / size) / 0.1, 0, 1)
         rgba[:, 3] *= ramp[:, None]
         stored = (rgba.clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
         sprites = [
-            Image.fromarray(np.ascontiguousarray(one)).resize((side, side), Image.Resampling.BICUBIC)
+            Image.fromarray(np.ascontiguousarray(one)).resize(
+                (side, side), Image.Resampling.BICUBIC
+            )
             for one in stored
         ]
         landmarks = heads.landmarks.numpy().astype(np.float64) / size - 0.5
@@ -118,7 +133,10 @@ class Actor:
         """Where this person stands in a frame of a canvas moved by `shift`."""
         x, y = self._head_corner(frame, shift)
         origin = self._origin(shift)
-        head = ((x + self.unit / 2 - origin[0]) / self.unit, (y + self.unit / 2 - origin[1]) / self.unit)
+        head = (
+            (x + self.unit / 2 - origin[0]) / self.unit,
+            (y + self.unit / 2 - origin[1]) / self.unit,
+        )
         mouth = _HIDDEN_MOUTH if self.heads is None else self.heads.landmarks[frame, 3:].mean(0)
         return Moment(
             side=self.side,
@@ -142,8 +160,11 @@ class Actor:
         pen.part = "person"
         if moment.bottom > 1.7:
             draw_legs(pen, self.body)
-        draw_neck(pen, self.body, moment.head)
+        if from_behind:
+            draw_neck(pen, self.body, moment.head)
         draw_torso(pen, self.body, lean=-0.6 * moment.head[0], back=from_behind)
+        if not from_behind:
+            draw_neck(pen, self.body, moment.head)
         self._draw_head(pen, frame, moment, shift)
         pen.part = ""
         self.prop.before(pen, moment)
@@ -206,7 +227,7 @@ class Actor:
         turn = self.phase + 0.55 * self.rate * frame
         origin = self._origin(shift)
         x = origin[0] + self.unit * (0.035 * math.sin(turn) - 0.5)
-        y = origin[1] + self.unit * (0.02 * math.cos(1.3 * turn) - 0.5)
+        y = origin[1] + self.unit * (_CHIN + 0.02 * math.cos(1.3 * turn) - 0.5)
         return round(x), round(y)
 
     def _origin(self, shift: Point) -> Point:

@@ -15,7 +15,9 @@ from anonlib.data.pen import Color, Pen, Point, along, fade, hsv, shade, smooth
 UPPER_ARM = 0.84
 FOREARM = 0.86
 _SKINS = ((1.0, 0.86, 0.75), (0.93, 0.74, 0.6), (0.8, 0.6, 0.45), (0.6, 0.42, 0.31))
-_OUTLINE = ((-0.15, 0.5), (-0.34, 0.58), (-0.6, 0.68), (-0.7, 0.92), (-0.56, 1.25), (-0.5, 1.55))
+_IDLE = (((0.72, 1.52), (0.74, 2.2)), ((0.8, 1.5), (0.36, 1.68)), ((0.76, 1.48), (0.12, 1.36)))
+"""Elbow and hand of the arm of side 1."""
+_OUTLINE = ((-0.12, 0.53), (-0.3, 0.59), (-0.58, 0.68), (-0.65, 0.86), (-0.53, 1.2), (-0.48, 1.55))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,10 @@ def random_body(comb: Comb, *, skin: Color | None = None) -> BodyLook:
     return BodyLook(
         skin=skin or (round(255 * tone[0]), round(255 * tone[1]), round(255 * tone[2])),
         hair=hsv(rng.uniform(0.04, 0.1), rng.uniform(0.2, 0.6), rng.uniform(0.08, 0.5)),
-        shirt=comb.color((0.0, 1.0), (0.15, 0.75), (0.3, 0.9)),
-        trim=comb.color((0.0, 1.0), (0.1, 0.6), (0.4, 0.95)),
+        shirt=comb.color((0.0, 1.0), (0.06, 0.46), (0.3, 0.86)),
+        trim=comb.color((0.0, 1.0), (0.05, 0.45), (0.4, 0.95)),
         trousers=comb.color((0.5, 0.75), (0.15, 0.6), (0.15, 0.45)),
-        breadth=comb.between(0.88, 1.12),
+        breadth=comb.between(0.8, 1.02),
         long_sleeves=bool(rng.random() < 0.55),
         pattern=comb.style(*patterns),
         collar=("round", "vee", "shirt")[int(rng.integers(3))],
@@ -75,25 +77,38 @@ def shoulder(look: BodyLook, side: int) -> Point:
     return side * 0.6 * look.breadth, 0.8
 
 
-def reach(start: Point, target: Point, *, bend: int) -> Arm:
+def reach(start: Point, target: Point, *, bend: int, length: float = 1.0) -> Arm:
     """Two-segment inverse kinematics: the elbow bends to the side `bend` of the line to the hand.
 
     A target out of reach stretches the arm, one too near folds it.
+
+    Args:
+        start: the shoulder.
+        target: where the hand must be.
+        bend: 1 or -1.
+        length: how long both segments look; below 1 when they point at the viewer.
 
     >>> arm = reach((0.0, 0.0), (0.0, 1.2), bend=1)
     >>> abs(math.dist(arm.shoulder, arm.elbow) - UPPER_ARM) < 1e-9, arm.elbow[0] < 0
     (True, True)
     """
+    upper, fore = length * UPPER_ARM, length * FOREARM
     distance = math.dist(start, target)
-    if distance >= UPPER_ARM + FOREARM:
-        elbow = along(start, target, UPPER_ARM / (UPPER_ARM + FOREARM))
-        return Arm(shoulder=start, elbow=elbow, hand=target)
+    if distance >= upper + fore:
+        return Arm(shoulder=start, elbow=along(start, target, upper / (upper + fore)), hand=target)
     distance = max(distance, 0.05)
-    base = (UPPER_ARM**2 - FOREARM**2 + distance**2) / (2 * distance)
-    base = max(-UPPER_ARM, min(UPPER_ARM, base))
-    lift = math.sqrt(UPPER_ARM**2 - base**2)
+    base = (upper**2 - fore**2 + distance**2) / (2 * distance)
+    base = max(-upper, min(upper, base))
+    lift = math.sqrt(upper**2 - base**2)
     elbow = along(start, target, base / distance, bend * lift)
     return Arm(shoulder=start, elbow=elbow, hand=target)
+
+
+def idle_arm(look: BodyLook, side: int, choice: int) -> Arm:
+    """An arm with nothing to do, in one of three ways: it hangs, or rests on belly or chest."""
+    (elbow_x, elbow_y), (x, y) = _IDLE[choice]
+    start = shoulder(look, side)
+    return Arm(shoulder=start, elbow=(side * elbow_x, elbow_y), hand=(side * x, y))
 
 
 def draw_legs(pen: Pen, look: BodyLook) -> None:
@@ -113,9 +128,10 @@ def draw_torso(pen: Pen, look: BodyLook, *, lean: float = 0.0, back: bool = Fals
     pen.polygon([(x * 1.025, y) for x, y in outline], shade(look.shirt, 0.72))
     pen.polygon(outline, look.shirt)
     _draw_pattern(pen, look, lean)
-    right = [(x, y) for x, y in outline if x > lean * (y - 0.6) + 0.3 * look.breadth]
-    if len(right) > 2:
-        pen.polygon(right, fade(shade(look.shirt, 0.4), 50))
+    for inset, alpha in ((0.8, 26), (0.55, 18)):
+        edge = [(x, y) for x, y in outline if x > lean * (y - 0.6) and y > 0.6]
+        inner = [(lean * (y - 0.6) * (1 - inset) + inset * x, y) for x, y in reversed(edge)]
+        pen.polygon(edge + inner, fade(shade(look.shirt, 0.3), alpha))
     if not back:
         _draw_collar(pen, look)
 
@@ -141,8 +157,8 @@ def _draw_pattern(pen: Pen, look: BodyLook, lean: float) -> None:
 def _draw_collar(pen: Pen, look: BodyLook) -> None:
     """An opening of skin below the neck, framed by the collar."""
     if look.collar == "round":
-        pen.ellipse((0.0, 0.52), (0.27, 0.17), look.trim)
-        pen.ellipse((0.0, 0.5), (0.23, 0.15), look.skin)
+        pen.ellipse((0.0, 0.55), (0.25, 0.14), look.trim)
+        pen.ellipse((0.0, 0.53), (0.2, 0.12), look.skin)
         return
     depth = 0.86 if look.collar == "vee" else 0.74
     pen.polygon([(-0.25, 0.5), (0.25, 0.5), (0.0, depth + 0.06)], look.trim)
@@ -156,8 +172,7 @@ def _draw_collar(pen: Pen, look: BodyLook) -> None:
 def draw_neck(pen: Pen, look: BodyLook, head: Point) -> None:
     """A neck from the chin of a head at `head` down into the collar, in the chin's shadow."""
     shadow = shade(look.skin, 0.86)
-    pen.capsule((head[0], head[1] + 0.25), (0.0, 0.55), (0.17, 0.19), shadow, edge=0.01)
-    pen.ellipse((0.0, 0.58), (0.2, 0.07), look.skin)
+    pen.capsule((head[0], head[1] + 0.25), (0.0, 0.5), (0.16, 0.17), shadow, edge=0.01)
 
 
 def draw_back_of_head(pen: Pen, look: BodyLook, head: Point) -> None:
@@ -177,14 +192,14 @@ def draw_arm(pen: Pen, look: BodyLook, arm: Arm) -> None:
     wrist = along(arm.elbow, arm.hand, 0.88)
     cuff = along(arm.elbow, arm.hand, 0.72)
     pen.capsule(arm.elbow, wrist, (0.115, 0.07), look.skin, edge=0.018)
-    pen.capsule(arm.shoulder, arm.elbow, (0.165, 0.125), look.skin, edge=0.018)
+    pen.capsule(arm.shoulder, arm.elbow, (0.14, 0.115), look.skin, edge=0.018)
     if look.long_sleeves:
-        pen.capsule(arm.elbow, cuff, (0.135, 0.1), look.shirt, edge=0.018)
-        pen.capsule(arm.shoulder, arm.elbow, (0.19, 0.14), look.shirt, edge=0.018)
-        pen.capsule(arm.elbow, cuff, (0.13, 0.095), look.shirt)
+        pen.capsule(arm.elbow, cuff, (0.128, 0.098), look.shirt, edge=0.018)
+        pen.capsule(arm.shoulder, arm.elbow, (0.17, 0.13), look.shirt, edge=0.018)
+        pen.capsule(arm.elbow, cuff, (0.122, 0.092), look.shirt)
     else:
         hem = along(arm.shoulder, arm.elbow, 0.45)
-        pen.capsule(arm.shoulder, hem, (0.19, 0.175), look.shirt, edge=0.018)
+        pen.capsule(arm.shoulder, hem, (0.172, 0.168), look.shirt, edge=0.018)
 
 
 def draw_palm(pen: Pen, look: BodyLook, hand: Point, axis: float) -> None:

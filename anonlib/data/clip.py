@@ -20,10 +20,12 @@ ACTIONS = (
     "lip", "brush", "floor", "window", "drink", "fold", "iron", "phone", "harmonica", "photo",
 )  # fmt: skip
 SUPERSAMPLE = 2
-_UNITS = {1: (0.31, 0.42), 2: (0.29, 0.36), 3: (0.225, 0.25)}
+_UNITS = {1: (0.33, 0.44), 2: (0.31, 0.38), 3: (0.225, 0.25)}
 """Side of a head crop as a fraction of the frame height, by the number of people."""
-_FLOOR_UNIT = 0.3
+_LARGEST = {"floor": 0.3, "iron": 0.33, "fold": 0.35}
+"""The same at most, for actions whose tool stands low in the frame."""
 _FROM_BEHIND = 0.16
+"""Share of the people at a floor or a window who turn their backs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,9 @@ class Clip:
             jitter = self.rng.normal(0.0, 1.0, 2) * self.camera.shake * height
             pan = [drift * (frame - (frames - 1) / 2) * height for drift in self.camera.drift]
             limit = self.margin - 1
-            x, y = (int(np.clip(round(p + j), -limit, limit)) for p, j in zip(pan, jitter, strict=True))
+            x, y = (
+                int(np.clip(round(p + j), -limit, limit)) for p, j in zip(pan, jitter, strict=True)
+            )
             yield self._draw(frame, (x, y))
 
     def _draw(self, frame: int, shift: tuple[int, int]) -> tuple[np.ndarray, list[Sighting]]:
@@ -90,15 +94,16 @@ def stage_clip(
     comb = Comb(split, rng)
     height, width = (SUPERSAMPLE * side for side in size)
     margin = height // 12
-    floor = any(ACTIONS[role.label] == "floor" for role in roles)
-    unit = _unit(len(roles), size, rng, floor=floor)
+    limit = min(_LARGEST.get(ACTIONS[role.label], 1.0) for role in roles)
+    unit = _unit(len(roles), size, rng, limit=limit)
     slots = rng.permutation(len(roles))
     actors = []
     for role, slot in zip(roles, slots, strict=True):
         mine = round(unit * float(rng.uniform(0.95, 1.05)))
         place = _place(int(slot), len(roles), size, mine, rng)
         actors.append(_actor(role, heads, comb, frames=frames, unit=mine, place=place, width=width))
-    horizon = 0.8 if floor else float(rng.uniform(0.86, 1.1))
+    far = len(roles) == 3 or limit == _LARGEST["floor"]
+    horizon = float(rng.uniform(0.76, 0.84)) if far else float(rng.uniform(0.86, 1.1))
     room = draw_room(comb, size=(height + 2 * margin, width + 2 * margin), horizon=horizon)
     return Clip(
         size=size,
@@ -110,11 +115,11 @@ def stage_clip(
     )
 
 
-def _unit(people: int, size: tuple[int, int], rng: np.random.Generator, *, floor: bool) -> float:
+def _unit(people: int, size: tuple[int, int], rng: np.random.Generator, *, limit: float) -> float:
     """Side of a head crop in canvas pixels, such that the people fit side by side."""
     height, width = size
     unit = height * float(rng.uniform(*_UNITS[people]))
-    unit = min(unit, width / (1.75 * people), height * _FLOOR_UNIT if floor else unit)
+    unit = min(unit, width / (1.75 * people), height * limit)
     return unit * SUPERSAMPLE
 
 
@@ -142,7 +147,8 @@ def _actor(
 ) -> Actor:
     rng = comb.rng
     name = ACTIONS[role.label]
-    prop: Prop = HOUSE_PROPS[name](comb) if name in HOUSE_PROPS else FaceProp(name, comb)
+    apart = comb.apart()  # so that the action changes nothing else in the scene
+    prop: Prop = HOUSE_PROPS[name](apart) if name in HOUSE_PROPS else FaceProp(name, apart)
     hidden = name in ("floor", "window") and rng.random() < _FROM_BEHIND
     clip = None if hidden else _head_clip(role, heads, rng, frames=frames, unit=unit)
     side = 1 if rng.random() < 0.5 else -1

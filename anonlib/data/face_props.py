@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from anonlib.data.body import Arm, BodyLook, Pose, reach, shoulder
+from anonlib.data.body import Arm, BodyLook, Pose, idle_arm, shoulder
 from anonlib.data.looks import Comb
 from anonlib.data.pen import Color, Pen, Point, along, fade, hsv, shade
 
-_IDLE = ((0.78, 1.95), (0.5, 1.62), (0.1, 1.4))
-_SECOND_HAND = 0.25
+_SECOND_HAND = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +48,13 @@ class FaceProp:
 
     def __init__(self, name: str, comb: Comb) -> None:
         self.name = name
-        self.look = _LOOKS[name](comb)
         rng = comb.rng
         self.grip = (float(rng.uniform(0.25, 0.35)), float(rng.uniform(0.06, 0.2)))
-        self.elbow = (float(rng.uniform(0.66, 1.0)), float(rng.uniform(1.2, 1.55)))
-        self.other_elbow = (float(rng.uniform(0.66, 1.0)), float(rng.uniform(1.2, 1.55)))
-        self.idle = _IDLE[int(rng.integers(len(_IDLE)))]
+        self.elbow = (float(rng.uniform(0.64, 0.9)), float(rng.uniform(1.2, 1.5)))
+        self.other_elbow = (float(rng.uniform(0.64, 0.9)), float(rng.uniform(1.2, 1.5)))
+        self.idle = int(rng.integers(3))
         self.second_hand = bool(rng.random() < _SECOND_HAND)
+        self.look = _LOOKS[name](comb)
 
     def pose(self, moment: Moment, body: BodyLook) -> Pose:
         """Working hand at the face; the other idle or, sometimes, raised as well."""
@@ -70,7 +69,7 @@ class FaceProp:
             mouth = moment.mouth
             rest = Arm(shoulder=start, elbow=elbow, hand=(mouth[0] - side * 0.31, mouth[1] + 0.12))
         else:
-            rest = reach(start, (-side * self.idle[0], self.idle[1]), bend=side)
+            rest = idle_arm(body, -side, self.idle)
         return Pose(work=work, rest=rest, work_axis=self._axis(moment, hand), rest_axis=1.2)
 
     def behind(self, pen: Pen, moment: Moment) -> None:
@@ -87,7 +86,7 @@ class FaceProp:
         swing = math.sin(moment.phase)
         a, b = self.grip
         if self.name == "phone":
-            x, y = moment.head[0] + moment.side * (a + 0.05), moment.head[1] + b
+            x, y = moment.head[0] + moment.side * (a + 0.05), moment.head[1] + b + 0.08
             return x, y + 0.01 * swing
         if self.name == "photo":
             x, y = moment.head[0] + moment.side * a, moment.head[1] + b - 0.08
@@ -102,12 +101,12 @@ class FaceProp:
 
 def _lip_look(comb: Comb) -> PropLook:
     return PropLook(
-        main=comb.color((-0.07, 0.05), (0.75, 0.95), (0.65, 0.95)),
+        main=comb.color((-0.07, 0.03), (0.8, 0.97), (0.7, 0.97)),
         accent=comb.style(
             ((30, 28, 34), (206, 168, 70)), ((235, 232, 226),), ((84, 30, 60), (188, 190, 200))
         ),
-        length=comb.between(0.13, 0.17),
-        width=comb.between(0.085, 0.11),
+        length=comb.between(0.15, 0.19),
+        width=comb.between(0.105, 0.13),
         kind="stick",
     )
 
@@ -115,7 +114,7 @@ def _lip_look(comb: Comb) -> PropLook:
 def _draw_lip(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     """Coloured lips, and a short lipstick that touches them."""
     x, y = moment.mouth
-    pen.ellipse((x, y), (0.115, 0.042), fade(look.main, 190))
+    pen.ellipse((x, y), (0.14, 0.06), fade(look.main, 220))
     pen.line([(x - 0.1, y), (x + 0.1, y)], 0.012, shade(look.main, 0.5))
     tip = (x + moment.side * 0.045 + 0.035 * math.sin(moment.phase), y + 0.01)
     reachable = math.dist(tip, hand)
@@ -127,10 +126,10 @@ def _draw_lip(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
 
 def _brush_look(comb: Comb) -> PropLook:
     return PropLook(
-        main=comb.color((0.25, 0.8), (0.7, 0.95), (0.6, 0.95)),
+        main=comb.color((0.3, 0.75), (0.7, 0.95), (0.6, 0.95)),
         accent=hsv(comb.between(0.45, 0.65), 0.12, 0.98),
-        length=comb.between(0.22, 0.3),
-        width=comb.between(0.05, 0.066),
+        length=comb.between(0.1, 0.17),
+        width=comb.between(0.068, 0.086),
         kind="brush",
     )
 
@@ -139,22 +138,22 @@ def _draw_brush(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     """White foam, a white bristle head across the mouth, a thin long handle past the fist."""
     x, y = moment.mouth
     slide = 0.05 * math.sin(moment.phase)
-    pen.ellipse((x, y + 0.015), (0.12, 0.06), (246, 250, 252, 235))
-    pen.ellipse((x - 0.06 * moment.side, y + 0.075), (0.045, 0.05), (240, 247, 250, 235))
+    pen.ellipse((x, y + 0.02), (0.15, 0.08), (246, 250, 252, 240))
+    pen.ellipse((x - 0.07 * moment.side, y + 0.1), (0.055, 0.06), (240, 247, 250, 235))
     front = (x - moment.side * (0.12 - slide), y - 0.045)
     back = along(front, hand, 1.0 + look.length / 0.5)
     pen.capsule(front, back, (look.width * 0.45, look.width * 0.62), look.main, edge=0.012)
     neck = along(front, hand, 0.38)
-    pen.bar(along(front, neck, 0.0, -0.03), along(front, neck, 1.0, -0.03), 0.085, look.accent)
+    pen.bar(along(front, neck, 0.0, -0.03), along(front, neck, 1.0, -0.03), 0.1, look.accent)
     pen.bar(along(front, neck, 0.0, 0.02), along(front, neck, 1.0, 0.02), 0.035, look.main)
 
 
 def _drink_look(comb: Comb) -> PropLook:
     return PropLook(
-        main=comb.color((0.0, 1.0), (0.45, 0.85), (0.55, 0.95)),
-        accent=comb.color((0.02, 0.16), (0.5, 0.9), (0.4, 0.95)),
-        length=comb.between(0.4, 0.48),
-        width=comb.between(0.21, 0.27),
+        main=comb.color((0.1, 0.72), (0.45, 0.85), (0.55, 0.95)),
+        accent=comb.color((0.04, 0.16), (0.5, 0.9), (0.4, 0.95)),
+        length=comb.between(0.44, 0.52),
+        width=comb.between(0.27, 0.33),
         kind=("glass", "cup", "bottle")[int(comb.rng.integers(3))],
     )
 
@@ -169,7 +168,7 @@ def _draw_drink(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     profile = {
         "glass": ((0.0, 1.0), (1.0, 0.78)),
         "cup": ((0.0, 1.0), (0.75, 0.95), (0.9, 0.7)),
-        "bottle": ((0.0, 0.36), (0.35, 0.4), (0.52, 0.9), (1.08, 0.9)),
+        "bottle": ((0.0, 0.42), (0.2, 0.46), (0.34, 0.92), (1.05, 0.92)),
     }[look.kind]
 
     def body(inset: float) -> list[Point]:
@@ -200,8 +199,8 @@ def _harmonica_look(comb: Comb) -> PropLook:
     return PropLook(
         main=(grey, grey, min(255, grey + 8)),
         accent=comb.color((0.0, 1.0), (0.5, 0.9), (0.3, 0.6)),
-        length=comb.between(0.5, 0.6),
-        width=comb.between(0.135, 0.17),
+        length=comb.between(0.56, 0.66),
+        width=comb.between(0.16, 0.19),
         kind="bar",
     )
 
@@ -224,8 +223,8 @@ def _phone_look(comb: Comb) -> PropLook:
     return PropLook(
         main=comb.color((0.5, 0.9), (0.1, 0.4), (0.08, 0.22)),
         accent=comb.color((0.45, 0.65), (0.1, 0.4), (0.7, 0.95)),
-        length=comb.between(0.4, 0.47),
-        width=comb.between(0.15, 0.18),
+        length=comb.between(0.42, 0.5),
+        width=comb.between(0.17, 0.2),
         kind="slab",
     )
 
@@ -233,9 +232,14 @@ def _phone_look(comb: Comb) -> PropLook:
 def _draw_phone(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     """A dark slab from the ear towards the mouth."""
     side, (x, y) = moment.side, moment.head
-    top, foot = (x + side * 0.345, y - 0.21), (x + side * 0.27, y - 0.21 + look.length)
+    top, foot = (x + side * 0.34, y - 0.24), (x + side * 0.28, y - 0.24 + look.length)
+    rim = look.width / 2 + 0.028
+    pen.capsule(top, foot, (rim, rim), shade(look.accent, 1.15), edge=0.012)
     pen.capsule(top, foot, (look.width / 2, look.width / 2), look.main, edge=0.015)
-    edge = (along(top, foot, -0.1, side * 0.42 * look.width), along(top, foot, 1.1, side * 0.42 * look.width))
+    edge = (
+        along(top, foot, -0.1, side * 0.42 * look.width),
+        along(top, foot, 1.1, side * 0.42 * look.width),
+    )
     pen.line(edge, 0.025, look.accent)
     pen.ellipse(along(top, foot, 0.02), (0.028, 0.028), shade(look.accent, 0.8))
 
@@ -244,8 +248,8 @@ def _photo_look(comb: Comb) -> PropLook:
     return PropLook(
         main=comb.color((0.5, 1.1), (0.05, 0.5), (0.16, 0.4)),
         accent=comb.color((0.5, 0.72), (0.4, 0.8), (0.5, 0.9)),
-        length=comb.between(0.46, 0.54),
-        width=comb.between(0.26, 0.31),
+        length=comb.between(0.5, 0.58),
+        width=comb.between(0.3, 0.35),
         kind=("camera", "phone")[int(comb.rng.random() < 0.4)],
     )
 
@@ -260,7 +264,9 @@ def _draw_photo(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
         pen.bar((x - 0.1, y - height * 0.55), (x + 0.1, y - height * 0.55), 0.1, look.main)
     pen.bar((ends[0][0] - 0.014, y), (ends[1][0] + 0.014, y), height + 0.028, shade(look.main, 0.4))
     pen.bar(*ends, height, look.main)
-    pen.bar((ends[0][0], y - height * 0.34), (ends[1][0], y - height * 0.34), 0.045, (170, 172, 178))
+    pen.bar(
+        (ends[0][0], y - height * 0.34), (ends[1][0], y - height * 0.34), 0.045, (170, 172, 178)
+    )
     lenses = [(x, y + 0.02, 0.112)]
     if look.kind == "phone":
         lenses = [(x - moment.side * (half - 0.07), y + d, 0.045) for d in (-0.05, 0.055)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from anonlib.data.body import Arm, BodyLook, Pose, reach, shoulder
+from anonlib.data.body import BodyLook, Pose, idle_arm, reach, shoulder
 from anonlib.data.face_props import Moment
 from anonlib.data.looks import Comb
 from anonlib.data.pen import Pen, Point, along, fade, shade
@@ -32,8 +32,8 @@ class Floor:
         top, foot = self._stick(moment)
         axis = math.atan2(foot[1] - top[1], foot[0] - top[0])
         return Pose(
-            work=reach(shoulder(body, side), along(top, foot, 0.46), bend=-side),
-            rest=reach(shoulder(body, -side), along(top, foot, 0.13), bend=side),
+            work=reach(shoulder(body, side), along(top, foot, 0.46), bend=-side, length=0.8),
+            rest=reach(shoulder(body, -side), along(top, foot, 0.13), bend=side, length=0.7),
             work_axis=axis,
             rest_axis=axis,
         )
@@ -60,7 +60,9 @@ class Floor:
         x, y = foot
         size = self.size
         if self.kind == "wiper":
-            pen.bar((x - size * 1.3, y + 0.04), (x + size * 1.3, y + 0.04), 0.16, shade(self.head, 0.6))
+            pen.bar(
+                (x - size * 1.3, y + 0.04), (x + size * 1.3, y + 0.04), 0.16, shade(self.head, 0.6)
+            )
             pen.bar((x - size * 1.3, y + 0.02), (x + size * 1.3, y + 0.02), 0.1, self.head)
             return
         wide = size * (1.15 if self.kind == "mop" else 1.0)
@@ -84,21 +86,22 @@ class Window:
     def __init__(self, comb: Comb) -> None:
         rng = comb.rng
         self.cloth = comb.color((0.0, 1.0), (0.4, 0.85), (0.7, 0.98))
-        self.frame = comb.style(((242, 240, 234),), ((120, 84, 52),), ((196, 200, 206), (92, 66, 48)))
+        self.frame = comb.style(
+            ((242, 240, 234),), ((120, 84, 52),), ((196, 200, 206), (92, 66, 48))
+        )
         self.sky = comb.color((0.5, 0.64), (0.18, 0.5), (0.8, 0.98))
-        self.centre = (float(rng.uniform(0.9, 1.0)), float(rng.uniform(0.05, 0.7)))
+        self.centre = (float(rng.uniform(1.03, 1.12)), float(rng.uniform(0.0, 0.7)))
         self.radius = float(rng.uniform(0.09, 0.15))
-        self.size = comb.between(0.15, 0.18)
-        self.idle = ((0.78, 1.95), (0.5, 1.62))[int(rng.integers(2))]
+        self.size = comb.between(0.22, 0.27)
+        self.idle = int(rng.integers(3))
 
     def pose(self, moment: Moment, body: BodyLook) -> Pose:
         """One arm out to the glass, the other at rest."""
         side = moment.side
         hand = self._hand(moment)
-        start = shoulder(body, -side)
         return Pose(
             work=reach(shoulder(body, side), hand, bend=side),
-            rest=reach(start, (-side * self.idle[0], self.idle[1]), bend=side),
+            rest=idle_arm(body, -side, self.idle),
             work_axis=math.pi / 2,
             rest_axis=1.2,
         )
@@ -106,7 +109,7 @@ class Window:
     def behind(self, pen: Pen, moment: Moment) -> None:
         """The pane with its frame, sky and reflections."""
         side = moment.side
-        left, right = sorted((-0.25 * side, 1.5 * side))
+        left, right = sorted((-0.1 * side, 1.55 * side))
         pen.bar((left - 0.1, 0.28), (right + 0.1, 0.28), 2.3, shade(self.frame, 0.75))
         pen.bar((left - 0.07, 0.28), (right + 0.07, 0.28), 2.24, self.frame)
         for k in range(8):
@@ -119,9 +122,9 @@ class Window:
         pen.bar((middle, -0.8), (middle, 1.36), 0.06, self.frame)
         pen.bar((left - 0.16, 1.42), (right + 0.16, 1.42), 0.12, shade(self.frame, 0.88))
         x, y = side * self.centre[0], self.centre[1]
-        for k in range(5):
-            dx, dy = 0.22 * math.cos(2.4 * k), 0.24 * math.sin(2.4 * k)
-            pen.ellipse((x + dx, y + dy), (0.12, 0.09), (255, 255, 255, 95))
+        for k in range(9):
+            dx, dy = 0.3 * math.cos(2.4 * k), 0.36 * math.sin(2.4 * k)
+            pen.ellipse((x + dx, y + dy), (0.15, 0.12), (255, 255, 255, 120))
 
     def before(self, pen: Pen, moment: Moment) -> None:
         """Nothing stands before the person."""
@@ -136,7 +139,9 @@ class Window:
             angle = turn + 2 * math.pi * k / 8
             radius = size * (1.12 if k % 2 else 0.84)
             corners.append((x + radius * math.cos(angle), y + radius * math.sin(angle)))
-        pen.polygon([(x + 1.09 * (a - x), y + 1.09 * (b - y)) for a, b in corners], shade(self.cloth, 0.6))
+        pen.polygon(
+            [(x + 1.09 * (a - x), y + 1.09 * (b - y)) for a, b in corners], shade(self.cloth, 0.6)
+        )
         pen.polygon(corners, self.cloth)
         pen.line([corners[1], (x, y), corners[4]], 0.02, shade(self.cloth, 0.75))
 
@@ -164,7 +169,7 @@ class Fold:
         arms = {}
         for side in (-1, 1):
             start = shoulder(body, side)
-            arms[side] = reach(start, (side * spread, lift), bend=-side)
+            arms[side] = reach(start, (side * spread, lift), bend=-side, length=0.68)
         return Pose(
             work=arms[moment.side], rest=arms[-moment.side], work_axis=math.pi / 2,
             rest_axis=math.pi / 2,
@@ -191,7 +196,10 @@ class Fold:
         low = self._table(moment) + 0.2
         wide = spread + 0.06
         cloth = [(-wide, lift), (wide, lift), (wide * 0.96, low), (-wide * 0.96, low)]
-        pen.polygon([(x * 1.04, y + (0.02 if y == low else -0.02)) for x, y in cloth], shade(self.cloth, 0.6))
+        pen.polygon(
+            [(x * 1.04, y + (0.02 if y == low else -0.02)) for x, y in cloth],
+            shade(self.cloth, 0.6),
+        )
         pen.polygon(cloth, self.cloth)
         ink = fade(self.stripe, 210)
         if self.pattern in ("stripes", "checks"):
@@ -221,7 +229,7 @@ class Iron:
         self.iron = comb.color((0.0, 1.0), (0.5, 0.9), (0.55, 0.95))
         self.cover = comb.color((0.0, 1.0), (0.15, 0.5), (0.6, 0.92))
         self.garment = comb.color((0.0, 1.0), (0.1, 0.6), (0.7, 0.98))
-        self.size = comb.between(0.25, 0.31)
+        self.size = comb.between(0.29, 0.35)
         self.height = float(rng.uniform(1.45, 1.6))
         self.steam = bool(rng.random() < 0.5)
 
@@ -231,8 +239,8 @@ class Iron:
         x, y = self._iron(moment)
         hold = (-side * 0.52, self._board(moment) - 0.02)
         return Pose(
-            work=reach(shoulder(body, side), (x, y - 0.23), bend=-side),
-            rest=reach(shoulder(body, -side), hold, bend=side),
+            work=reach(shoulder(body, side), (x, y - 0.23), bend=-side, length=0.75),
+            rest=reach(shoulder(body, -side), hold, bend=side, length=0.75),
             work_axis=0.0,
             rest_axis=0.3,
         )
@@ -246,8 +254,16 @@ class Iron:
         for side in (-1, 1):
             pen.line([(side * 0.5, y + 0.1), (-side * 0.5, y + 1.9)], 0.06, (150, 152, 158))
         point = moment.side
-        pen.capsule((-point * 0.9, y + 0.06), (point * 0.95, y + 0.06), (0.17, 0.1), self.cover, edge=0.02)
-        cloth = [(-0.55, y - 0.05), (0.6, y - 0.05), (0.7, y + 0.3), (-0.1, y + 0.42), (-0.65, y + 0.26)]
+        pen.capsule(
+            (-point * 0.9, y + 0.06), (point * 0.95, y + 0.06), (0.17, 0.1), self.cover, edge=0.02
+        )
+        cloth = [
+            (-0.55, y - 0.05),
+            (0.6, y - 0.05),
+            (0.7, y + 0.3),
+            (-0.1, y + 0.42),
+            (-0.65, y + 0.26),
+        ]
         pen.polygon(cloth, self.garment)
         pen.line([(-0.1, y), (-0.12, y + 0.38)], 0.02, shade(self.garment, 0.75))
 
@@ -257,7 +273,9 @@ class Iron:
         size, tip = self.size, moment.side
         sole = [(x - tip * size, y + 0.12), (x + tip * size * 1.25, y + 0.12)]
         body = [*sole, (x + tip * size * 0.5, y - 0.05), (x - tip * size, y - 0.07)]
-        pen.polygon([(x + 1.06 * (a - x), y + 1.1 * (b - y)) for a, b in body], shade(self.iron, 0.5))
+        pen.polygon(
+            [(x + 1.06 * (a - x), y + 1.1 * (b - y)) for a, b in body], shade(self.iron, 0.5)
+        )
         pen.polygon(body, self.iron)
         pen.line(sole, 0.06, (205, 208, 214))
         grip = [(x - tip * size * 0.8, y - 0.06), (x - tip * size * 0.7, y - 0.22)]
@@ -276,6 +294,9 @@ class Iron:
         return x, self._board(moment) - 0.1
 
 
-HOUSE_PROPS = {"floor": Floor, "window": Window, "fold": Fold, "iron": Iron}
-
-__all__ = ["HOUSE_PROPS", "Arm", "Floor", "Fold", "Iron", "Window"]
+HOUSE_PROPS: dict[str, type[Floor] | type[Window] | type[Fold] | type[Iron]] = {
+    "floor": Floor,
+    "window": Window,
+    "fold": Fold,
+    "iron": Iron,
+}

@@ -32,8 +32,13 @@ class Comb:
     def __init__(self, split: str, rng: np.random.Generator) -> None:
         if split not in SPLITS:
             raise ConfigError(f"split '{split}' is unknown: use one of {', '.join(SPLITS)}")
+        self.split = split
         self.index = SPLITS.index(split)
         self.rng = rng
+
+    def apart(self) -> Comb:
+        """A comb of the same split with a stream of its own; this one's stays where it is."""
+        return Comb(self.split, self.rng.spawn(1)[0])
 
     def between(self, low: float, high: float, *, teeth: int = 4) -> float:
         """A number of the range that only this split can draw."""
@@ -46,7 +51,9 @@ class Comb:
     ) -> Color:
         """A colour whose hue only this split can draw; saturation and value are free."""
         return hsv(
-            self.between(*hue), float(self.rng.uniform(*saturation)), float(self.rng.uniform(*value))
+            self.between(*hue, teeth=6),
+            float(self.rng.uniform(*saturation)),
+            float(self.rng.uniform(*value)),
         )
 
     def style(self, *options: Sequence[Choice]) -> Choice:

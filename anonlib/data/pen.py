@@ -69,7 +69,12 @@ def smooth(points: Sequence[Point], steps: int = 4) -> list[Point]:
         a, b, c, d = (points[(i + k) % count] for k in (-1, 0, 1, 2))
         for step in range(steps):
             t = step / steps
-            w = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2)
+            w = (
+                -t + 2 * t**2 - t**3,
+                2 - 5 * t**2 + 3 * t**3,
+                t + 4 * t**2 - 3 * t**3,
+                t**3 - t**2,
+            )
             x = w[0] * a[0] + w[1] * b[0] + w[2] * c[0] + w[3] * d[0]
             y = w[0] * a[1] + w[1] * b[1] + w[2] * c[1] + w[3] * d[1]
             curve.append((x / 2, y / 2))
@@ -123,7 +128,9 @@ class Pen:
             return
         c, s = math.cos(angle), math.sin(angle)
         ring = [(radii[0] * x, radii[1] * y) for x, y in _RING]
-        self.polygon([(centre[0] + c * x - s * y, centre[1] + s * x + c * y) for x, y in ring], fill)
+        self.polygon(
+            [(centre[0] + c * x - s * y, centre[1] + s * x + c * y) for x, y in ring], fill
+        )
 
     def line(self, points: Sequence[Point], width: float, fill: Color) -> None:
         """A polyline `width` units wide, at least one pixel."""

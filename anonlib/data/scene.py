@@ -43,7 +43,7 @@ def random_camera(rng: np.random.Generator) -> Camera:
         shake=float(rng.uniform(0.0, 0.004)),
         gains=(gains[0], gains[1], gains[2]),
         slope=(float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.15, 0.1))),
-        noise=float(rng.uniform(0.004, 0.014)),
+        noise=float(rng.uniform(0.002, 0.009)),
     )
 
 
@@ -71,7 +71,7 @@ def draw_room(comb: Comb, *, size: tuple[int, int], horizon: float) -> Image.Ima
         An RGB image; one unit of the pen is its height.
     """
     height, width = size
-    wall = comb.color((0.0, 1.0), (0.06, 0.34), (0.55, 0.92))
+    wall = comb.color((0.0, 1.0), (0.03, 0.2), (0.6, 0.93))
     image = Image.new("RGB", (width, height), wall[:3])
     pen = Pen(image, scale=height, origin=(0.0, 0.0))
     aspect = width / height
@@ -79,10 +79,10 @@ def draw_room(comb: Comb, *, size: tuple[int, int], horizon: float) -> Image.Ima
     _draw_floor(pen, comb, horizon, aspect)
     pen.bar((0, horizon), (aspect, horizon), 0.03, shade(wall, 1.2))
     slots = comb.rng.permutation(4)
-    for slot in slots[: int(comb.rng.integers(2, 5))]:
+    pieces = comb.rng.permutation(len(_FURNITURE))
+    for slot, piece in zip(slots[: int(comb.rng.integers(2, 5))], pieces, strict=False):
         x = (float(slot) + float(comb.rng.uniform(0.25, 0.75))) * aspect / 4
-        piece = _FURNITURE[int(comb.rng.integers(len(_FURNITURE)))]
-        piece(pen, comb, x, horizon)
+        _FURNITURE[int(piece)](pen, comb, x, horizon)
     return _grained(image, comb.rng)
 
 
@@ -132,7 +132,12 @@ def _draw_floor(pen: Pen, comb: Comb, horizon: float, aspect: float) -> None:
 def _picture(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
     rng = comb.rng
     y, wide, tall = rng.uniform(0.12, 0.4), rng.uniform(0.08, 0.14), rng.uniform(0.1, 0.22)
-    pen.bar((x - wide - 0.015, y), (x + wide + 0.015, y), tall + 0.03, comb.color((0.0, 0.15), (0.2, 0.6), (0.2, 0.6)))
+    pen.bar(
+        (x - wide - 0.015, y),
+        (x + wide + 0.015, y),
+        tall + 0.03,
+        comb.color((0.0, 0.15), (0.2, 0.6), (0.2, 0.6)),
+    )
     canvas = comb.color((0.0, 1.0), (0.1, 0.5), (0.6, 0.95))
     pen.bar((x - wide, y), (x + wide, y), tall, canvas)
     for _ in range(3):
@@ -166,9 +171,16 @@ def _cabinet(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
     pen.bar((x, top), (x, base), 2 * wide, wood)
     pen.bar((x - wide - 0.015, top), (x + wide + 0.015, top), 0.025, shade(wood, 1.2))
     for side in (-1, 1):
-        pen.bar((x + side * wide / 2, top + 0.03), (x + side * wide / 2, base - 0.03), wide * 0.8, shade(wood, 0.9))
+        pen.bar(
+            (x + side * wide / 2, top + 0.03),
+            (x + side * wide / 2, base - 0.03),
+            wide * 0.8,
+            shade(wood, 0.9),
+        )
         pen.ellipse((x + side * 0.02, (top + base) / 2), (0.008, 0.008), shade(wood, 0.4))
-    pen.ellipse((x + wide / 2, top - 0.06), (0.035, 0.05), comb.color((0.0, 1.0), (0.2, 0.6), (0.4, 0.9)))
+    pen.ellipse(
+        (x + wide / 2, top - 0.06), (0.035, 0.05), comb.color((0.0, 1.0), (0.2, 0.6), (0.4, 0.9))
+    )
 
 
 def _plant(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
@@ -189,7 +201,10 @@ def _lamp(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
     pen.line([(x, y), (x, max(horizon, 0.8))], 0.012, (70, 66, 64))
     pen.ellipse((x, y + 0.06), (0.16, 0.14), (255, 244, 200, 50))
     shade_color = comb.color((0.08, 0.18), (0.2, 0.5), (0.8, 0.98))
-    pen.polygon([(x - 0.045, y - 0.05), (x + 0.045, y - 0.05), (x + 0.09, y + 0.07), (x - 0.09, y + 0.07)], shade_color)
+    pen.polygon(
+        [(x - 0.045, y - 0.05), (x + 0.045, y - 0.05), (x + 0.09, y + 0.07), (x - 0.09, y + 0.07)],
+        shade_color,
+    )
 
 
 def _casement(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
@@ -208,10 +223,15 @@ def _casement(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
 
 def _grained(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Soft uneven light over the whole room."""
-    blotches = rng.integers(112, 144, (9, 12), dtype=np.uint8)
+    blotches = rng.integers(121, 136, (9, 12), dtype=np.uint8)
     light = Image.fromarray(blotches).resize(image.size, Image.Resampling.BICUBIC)
-    pixels = np.asarray(image, dtype=np.float32) * (np.asarray(light, dtype=np.float32) / 128)[..., None]
+    pixels = (
+        np.asarray(image, dtype=np.float32) * (np.asarray(light, dtype=np.float32) / 128)[..., None]
+    )
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-_FURNITURE = (_picture, _picture, _shelf, _shelf, _cabinet, _cabinet, _plant, _lamp, _casement)
+_FURNITURE = (
+    *(_picture, _picture, _picture, _shelf, _shelf, _shelf),
+    *(_cabinet, _cabinet, _plant, _plant, _lamp, _casement),
+)

@@ -39,7 +39,7 @@ ACTION_NAMES = {
 """DALY's names of the classes, by the short names of `ACTIONS`."""
 FACE_RELATED = ("lip", "brush", "drink", "phone", "harmonica", "photo")
 """The classes whose evidence lies in the enlarged face box."""
-_PEOPLE = (0.42, 0.46, 0.12)
+_PEOPLE = (0.45, 0.46, 0.09)
 """How often a clip shows one, two or three people."""
 _SMALLEST = (72, 96)
 
@@ -71,11 +71,11 @@ def render_clips(
         progress: show a progress bar.
 
     Raises:
-        ConfigError: unknown split, no clips or frames, a frame too small, or a split without people.
+        ConfigError: unknown split or one without people, no clips or frames, a frame too small.
     """
     _check(clips, frames, split, size)
-    people = list(heads.people(split))
-    if not people:
+    people = heads.people(split)
+    if len(people) == 0:
         raise ConfigError(f"split '{split}' has no people: use a head source with some")
     shots: list[np.ndarray] = []
     seen: list[list[Sighting]] = []
@@ -131,9 +131,7 @@ def _share_inside(box: tuple[float, float, float, float], size: tuple[int, int])
     return max(wide, 0.0) * max(tall, 0.0) / ((box[2] - box[0]) * (box[3] - box[1]))
 
 
-def _gather(
-    shots: list[np.ndarray], seen: list[list[Sighting]], *, clips: Tensor
-) -> ActionFrames:
+def _gather(shots: list[np.ndarray], seen: list[list[Sighting]], *, clips: Tensor) -> ActionFrames:
     """Frames and sightings as tensors."""
     frames = torch.from_numpy(np.stack(shots)).permute(0, 3, 1, 2).contiguous()
     height, width = int(frames.shape[2]), int(frames.shape[3])
@@ -147,7 +145,9 @@ def _gather(
             one for one in people if one.face and _share_inside(one.face, (height, width)) > 0.5
         ]
         faces.append(torch.tensor([one.face for one in facing], dtype=torch.float32).reshape(-1, 4))
-        points = [torch.from_numpy(one.landmarks).float() for one in facing if one.landmarks is not None]
+        points = [
+            torch.from_numpy(one.landmarks).float() for one in facing if one.landmarks is not None
+        ]
         landmarks.append(torch.stack(points) if points else torch.zeros(0, 5, 2))
         identities.append(torch.tensor([one.identity for one in facing], dtype=torch.int64))
     return ActionFrames(
