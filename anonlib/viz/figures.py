@@ -46,7 +46,7 @@ def plot_privacy_utility(figure4: DataFrame, *, paper: DataFrame | None = None) 
     axes.set(xlabel="face verification error", ylabel="action detection mAP@0.5")
     axes.set_title("better ↗", loc="right", fontsize=9, color=GREY)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set_major_formatter(PercentFormatter(1))
     axes.margins(0.08)
     axes.grid(alpha=0.25)
     figure.legend(

@@ -1,0 +1,56 @@
+"""Draw the README's pictures from a finished run: Fig. 3, Fig. 4 and Fig. 5 on synthetic people.
+
+python scripts/draw_pictures.py results/laptop
+
+The run's folder must hold weights/modifier.safetensors and figure4.csv; the pictures land beside
+them. Everybody shown is a test person: M and D never saw them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from anonlib.anonymizers import create, names
+from anonlib.config import ModifierConfig
+from anonlib.data.paths import data_path
+from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
+from anonlib.networks import Modifier
+from anonlib.training.checkpoints import load_weights
+from anonlib.viz.figures import plot_baselines, plot_before_after, plot_privacy_utility
+
+
+def trained_modifier(folder: Path) -> Modifier:
+    """M as the run left it."""
+    tensors, config = load_weights(folder / "weights" / "modifier.safetensors")
+    modifier = Modifier(ModifierConfig(**config))
+    modifier.load_state_dict(tensors)
+    return modifier.eval()
+
+
+def portraits(people: int, *, size: int) -> Tensor:
+    """One picture of each of the first test people."""
+    unseen = SyntheticPeople().people("test")[:people]
+    return synthetic_faces(unseen, images=1, size=size, seed=0).images / 255
+
+
+@torch.inference_mode()
+def main(folder: Path) -> None:
+    """Draw all three."""
+    modifier = trained_modifier(folder)
+    faces = portraits(12, size=modifier.config.size)
+    hidden = {name: create(name, modifier)(faces[:3]) for name in names()}
+    plot_baselines(hidden).savefig(folder / "baselines.png", dpi=100)
+    after = create("modifier", modifier)(faces)
+    plot_before_after(faces, after).savefig(folder / "before_after.png", dpi=100)
+    figure4 = pd.read_csv(folder / "figure4.csv")
+    paper = pd.read_csv(data_path("paper", "figure4.csv"))
+    plot_privacy_utility(figure4, paper=paper).savefig(folder / "figure4.png", dpi=100)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
