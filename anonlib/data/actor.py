@@ -22,7 +22,7 @@ from anonlib.data.body import (
     draw_palm,
     draw_torso,
 )
-from anonlib.data.face_props import Moment
+from anonlib.data.moment import Moment
 from anonlib.data.pen import Color, Pen, Point
 from anonlib.data.types import Heads
 

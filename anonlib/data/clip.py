@@ -10,16 +10,23 @@ from PIL import Image
 
 from anonlib.data.actor import Actor, HeadClip, Prop, Sighting
 from anonlib.data.body import random_body
+from anonlib.data.cleaning import Floor, Window
 from anonlib.data.face_props import FaceProp
-from anonlib.data.house_props import HOUSE_PROPS
 from anonlib.data.looks import Comb
 from anonlib.data.scene import Camera, develop, draw_room, random_camera
+from anonlib.data.textiles import Fold, Iron
 from anonlib.data.types import HeadSource
 
 ACTIONS = (
     "lip", "brush", "floor", "window", "drink", "fold", "iron", "phone", "harmonica", "photo",
 )  # fmt: skip
 SUPERSAMPLE = 2
+_HOUSEWORK: dict[str, type[Floor] | type[Window] | type[Fold] | type[Iron]] = {
+    "floor": Floor,
+    "window": Window,
+    "fold": Fold,
+    "iron": Iron,
+}
 _UNITS = {1: (0.33, 0.44), 2: (0.31, 0.38), 3: (0.225, 0.25)}
 """Side of a head crop as a fraction of the frame height, by the number of people."""
 _LARGEST = {"floor": 0.3, "iron": 0.33, "fold": 0.35}
@@ -148,7 +155,7 @@ def _actor(
     rng = comb.rng
     name = ACTIONS[role.label]
     apart = comb.apart()  # so that the action changes nothing else in the scene
-    prop: Prop = HOUSE_PROPS[name](apart) if name in HOUSE_PROPS else FaceProp(name, apart)
+    prop: Prop = _HOUSEWORK[name](apart) if name in _HOUSEWORK else FaceProp(name, apart)
     hidden = name in ("floor", "window") and rng.random() < _FROM_BEHIND
     clip = None if hidden else _head_clip(role, heads, rng, frames=frames, unit=unit)
     side = 1 if rng.random() < 0.5 else -1

@@ -12,8 +12,9 @@ from torch import Tensor
 from anonlib.data.actor import Sighting
 from anonlib.data.body import FOREARM, UPPER_ARM, random_body, reach
 from anonlib.data.clip import Role, stage_clip
-from anonlib.data.face_props import FaceProp, Moment
+from anonlib.data.face_props import FaceProp
 from anonlib.data.looks import SPLITS, Comb
+from anonlib.data.moment import Moment
 from anonlib.data.pen import Pen
 from anonlib.data.synthetic_actions import ACTION_NAMES, ACTIONS, FACE_RELATED, render_clips
 from anonlib.data.types import ActionFrames, Heads
