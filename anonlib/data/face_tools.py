@@ -26,7 +26,7 @@ def _lip_look(comb: Comb) -> PropLook:
     return PropLook(
         main=comb.color((-0.07, 0.03), (0.8, 0.97), (0.7, 0.97)),
         accent=comb.style(
-            ((30, 28, 34), (206, 168, 70)), ((235, 232, 226),), ((84, 30, 60), (188, 190, 200))
+            ((30, 28, 34), (206, 168, 70)), ((235, 232, 226),), ((40, 36, 56), (196, 176, 104))
         ),
         length=comb.between(0.15, 0.19),
         width=comb.between(0.105, 0.13),
@@ -39,12 +39,12 @@ def _draw_lip(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     x, y = moment.mouth
     pen.ellipse((x, y), (0.14, 0.06), fade(look.main, 220))
     pen.line([(x - 0.1, y), (x + 0.1, y)], 0.012, shade(look.main, 0.5))
-    tip = (x + moment.side * 0.045 + 0.035 * math.sin(moment.phase), y + 0.01)
+    tip = (x + moment.side * (0.075 + 0.03 * math.sin(moment.phase)), y + 0.01)
     reachable = math.dist(tip, hand)
-    ring, case = along(tip, hand, look.length * 0.62 / reachable), along(tip, hand, 0.98)
+    ring, case = along(tip, hand, look.length * 0.5 / reachable), along(tip, hand, 0.98)
     pen.capsule(ring, case, (look.width * 0.6, look.width * 0.6), look.accent, edge=0.014)
     pen.capsule(tip, ring, (look.width * 0.36, look.width * 0.46), look.main, edge=0.012)
-    pen.bar(along(tip, hand, look.length * 0.6 / reachable), ring, look.width, (226, 196, 110))
+    pen.bar(along(tip, hand, look.length * 0.44 / reachable), ring, look.width, (226, 196, 110))
 
 
 def _brush_look(comb: Comb) -> PropLook:
@@ -75,8 +75,8 @@ def _drink_look(comb: Comb) -> PropLook:
     return PropLook(
         main=comb.color((0.1, 0.72), (0.45, 0.85), (0.55, 0.95)),
         accent=comb.color((0.04, 0.16), (0.5, 0.9), (0.4, 0.95)),
-        length=comb.between(0.44, 0.52),
-        width=comb.between(0.27, 0.33),
+        length=comb.between(0.48, 0.54),
+        width=comb.between(0.3, 0.36),
         kind=("glass", "cup", "bottle")[int(comb.rng.integers(3))],
     )
 
@@ -85,7 +85,7 @@ def _draw_drink(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     """A tall vessel tilted to the lips, its bottom beyond the hand."""
     x, y = moment.mouth
     rim = (x - moment.side * 0.03, y + 0.005)
-    target = (hand[0], hand[1] - 0.03 + 0.03 * math.sin(moment.phase))
+    target = (hand[0], hand[1] - 0.09 + 0.03 * math.sin(moment.phase))
     base = along(rim, target, look.length / math.dist(rim, target))
     half = look.width / 2
     profile = {
