@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from anonlib.losses import angular_softmax_loss, annealing
+from anonlib.losses.angular_softmax import angular_margin
+
+
+def slow_psi(theta: float, margin: int) -> float:
+    """psi, found by looking for the interval that holds theta."""
+    for k in range(margin):
+        if k * math.pi / margin <= theta <= (k + 1) * math.pi / margin:
+            return (-1) ** k * math.cos(margin * theta) - 2 * k
+    raise AssertionError(theta)
+
+
+def slow_loss(x: list[float], people: list[list[float]], y: int, m: int, a: float) -> float:
+    """L_D of one face, from the formula, one number at a time."""
+    length = math.sqrt(sum(v * v for v in x))
+    total = 0.0
+    for j, w in enumerate(people):
+        norm = math.sqrt(sum(v * v for v in w))
+        cosine = sum(p * q for p, q in zip(x, w, strict=True)) / (length * norm)
+        if j == y:
+            cosine = (a * cosine + slow_psi(math.acos(cosine), m)) / (a + 1)
+            own = math.exp(length * cosine)
+        total += math.exp(length * cosine)
+    return -math.log(own / total)
+
+
+def random_faces(count: int = 6, people: int = 5, features: int = 4) -> tuple[Tensor, ...]:
+    x = 2 * torch.randn(count, features, dtype=torch.float64)
+    w = 3 * torch.randn(people, features, dtype=torch.float64)
+    return x, w, torch.randint(people, (count,))
+
+
+@pytest.mark.parametrize("margin", [1, 2, 3, 4])
+@pytest.mark.parametrize("anneal", [0.0, 5.0, 1500.0])
+def test_loss_agrees_with_the_formula_number_by_number(margin: int, anneal: float):
+    x, w, y = random_faces()
+    expected = [
+        slow_loss(face, w.tolist(), label, margin, anneal)
+        for face, label in zip(x.tolist(), y.tolist(), strict=True)
+    ]
+    torch.testing.assert_close(
+        angular_softmax_loss(x, w, y, margin=margin, anneal=anneal),
+        torch.tensor(expected, dtype=torch.float64),
+    )
+
+
+def test_loss_by_hand():
+    # A face of length 2 at 45 degrees to its own person, 135 degrees to the other; m = 4, a = 5.
+    # psi(45 degrees) = -cos(180 degrees) - 2 = -1 and the eased cosine (5 cos 45 - 1) / 6
+    x = torch.tensor([[math.sqrt(2), math.sqrt(2)]], dtype=torch.float64)
+    w = torch.tensor([[5.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+    own, other = math.sqrt(2) * 5 / 6 - 2 / 6, -math.sqrt(2)
+    found = angular_softmax_loss(x, w, torch.tensor([0]), margin=4, anneal=5.0)
+    assert found.item() == pytest.approx(math.log(1 + math.exp(other - own)), rel=1e-9)
+
+
+def test_only_the_directions_of_the_weight_vectors_count():
+    x, w, y = random_faces()
+    scales = torch.rand(len(w), 1).double() + 0.1
+    torch.testing.assert_close(
+        angular_softmax_loss(x, w, y), angular_softmax_loss(x, w * scales, y)
+    )
+
+
+def test_a_face_alone_has_the_loss_it_has_in_a_batch():
+    x, w, y = random_faces()
+    together = angular_softmax_loss(x, w, y)
+    alone = [angular_softmax_loss(x[i : i + 1], w, y[i : i + 1]) for i in range(len(x))]
+    torch.testing.assert_close(together, torch.cat(alone))
+
+
+def test_the_loss_rises_with_the_margin():
+    x, w, y = random_faces()
+    by_margin = torch.stack(
+        [angular_softmax_loss(x, w, y, margin=m, anneal=0.0) for m in (1, 2, 3, 4)]
+    )
+    assert (by_margin.diff(dim=0) > 0).all()
+
+
+def test_gradients_are_exact():
+    x, w, y = random_faces(count=3, people=3, features=3)
+    x.requires_grad_(), w.requires_grad_()
+    assert gradcheck(lambda a, b: angular_softmax_loss(a, b, y), (x, w))
+
+
+def test_gradients_stay_finite_on_the_weight_vector_and_opposite_to_it():
+    w = torch.eye(3)
+    x = torch.stack([w[0], -w[0]]).requires_grad_()
+    angular_softmax_loss(x, w, torch.tensor([0, 0])).sum().backward()
+    assert x.grad is not None and torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("margin", [1, 2, 3, 4])
+def test_psi_falls_from_1_to_1_minus_2m_without_a_jump(margin: int):
+    theta = torch.linspace(0, math.pi, 2001, dtype=torch.float64)
+    psi = angular_margin(theta.cos(), margin)
+    assert psi[0].item() == pytest.approx(1, abs=1e-4)
+    assert psi[-1].item() == pytest.approx(1 - 2 * margin, abs=1e-4)
+    steps = psi.diff()
+    assert (steps[2:-2] < 0).all()  # the clamp of the cosine flattens the very ends
+    assert steps.min() > -1.1 * margin * math.pi / 2000  # the slope is at most m
+    assert (psi <= theta.cos() + 1e-4).all()
+
+
+def test_psi_by_hand():
+    angles = torch.tensor([0, 30, 45, 60, 90, 120, 135]).deg2rad().double()
+    expected = torch.tensor([1.0, -0.5, -1.0, -1.5, -3.0, -4.5, -5.0]).double()
+    torch.testing.assert_close(angular_margin(angles.cos(), 4), expected, atol=1e-4, rtol=0)
+
+
+def test_annealing_follows_the_step_down_to_its_floor():
+    assert [annealing(s) for s in (0, 10, 90, 1490)] == [1500, 750, 150, 10]
+    assert annealing(2990) == 5 and annealing(10_000) == 5
+    assert annealing(4, start=10, rate=1.0, floor=1.0) == 2

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from anonlib.config import (
+    ENLARGE,
+    ClassifierConfig,
+    DetectorConfig,
+    ModifierConfig,
+    TrainingConfig,
+    profile,
+    to_dict,
+)
+from anonlib.errors import ConfigError
+
+
+def test_paper_profile_holds_the_published_values():
+    paper = profile("paper")
+    assert paper.modifier == ModifierConfig(size=256, width=64, blocks=9)
+    assert paper.classifier == ClassifierConfig(
+        size=(112, 96), depth=20, width=64, features=512, margin=4
+    )
+    assert paper.detector == DetectorConfig(backbone="resnet101", frame=(600, 800), classes=10)
+    t = paper.training
+    assert (t.betas, t.modifier_lr, t.detector_lr) == ((0.5, 0.999), 3e-4, 1e-3)
+    assert (t.classifier_updates, t.clear_weight, t.adversarial_ceiling) == (1, 1.0, float("inf"))
+    assert t.objective == "ascent"
+    assert t.lr_drop * 12 == pytest.approx(7)
+    assert (paper.data.people, paper.data.pairs) == (10_575, 6000)
+    assert ENLARGE == 1.6
+
+
+def test_laptop_shrinks_the_paper_but_keeps_its_learning_rates():
+    laptop, paper = profile("laptop"), profile("paper")
+    assert laptop.modifier.size < paper.modifier.size
+    assert laptop.classifier.depth < paper.classifier.depth
+    assert laptop.classifier.margin == paper.classifier.margin
+    assert laptop.data.pairs == paper.data.pairs
+    for name in ("betas", "modifier_lr", "detector_lr", "lr_drop", "objective"):
+        assert getattr(laptop.training, name) == getattr(paper.training, name)
+
+
+def test_smoke_is_laptop_with_less_data_and_fewer_steps():
+    smoke, laptop = profile("smoke"), profile("laptop")
+    assert smoke != laptop
+    assert replace(smoke, name="laptop", data=laptop.data, training=laptop.training) == laptop
+    small, large = to_dict(smoke.data), to_dict(laptop.data)
+    assert all(small[key] < large[key] for key in large)
+
+
+@pytest.mark.parametrize(
+    ("make", "fields", "message"),
+    [
+        (profile, {"name": "tiny"}, "profile 'tiny' is unknown: use one of smoke, laptop, paper"),
+        (ModifierConfig, {"size": 30}, "modifier size 30: use a multiple of 4"),
+        (ModifierConfig, {"size": 0}, "modifier size 0: use a multiple of 4"),
+        (ModifierConfig, {"blocks": 0}, "modifier width and blocks must be positive"),
+        (ClassifierConfig, {"depth": 7}, "classifier depth 7: use 4, 10 or 20"),
+        (ClassifierConfig, {"size": (64, 50)}, r"classifier size \(64, 50\): use multiples of 16"),
+        (TrainingConfig, {"objective": "x"}, "objective 'x': use 'ascent' or 'random_label'"),
+        (TrainingConfig, {"lr_drop": 0.0}, "lr_drop 0.0: use a fraction of a phase, up to 1"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(make: Any, fields: dict[str, Any], message: str):
+    with pytest.raises(ConfigError, match=message):
+        make(**fields)
+
+
+def test_configs_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        profile("paper").modifier.blocks = 6  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
+def test_profiles_survive_json(name: str):
+    original = profile(name)
+    found = json.loads(original.to_json())
+    assert found == to_dict(original)
+    assert found["classifier"]["size"] == list(original.classifier.size)
+    assert TrainingConfig(
+        **{**found["training"], "betas": tuple(found["training"]["betas"])}
+    ) == original.training  # fmt: skip
