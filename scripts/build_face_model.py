@@ -83,7 +83,9 @@ def extend(rgb: Tensor, mask: Tensor) -> Tensor:
     return filled
 
 
-def to_mean_shape(pictures: Array, masks: Array, points: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+def to_mean_shape(
+    pictures: Array, masks: Array, points: Tensor, mean: Tensor
+) -> tuple[Tensor, Tensor]:
     """Textures and masks warped to the mean shape: (N, 3, S, S) in [0, 1] and (N, 1, S, S)."""
     grid = lattice(SIZE)
     textures, outlines = [], []
@@ -107,7 +109,9 @@ def signed_distances(masks: Tensor) -> Tensor:
         padded = cv2.copyMakeBorder(mask, 0, 24, 0, 0, cv2.BORDER_REPLICATE)
         inside = cv2.distanceTransform(padded, cv2.DIST_L2, 5)
         outside = cv2.distanceTransform(1 - padded, cv2.DIST_L2, 5)
-        row[:] = cv2.resize((inside - outside)[:SIZE], (OUTLINE, OUTLINE), interpolation=cv2.INTER_AREA)
+        row[:] = cv2.resize(
+            (inside - outside)[:SIZE], (OUTLINE, OUTLINE), interpolation=cv2.INTER_AREA
+        )
     return torch.from_numpy(np.clip(found, -16, 16) / SIZE).reshape(len(masks), -1)
 
 
@@ -154,7 +158,10 @@ def principal(rows: Tensor, count: int, *, weights: Tensor | None = None) -> dic
 def quantised(name: str, basis: Tensor) -> dict[str, Tensor]:
     """One byte an entry, one scale a component."""
     scale = basis.abs().amax(1) / 127
-    return {f"{name}.basis": (basis / scale[:, None]).round().to(torch.int8), f"{name}.scale": scale}
+    return {
+        f"{name}.basis": (basis / scale[:, None]).round().to(torch.int8),
+        f"{name}.scale": scale,
+    }
 
 
 def five(points: Array) -> Tensor:
@@ -194,10 +201,13 @@ def build(data: dict[str, np.ndarray]) -> dict[str, Tensor]:
     scores = torch.cat([p["scores"] for p in (shape, texture, outline)], 1)
     marks = five(data["landmarks"])
     fit = torch.linalg.lstsq(shape["scores"], marks - marks.mean(0)).solution
-    known = attributes(data["landmarks"], colours[:, : SIZE**2].reshape(-1, SIZE, SIZE), data["mean"])
+    known = attributes(
+        data["landmarks"], colours[:, : SIZE**2].reshape(-1, SIZE, SIZE), data["mean"]
+    )
     A, rest = directions(scores, known, data["names"])
     between, within = covariances(rest, data["names"])
-    identities = looks(rest, data["names"], between, within, importance(shape, texture, outline, weights))
+    lengths = importance(shape, texture, outline, weights)
+    identities = looks(rest, data["names"], (between, within), lengths)
     for part in (texture["mean"][None], texture["basis"]):
         sharpen(part[:, : SIZE**2])
     return {
@@ -212,7 +222,9 @@ def build(data: dict[str, np.ndarray]) -> dict[str, Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lfw", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="crops and masks, kept between runs")
+    parser.add_argument(
+        "--cache", type=Path, required=True, help="crops and masks, kept between runs"
+    )
     parser.add_argument("--out", type=Path, default=Path("data/face_model/face_model.safetensors"))
     args = parser.parse_args()
     torch.set_num_threads(1)

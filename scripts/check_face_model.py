@@ -32,7 +32,9 @@ def found_by_mtcnn(size: int, *, count: int, frame: int, first: int) -> float:
     detector = MTCNN(keep_all=True)
     people = PEOPLE["test"][first : first + count]
     faces = synthetic_faces(people, images=1, size=size, seed=0)
-    scenes = backgrounds(torch.randn(count, BACKGROUND, generator=torch.Generator().manual_seed(1)), frame)
+    scenes = backgrounds(
+        torch.randn(count, BACKGROUND, generator=torch.Generator().manual_seed(1)), frame
+    )
     scenes = (scenes * 255).to(torch.uint8)
     corner = (frame - size) // 2
     scenes[:, :, corner : corner + size, corner : corner + size] = faces.images
@@ -64,7 +66,9 @@ class Recogniser:
         return torch.tensor(np.array(found, np.float32))
 
 
-def verification(recogniser: Recogniser, *, people: int, images: int, first: int) -> dict[str, float]:
+def verification(
+    recogniser: Recogniser, *, people: int, images: int, first: int
+) -> dict[str, float]:
     """AUC and equal error rate of same against different people, and the mean distances."""
     faces = synthetic_faces(PEOPLE["test"][first : first + people], images=images, size=128, seed=0)
     return compare(recogniser(faces.images), faces.labels)
@@ -135,7 +139,9 @@ def sheet(path: Path, *, people: int, images: int, size: int, split: str = "test
     """People in rows of `images` pictures, two people a row."""
     faces = synthetic_faces(PEOPLE[split][:people], images=images, size=size, seed=0).images
     across = 12
-    rows = [torch.cat(list(part), 2) for part in faces[: len(faces) // across * across].split(across)]
+    rows = [
+        torch.cat(list(part), 2) for part in faces[: len(faces) // across * across].split(across)
+    ]
     Image.fromarray(torch.cat(rows, 1).permute(1, 2, 0).numpy()).save(path)
 
 

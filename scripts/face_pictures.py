@@ -136,7 +136,9 @@ def head_mask(
     return smooth > 0.5
 
 
-def second_seeds(first: NDArray[np.uint8], mask: NDArray[np.bool_], prior: Array, good: bool) -> NDArray[np.uint8]:
+def second_seeds(
+    first: NDArray[np.uint8], mask: NDArray[np.bool_], prior: Array, good: bool
+) -> NDArray[np.uint8]:
     """Seeds from what most heads share: always head, never head, and between the first answer."""
     start = np.where(mask if good else prior > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     start[prior > 0.93] = cv2.GC_FGD
@@ -157,7 +159,9 @@ def head_masks(crops: NDArray[np.uint8], points: Array) -> NDArray[np.bool_]:
     return np.stack([head_mask(c, second_seeds(s, m, prior, g)) for c, s, m, g in jobs])
 
 
-def plausible(masks: NDArray[np.bool_], landmarks: Array, crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def plausible(
+    masks: NDArray[np.bool_], landmarks: Array, crops: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
     """Whole heads without ragged cuts, in colour, not turned far away."""
     keep = []
     for mask, points, picture in zip(masks, landmarks, crops, strict=True):
@@ -166,12 +170,14 @@ def plausible(masks: NDArray[np.bool_], landmarks: Array, crops: NDArray[np.uint
         )
         piece = max(outline, key=cv2.contourArea)
         solid = cv2.contourArea(piece) / cv2.contourArea(cv2.convexHull(piece))
-        top = np.nonzero(mask[:, SIZE // 2 - 12 : SIZE // 2 + 12].any(1))[0][0] / SIZE
+        middle = slice(SIZE // 2 - 20, SIZE // 2 + 20)
+        sure = seeds(points)[:, middle] == cv2.GC_FGD
+        hair = np.median(sure.argmax(0) - mask[:, middle].argmax(0)) / SIZE
         turned = abs(points[30, 0] - points[[0, 16], 0].mean()) / SIZE
         colour = np.ptp(picture.reshape(-1, 3).astype(int), axis=1).mean()
         area = mask.mean()
         keep.append(
-            solid > 0.9 and top < 0.17 and 0.25 < area < 0.62 and turned < 0.13 and colour > 8
+            solid > 0.87 and hair > 0.025 and 0.25 < area < 0.62 and turned < 0.13 and colour > 8
         )
     return np.array(keep)
 

@@ -53,7 +53,9 @@ def directions(scores: Tensor, known: Tensor, names: Array) -> tuple[Tensor, Ten
     between = (known.var(0) - inside).clamp(min=0)
     share = count[:, None] * between / (count[:, None] * between + inside)
     own = (known - share * mean) / inside.sqrt()
-    for name, spread, part in zip(ATTRIBUTES, inside.sqrt(), between / (between + inside), strict=True):
+    for name, spread, part in zip(
+        ATTRIBUTES, inside.sqrt(), between / (between + inside), strict=True
+    ):
         print(f"{name}: within-person sd {spread:.3f}, identity share {part:.2f}")
     deviation = (scores - by_person(scores, names)[0])[several]
     A = torch.linalg.lstsq(((known - mean) / inside.sqrt())[several], deviation).solution
@@ -79,37 +81,34 @@ def covariances(rows: Tensor, names: Array) -> tuple[Tensor, Tensor]:
 
 
 def looks(
-    rows: Tensor, names: Array, between: Tensor, within: Tensor, lengths: Tensor
+    rows: Tensor, names: Array, covariance: tuple[Tensor, Tensor], lengths: Tensor
 ) -> dict[str, Tensor]:
     """People fall into looks (hair long or short, dark or fair, skin, beard): a mixture's means.
 
-    k-means over the expected identity of every person given his pictures. A single normal
-    distribution would mix the looks into half-long, half-dark hair that nobody has.
+    A single normal distribution would mix the looks into half-long, half-dark hair that nobody
+    has. The looks are part of the identity: hair seldom changes from picture to picture, though
+    an outline drawn by GrabCut does, which the covariance within a person cannot tell.
 
     Args:
         rows: scores without pose, expression and light, `(N, K)`.
         names: the person in each picture.
-        between: square root of the covariance between people.
-        within: square root of the covariance within a person.
+        covariance: square roots of the covariances between people and within a person.
         lengths: `(K,)` what one unit of each score weighs when faces are compared.
     """
-    sb, sw = between @ between, within @ within
-    mean, count, weight = by_person(rows, names)
-    first = torch.from_numpy(np.unique(names, return_index=True)[1])
-    centred = mean[first] - mean[first].mean(0)
-    expected = torch.empty_like(centred)
-    for number in count[first].unique():
-        mine = count[first] == number
-        shrink = torch.linalg.solve(sb + sw / number + 1e-4 * torch.eye(len(sb)), sb)
-        expected[mine] = centred[mine] @ shrink
-    nearest = k_means((expected * lengths).numpy(), LOOKS)
-    centres = torch.stack([expected[nearest == k].mean(0) for k in range(LOOKS)])
+    between, within = covariance
+    mean, _, _ = by_person(rows, names)
+    people = mean[torch.from_numpy(np.unique(names, return_index=True)[1])]
+    people = people - people.mean(0)
+    nearest = k_means((people * lengths).numpy(), LOOKS)
+    centres = torch.stack([people[nearest == k].mean(0) for k in range(LOOKS)])
     share = torch.bincount(nearest, minlength=LOOKS) / len(nearest)
     print("people in each look:", [f"{float(s):.2f}" for s in share])
-    rest = sb - (centres * share[:, None]).T @ centres
-    print(f"looks explain {1 - float(rest.trace() / sb.trace()):.2f} of the variance between people")
-    even = share**0.5  # rare looks are drawn more often than LFW's press photographs show them
-    return {"looks.means": centres, "looks.shares": even / even.sum(), "between": root(rest)}
+    spread = (centres * share[:, None]).T @ centres
+    both = between @ between + within @ within
+    print(f"looks explain {float(spread.trace() / both.trace()):.2f} of the variance")
+    even = share**0.5  # rare looks are drawn more often than press photographs show them
+    rest = root(between @ between - 0.5 * spread)
+    return {"looks.means": centres, "looks.shares": even / even.sum(), "between": rest}
 
 
 LOOKS = 12

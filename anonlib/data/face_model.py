@@ -23,13 +23,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
+from anonlib.data.hair import TRAITS, paint
 from anonlib.data.paths import data_path
 from anonlib.data.types import Heads
 from anonlib.errors import FaceDatasetError
 
 IDENTITY_SPREAD = 1.0
 """Identities are drawn from N(0, IDENTITY_SPREAD^2 Sb)."""
-VARIATION_SPREAD = 0.6
+VARIATION_SPREAD = 0.5
 """Pictures of one person vary as N(0, VARIATION_SPREAD^2 Sw)."""
 LIMIT = 2.3
 """Normal numbers beyond are cut off: nobody is unlike everybody."""
@@ -37,6 +38,8 @@ ROLL = 0.07
 """Radians of in-plane rotation for one unit of roll."""
 LUMA = 128
 """Side of the stored luma; colour differences are coarser."""
+_COARSE = 32
+"""Side of the picture of an identity from which the kind of hair is read."""
 _RGB = torch.tensor([[1.0, 0.0, 1.402], [1.0, -0.344, -0.714], [1.0, 1.772, 0.0]])
 
 
@@ -72,8 +75,9 @@ class FaceModel:
             self._t[f"{name}.basis"] = stored.float() * scale[:, None]
         sizes = [len(self._t[f"{name}.basis"]) for name in ("shape", "texture", "outline")]
         self._parts = sizes
-        self.components = sum(sizes)
-        """K, the length of an identity."""
+        self._learned = sum(sizes)
+        self.components = self._learned + TRAITS
+        """K, the length of an identity: learned coefficients, then the traits of the hair."""
         self._sized: dict[int, list[tuple[Tensor, Tensor]]] = {}
 
     @classmethod
@@ -102,8 +106,9 @@ class FaceModel:
         draws = torch.stack([normals(person, shape=(1 + self.components,)) for person in people])
         edges = self._t["looks.shares"].cumsum(0)[:-1]
         look = torch.bucketize(torch.special.ndtr(draws[:, 0]), edges)
-        own = IDENTITY_SPREAD * draws[:, 1:] @ self._t["between"]
-        return self._t["looks.means"][look] + own
+        own, traits = draws[:, 1:].split([self._learned, TRAITS], 1)
+        own = IDENTITY_SPREAD * own @ self._t["between"]
+        return torch.cat([self._t["looks.means"][look] + own, traits], 1)
 
     def render(
         self,
@@ -129,10 +134,12 @@ class FaceModel:
                 pictures of one person; none when left out.
             size: side S of the crop in pixels.
         """
+        identity, traits = identity.split([self._learned, TRAITS], 1)
         z = self._coefficients(identity, pose[:, :2], expression, illumination, variation)
         shape, texture, outline = z.split(self._parts, 1)
         where = self._where(shape, pose[:, 2] * ROLL, size)
-        layers = self._layers(texture, outline, size)
+        known = self._layers(*identity.split(self._parts, 1)[1:], _COARSE)
+        layers = paint(self._layers(texture, outline, size), known, traits, illumination)
         layers = F.grid_sample(
             layers, where, mode="bicubic", padding_mode="border", align_corners=False
         )
@@ -145,7 +152,7 @@ class FaceModel:
         self, identity: Tensor, pose: Tensor, expression: Tensor, light: Tensor, w: Tensor | None
     ) -> Tensor:
         z = identity + torch.cat([pose, expression, light], 1) @ self._t["attributes"]
-        return z if w is None else z + VARIATION_SPREAD * w @ self._t["within"]
+        return z if w is None else z + VARIATION_SPREAD * w[:, : self._learned] @ self._t["within"]
 
     def _where(self, shape: Tensor, roll: Tensor, size: int) -> Tensor:
         """Where in the mean face each pixel's colour comes from: (B, S, S, 2) in [-1, 1]."""
@@ -189,7 +196,9 @@ def _resized(rows: Tensor, size: int) -> Tensor:
     if whole * whole == rows.shape[1]:
         return _resize(rows, channels=1, size=size)
     luma, colour = rows.split([LUMA**2, rows.shape[1] - LUMA**2], 1)
-    return torch.cat([_resize(luma, channels=1, size=size), _resize(colour, channels=2, size=size)], 1)
+    return torch.cat(
+        [_resize(luma, channels=1, size=size), _resize(colour, channels=2, size=size)], 1
+    )
 
 
 def _resize(rows: Tensor, *, channels: int, size: int) -> Tensor:

@@ -9,7 +9,13 @@ from safetensors.torch import load_file, save_file
 
 from anonlib.data.face_model import FaceModel, normals
 from anonlib.data.paths import data_path
-from anonlib.data.synthetic_faces import BACKGROUND, PEOPLE, SyntheticPeople, backgrounds, synthetic_faces
+from anonlib.data.synthetic_faces import (
+    BACKGROUND,
+    PEOPLE,
+    SyntheticPeople,
+    backgrounds,
+    synthetic_faces,
+)
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import CANONICAL_LANDMARKS
 
@@ -72,7 +78,9 @@ def test_splits_are_disjoint_and_large():
 
 
 def test_unknown_split_is_named():
-    with pytest.raises(ConfigError, match="split 'holdout' is unknown: use train, validation, test"):
+    with pytest.raises(
+        ConfigError, match="split 'holdout' is unknown: use train, validation, test"
+    ):
         SyntheticPeople().people("holdout")
 
 
@@ -214,7 +222,9 @@ def test_the_file_holds_no_pictures():
 def test_mtcnn_finds_synthetic_faces(size: int):
     mtcnn = pytest.importorskip("facenet_pytorch").MTCNN(keep_all=True)
     faces = synthetic_faces(TEST[100:130], images=1, size=size, seed=0)
-    canvas = backgrounds(torch.randn(30, BACKGROUND, generator=torch.Generator().manual_seed(0)), 160)
+    canvas = backgrounds(
+        torch.randn(30, BACKGROUND, generator=torch.Generator().manual_seed(0)), 160
+    )
     canvas = (canvas * 255).to(torch.uint8)
     canvas[:, :, 16 : 16 + size, 16 : 16 + size] = faces.images
     found = [mtcnn.detect(frame.permute(1, 2, 0).numpy())[0] for frame in canvas]
