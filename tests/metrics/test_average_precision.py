@@ -190,6 +190,8 @@ def test_interval_holds_the_value_and_widens_with_confidence():
     narrow = bootstrap(found, truth, clips=clips, seed=1, confidence=0.5)
     assert low < narrow[0] < narrow[1] < high
     assert (low, high) == bootstrap(found, truth, clips=clips, seed=1)
+    means = bootstrap_precision(found, truth, clips=clips, seed=1).mean(axis=1)
+    np.testing.assert_allclose([(means < low).mean(), (means > high).mean()], 0.025, atol=0.006)
 
 
 def test_frames_of_a_clip_are_drawn_together():

@@ -134,6 +134,22 @@ def test_a_threshold_is_reached_by_a_score_equal_to_it():
     assert result.mean == 1.0
 
 
+def test_of_equally_good_thresholds_the_middle_one_is_taken():
+    # 4.5 and 2.5 both judge three of the four pairs rightly; then 6.5, 4.5 and 2.5 five of six.
+    for scores, expected in (([5, 4, 3, 2], 2.5), ([7, 6, 5, 4, 3, 2], 4.5)):
+        same = [True, False] * (len(scores) // 2)
+        fold = [0] * len(scores) + [1] * len(scores)
+        result = ten_fold_accuracy(scores * 2, same * 2, fold)
+        assert result.thresholds.tolist() == [expected] * 2
+
+
+def test_a_threshold_may_reject_everything():
+    """Where different pairs score higher than same ones, rejecting all is the best one can do."""
+    result = ten_fold_accuracy([0.9, 0.8, 0.1] * 2, [False, False, True] * 2, [0, 0, 0, 1, 1, 1])
+    np.testing.assert_allclose(result.per_fold, 2 / 3)
+    assert (result.thresholds > 0.9).all()
+
+
 def test_the_tested_fold_does_not_choose_its_threshold():
     scores = np.r_[np.array([0.9, 0.1] * 9), [0.1, 0.9]]  # the last fold is turned round
     same = np.array([True, False] * 10)
