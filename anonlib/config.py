@@ -39,7 +39,9 @@ class ModifierConfig:
     """Residual blocks at a quarter of the resolution."""
 
     def __post_init__(self) -> None:
-        _require(self.size % 4 == 0 and self.size > 0, f"modifier size {self.size}: use a multiple of 4")
+        _require(
+            self.size % 4 == 0 and self.size > 0, f"modifier size {self.size}: use a multiple of 4"
+        )
         _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
 
 
@@ -60,7 +62,9 @@ class ClassifierConfig:
 
     def __post_init__(self) -> None:
         _require(self.depth in (4, 10, 20), f"classifier depth {self.depth}: use 4, 10 or 20")
-        _require(all(s % 16 == 0 for s in self.size), f"classifier size {self.size}: use multiples of 16")
+        _require(
+            all(s % 16 == 0 for s in self.size), f"classifier size {self.size}: use multiples of 16"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,8 @@ class TrainingConfig:
     """Updates of A on clear frames before anything else, shared by all methods."""
     classifier_steps: int = 30_000
     """Updates that pre-train D on clear faces, and that retrain it on modified ones."""
+    classifier_age: int = 30_000
+    """Updates behind D when the game begins; the annealing of A-Softmax counts on from there."""
     classifier_updates: int = 1
     """Updates of D in each step of T1."""
     clear_weight: float = 1.0
@@ -139,7 +145,9 @@ class TrainingConfig:
             self.objective in ("ascent", "random_label"),
             f"objective '{self.objective}': use 'ascent' or 'random_label'",
         )
-        _require(0 < self.lr_drop <= 1, f"lr_drop {self.lr_drop}: use a fraction of a phase, up to 1")
+        _require(
+            0 < self.lr_drop <= 1, f"lr_drop {self.lr_drop}: use a fraction of a phase, up to 1"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +170,8 @@ class Profile:
 _PAPER = Profile(name="paper")
 _LAPTOP = Profile(
     name="laptop",
-    modifier=ModifierConfig(size=64, width=24, blocks=4),
-    classifier=ClassifierConfig(size=(64, 48), depth=4, width=24, features=256),
+    modifier=ModifierConfig(size=64, width=16, blocks=4),
+    classifier=ClassifierConfig(size=(64, 48), depth=10, width=24, features=256),
     detector=DetectorConfig(backbone="small", frame=(144, 192), width=24),
     data=DataConfig(
         people=400, images=16, test_people=200, test_images=10, pairs=6000,
@@ -171,14 +179,14 @@ _LAPTOP = Profile(
     ),
     training=TrainingConfig(
         faces=32, frames=8, adversarial_steps=400, detector_steps=250, pretrain_steps=600,
-        classifier_steps=900, classifier_updates=3, clear_weight=3.0, adversarial_ceiling=7.0,
+        classifier_steps=600, classifier_age=2500, classifier_updates=3, clear_weight=3.0, adversarial_ceiling=7.0,
     ),
 )  # fmt: skip
 _SMOKE = replace(
     _LAPTOP,
     name="smoke",
     data=DataConfig(
-        people=12, images=4, test_people=12, test_images=4, pairs=120,
+        people=24, images=4, test_people=24, test_images=4, pairs=120,
         train_clips=10, test_clips=10, frames=2,
     ),
     training=replace(

@@ -1,0 +1,1 @@
+"""Protocols that run models over data and fill the paper's tables and figures."""

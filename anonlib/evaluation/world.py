@@ -1,0 +1,141 @@
+"""The data of one experiment: face images F, video frames V, and the unseen people of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from anonlib.config import Profile
+from anonlib.data.face_folders import FaceFolder
+from anonlib.data.folder_people import FolderPeople
+from anonlib.data.lfw import load_lfw_pairs, pairs_file, people_in_folds
+from anonlib.data.synthetic_actions import render_clips
+from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
+from anonlib.data.types import ActionFrames, FaceImages, HeadSource
+from anonlib.errors import FaceDatasetError
+from anonlib.metrics.verification import Pairs, verification_pairs
+
+FOLDS = 10
+LFW_TEST_FOLDS = range(6, 11)
+"""Folds of LFW that are the test; nobody in them is trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Training people and clips, and test people and clips that share no person with them."""
+
+    train_faces: FaceImages
+    test_faces: FaceImages
+    pairs: Pairs
+    """Verification pairs over `test_faces`."""
+    train_clips: ActionFrames
+    test_clips: ActionFrames
+
+
+def make_world(
+    profile: Profile, *, seed: int, faces: Sequence[Path] = (), exclude: Collection[str] = (),
+    progress: bool = True,
+) -> World:  # fmt: skip
+    """Real people where roots of face datasets are given, else people who do not exist.
+
+    Args:
+        profile: how much data.
+        seed: of images, clips and test people.
+        faces: roots in LFW's or CASIA-WebFace's layout.
+        exclude: names of real people to leave out of training.
+        progress: whether to show progress bars.
+
+    Raises:
+        FaceDatasetError: a root is not laid out as expected, or holds too few people.
+    """
+    if faces:
+        train, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
+        heads: HeadSource = FolderPeople({"train": train, "test": test})
+    else:
+        train, test, pairs = unreal_faces(profile, seed=seed)
+        heads = SyntheticPeople()
+    return World(
+        train_faces=train, test_faces=test, pairs=pairs,
+        train_clips=clips(profile, heads, split="train", seed=seed, progress=progress),
+        test_clips=clips(profile, heads, split="test", seed=seed, progress=progress),
+    )  # fmt: skip
+
+
+def unreal_faces(profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages, Pairs]:
+    """Synthetic people to train on, others to test on, and verification pairs of the latter.
+
+    The training people are those that the shipped face classifier knows, whatever the seed; the
+    seed chooses their images, and the test people.
+    """
+    data, size, people = profile.data, profile.modifier.size, SyntheticPeople()
+    start = seed * data.test_people
+    known = people.people("train")[: data.people]
+    unseen = people.people("test")[start : start + data.test_people]
+    train = synthetic_faces(known, images=data.images, size=size, seed=seed)
+    test = synthetic_faces(unseen, images=data.test_images, size=size, seed=seed)
+    pairs = verification_pairs(test.labels, pairs=data.pairs, folds=FOLDS, seed=seed)
+    return train, test, pairs
+
+
+def real_faces(
+    profile: Profile, roots: Sequence[Path], *, exclude: Collection[str] = (), progress: bool = True
+) -> tuple[FaceImages, FaceImages, Pairs]:
+    """Faces of real people to train on, and LFW's folds 6-10 to test on.
+
+    Everybody in the other roots, and in LFW everybody who occurs in no pair of those folds, may be
+    trained on if there are two pictures or more; people with the most pictures come first.
+
+    Raises:
+        FaceDatasetError: no root has LFW's pairs.txt, or nobody is left to train on.
+    """
+    folders = [FaceFolder(root, progress=progress) for root in roots]
+    lfw = next((folder for folder in folders if pairs_file(folder.root)), None)
+    if lfw is None:
+        raise FaceDatasetError(
+            f"face roots {', '.join(map(str, roots))}: none has LFW's pairs.txt, which chooses the "
+            "people of the test; add LFW as one more --faces"
+        )
+    test, pairs = load_lfw_pairs(
+        lfw.root, LFW_TEST_FOLDS, size=profile.modifier.size, progress=progress
+    )
+    barred = {*people_in_folds(lfw.root, LFW_TEST_FOLDS), *exclude}
+    candidates = [(-min(len(folder.pictures(name)), profile.data.images), index, name)
+                  for index, folder in enumerate(folders)
+                  for name in folder.people_with(2) if name not in barred]  # fmt: skip
+    chosen = sorted(candidates)[: profile.data.people]
+    parts = [
+        folder.load(names, images=profile.data.images, size=profile.modifier.size, minimum=2)
+        for index, folder in enumerate(folders)
+        if (names := [name for _, i, name in chosen if i == index])
+    ]
+    if not parts:
+        raise FaceDatasetError("nobody is left to train on: give roots with more people")
+    return join_people(parts), test, pairs
+
+
+def join_people(parts: Sequence[FaceImages]) -> FaceImages:
+    """Face images of different people as one set; the labels of later parts are moved up."""
+    labels, start = [], 0
+    for part in parts:
+        labels.append(part.labels + start)
+        start += int(part.labels.max()) + 1
+    return FaceImages(
+        images=torch.cat([part.images for part in parts]),
+        labels=torch.cat(labels),
+        landmarks=torch.cat([part.landmarks for part in parts]),
+    )
+
+
+def clips(
+    profile: Profile, heads: HeadSource, *, split: str, seed: int, progress: bool = True
+) -> ActionFrames:
+    """The action clips of a split, with these people's heads."""
+    data = profile.data
+    return render_clips(
+        clips=data.train_clips if split == "train" else data.test_clips,
+        frames=data.frames, split=split, seed=seed, size=profile.detector.frame, heads=heads,
+        progress=progress,
+    )  # fmt: skip

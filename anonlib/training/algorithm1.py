@@ -1,0 +1,171 @@
+"""Algorithm 1, lines 1-9: the face modifier M against the face classifier D, with A watching.
+
+| paper            | here                                             |
+|------------------|--------------------------------------------------|
+| f, i_f           | `faces.images`, `faces.labels`                   |
+| v, b(v), t(v)    | `frames.frames`, `frames.boxes`, `frames.labels` |
+| r_v              | `crop_boxes(frames.frames, frames.regions)`      |
+| v' = v - r_v + M(r_v) | `paste_boxes(...)`                          |
+| L_adv            | `classifier_loss` for D, `modifier_loss` for M   |
+| L_det            | `detector.losses(...)`, summed                   |
+| lambda L_l1      | `photorealistic_loss(..., weight=l1_weight)`     |
+| T1, T2           | `adversarial_steps`, `detector_steps`            |
+
+Lines 10-11 (T2 updates of A alone) are `anonlib.training.detector`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from anonlib.config import TrainingConfig
+from anonlib.data.types import ActionFrames, FaceImages
+from anonlib.geometry import crop_boxes, paste_boxes
+from anonlib.losses import annealing, classifier_loss, modifier_loss, photorealistic_loss
+from anonlib.networks import ActionDetector, Modifier, SphereFace
+from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
+from anonlib.training.classifier import identification_loss
+from anonlib.training.loop import History, Losses, Trainee, run_steps
+
+
+@dataclass(slots=True)
+class Players:
+    """M, D and A."""
+
+    modifier: Modifier
+    classifier: SphereFace
+    detector: ActionDetector
+
+
+def update_classifier(
+    players: Players, optimizer: Adam, faces: FaceBatch, config: TrainingConfig, *, anneal: float
+) -> Losses:
+    """Line 3: arg max_D L_adv(M, D, F)."""
+    with torch.no_grad():
+        modified = players.modifier(faces.images)
+    on_modified = identification_loss(players.classifier, modified, faces, anneal=anneal)
+    on_clear = identification_loss(players.classifier, faces.images, faces, anneal=anneal)
+    loss = classifier_loss(on_modified, on_clear, clear_weight=config.clear_weight)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return {"D modified": on_modified.detach().mean(), "D clear": on_clear.detach().mean()}
+
+
+def fool_classifier(
+    players: Players, modified: Tensor, faces: FaceBatch, config: TrainingConfig, *, anneal: float
+) -> Tensor:
+    """L_adv for M: ascent on the true identity's loss, or descent towards a random identity's."""
+    if config.objective == "ascent":
+        losses = identification_loss(players.classifier, modified, faces, anneal=anneal)
+        return modifier_loss(losses, ceiling=config.adversarial_ceiling)
+    people = len(players.classifier.identities)
+    labels = torch.randint(people, faces.labels.shape).to(faces.labels.device)
+    faces = FaceBatch(faces.images, labels, faces.landmarks)
+    return identification_loss(players.classifier, modified, faces, anneal=anneal).mean()
+
+
+def modify_frames(modifier: Modifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
+    """Lines 5-8: v' = v - r_v + M(r_v); frames without a face stay as they are."""
+    crops = crop_boxes(frames, regions, modifier.config.size)
+    return paste_boxes(frames, modifier(crops), regions) if len(crops) else frames
+
+
+def update_modifier_and_detector(
+    players: Players,
+    optimizers: tuple[Adam, Adam],
+    faces: FaceBatch,
+    frames: FrameBatch,
+    config: TrainingConfig,
+    *,
+    anneal: float,
+) -> Losses:
+    """Line 9: arg min_{M, A} L_det(M, A, V) + L_adv(M, D, F) + lambda L_l1(M, F)."""
+    modified = players.modifier(faces.images)
+    adversarial = fool_classifier(players, modified, faces, config, anneal=anneal)
+    l1 = photorealistic_loss(modified, faces.images, weight=config.l1_weight)
+    seen = modify_frames(players.modifier, frames.frames, frames.regions)
+    detection = torch.stack(
+        list(players.detector.losses(seen, frames.boxes, frames.labels).values())
+    ).sum()
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    (detection + adversarial + l1).backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    return {"L_det": detection.detach(), "L_adv": adversarial.detach(), "L_l1": l1.detach()}
+
+
+def train_adversarially(
+    players: Players,
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    name: str = "Algorithm 1",
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> History:
+    """T1 iterations of alternating updates of D and of M and A.
+
+    Implements Ren et al., Algorithm 1, lines 1-9.
+    Differs from the paper: D may be updated several times an iteration
+    (`config.classifier_updates`); once at `paper`.
+
+    Args:
+        players: M, D and A, trained in place; D should be pre-trained.
+        faces: face images F with identities.
+        frames: video frames V with actions and face boxes.
+        config: step counts, weights and learning rates.
+        seed: of batches.
+        name: label of the progress bar.
+        checkpoint: file to save to and resume from.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The losses every ten iterations.
+    """
+    modifier_optimizer = Adam(
+        players.modifier.parameters(), lr=config.modifier_lr, betas=config.betas
+    )
+    classifier_optimizer = Adam(
+        players.classifier.parameters(), lr=config.modifier_lr, betas=config.betas
+    )
+    detector_optimizer = Adam(
+        players.detector.parameters(), lr=config.detector_lr, betas=config.betas
+    )
+    device = players.classifier.identities.device
+
+    def iteration(step: int) -> Losses:
+        losses: Losses = {}
+        anneal = annealing(config.classifier_age + step)
+        for k in range(config.classifier_updates):
+            draw = step * config.classifier_updates + k
+            f = face_batch(faces, config.faces, seed=seed, step=draw, device=device)
+            losses |= update_classifier(players, classifier_optimizer, f, config, anneal=anneal)
+        v = frame_batch(frames, config.frames, seed=seed, step=step, device=device)
+        optimizers = (modifier_optimizer, detector_optimizer)
+        return losses | update_modifier_and_detector(
+            players, optimizers, f, v, config, anneal=anneal
+        )
+
+    trainee = Trainee(
+        modules={"M": players.modifier, "D": players.classifier, "A": players.detector},
+        optimizers={
+            "M optimizer": modifier_optimizer,
+            "D optimizer": classifier_optimizer,
+            "A optimizer": detector_optimizer,
+        },
+    )
+    for network in (players.modifier, players.classifier, players.detector):
+        network.train()
+    return run_steps(
+        trainee, iteration, name=name, steps=config.adversarial_steps, seed=seed,
+        lr_drop=config.lr_drop, checkpoint=checkpoint, progress=progress,
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Checkpoints that are whole or absent, and weights as safetensors."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from anonlib.errors import CheckpointError, ResultsError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes to a temporary name and renames, so that no half-written file is ever at `path`.
+
+    Raises:
+        ResultsError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ResultsError(
+            f"could not write {path}: {error.strerror}; free some space or choose another --out"
+        ) from error
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Saves a training state, tensors and plain values only."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Loads what `save_checkpoint` wrote; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged ({type(error).__name__}); delete it and run again"
+        ) from error
+
+
+def save_weights(path: Path, module: nn.Module, *, config: dict[str, Any]) -> None:
+    """Saves a module's weights as safetensors with its config beside them in the header."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    write_atomically(path, save(tensors, metadata={"config": json.dumps(config)}))
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and config written by `save_weights`.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not of this project.
+    """
+    try:
+        content = path.read_bytes()
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return load(content), json.loads(header["__metadata__"]["config"])
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"weights {path} are missing or damaged ({type(error).__name__}); restore the file "
+            "from the repository or train it again"
+        ) from error
+
+
+def restore(module: nn.Module, path: Path, *, config: dict[str, Any]) -> None:
+    """Loads weights into a module after checking that they were made with the same config.
+
+    Raises:
+        CheckpointError: the weights are of another profile, or cannot be read.
+    """
+    tensors, found = load_weights(path)
+    if found != config:
+        different = sorted(k for k in {*found, *config} if found.get(k) != config.get(k))
+        raise CheckpointError(
+            f"weights {path} are of another profile ({', '.join(different)} differ); use the "
+            "profile they were trained with or another --out"
+        )
+    module.load_state_dict(tensors)

@@ -1,0 +1,125 @@
+"""The frame around every training loop: progress, learning rate, log, checkpoint, resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from anonlib.errors import NumericError
+from anonlib.training.checkpoints import load_checkpoint, save_checkpoint
+
+LOG_EVERY = 10
+SAVE_EVERY = 100
+
+Losses = dict[str, Tensor]
+History = list[dict[str, float]]
+
+
+@dataclass(kw_only=True)
+class Trainee:
+    """What a loop trains and what a checkpoint of it must hold."""
+
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, Optimizer]
+    step: int = 0
+    history: History = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed run needs; batches and random numbers follow from the step."""
+        parts = {**self.modules, **self.optimizers}
+        return {
+            "step": self.step,
+            "history": self.history,
+            "parts": {name: part.state_dict() for name, part in parts.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up where `state_dict` was called."""
+        for name, part in {**self.modules, **self.optimizers}.items():
+            part.load_state_dict(state["parts"][name])
+        self.step, self.history = state["step"], state["history"]
+
+
+def learning_rate_factor(step: int, steps: int, drop: float) -> float:
+    """1, and a tenth after the fraction `drop` of the steps (section 4, Training Details).
+
+    >>> learning_rate_factor(6, 12, 7 / 12), learning_rate_factor(7, 12, 7 / 12)
+    (1.0, 0.1)
+    """
+    return 1.0 if step < drop * steps else 0.1
+
+
+def check_finite(losses: Mapping[str, float], *, step: int) -> None:
+    """Raises NumericError with the step and the names of the losses that are not finite."""
+    bad = [name for name, value in losses.items() if not math.isfinite(value)]
+    if bad:
+        raise NumericError(
+            f"loss not finite at step {step}: {', '.join(bad)}; lower the learning rate or resume "
+            "from the checkpoint before"
+        )
+
+
+def run_steps(
+    trainee: Trainee,
+    update: Callable[[int], Losses],
+    *,
+    name: str,
+    steps: int,
+    seed: int,
+    lr_drop: float,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Calls `update(step)` until `steps` are done, resuming from the checkpoint if there is one.
+
+    The random numbers of a step depend on the seed and the step, so the resumed run equals the
+    uninterrupted one.
+
+    Args:
+        trainee: modules and optimizers that `update` trains.
+        update: one training step; returns named, detached losses.
+        name: label of the progress bar.
+        steps: steps in all.
+        seed: of the random numbers inside a step.
+        lr_drop: fraction of the steps after which the learning rates fall to a tenth.
+        checkpoint: file to save to every 100 steps and at the end; None for no checkpoint.
+        progress: whether to show the bar.
+
+    Returns:
+        One row of losses every ten steps, and at the last step.
+
+    Raises:
+        NumericError: a loss became NaN or infinite.
+        CheckpointError: the checkpoint is damaged or of another profile.
+    """
+    if checkpoint is not None and checkpoint.exists():
+        trainee.load_state_dict(load_checkpoint(checkpoint))
+    rates = {o: o.param_groups[0].setdefault("initial_lr", o.param_groups[0]["lr"])
+             for o in trainee.optimizers.values()}  # fmt: skip
+    bar = tqdm(total=steps, initial=trainee.step, desc=name, disable=not progress, leave=False)
+    with bar:
+        while trainee.step < steps:
+            step = trainee.step
+            torch.manual_seed(seed * 1_000_003 + step)
+            for optimizer, rate in rates.items():
+                factor = learning_rate_factor(step, steps, lr_drop)
+                optimizer.param_groups[0]["lr"] = rate * factor
+            losses = update(step)
+            trainee.step += 1
+            bar.update()
+            if step % LOG_EVERY == 0 or trainee.step == steps:
+                row = {key: float(value) for key, value in losses.items()}
+                check_finite(row, step=step)
+                trainee.history.append({"step": step, **row})
+                bar.set_postfix({key: f"{value:.2f}" for key, value in row.items()})
+            if checkpoint is not None and (trainee.step % SAVE_EVERY == 0 or trainee.step == steps):
+                save_checkpoint(checkpoint, trainee.state_dict())
+    return trainee.history
