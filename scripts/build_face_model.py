@@ -56,7 +56,7 @@ def lattice(side: int) -> Tensor:
 
 
 def with_border(points: Tensor) -> Tensor:
-    """Append fixed anchors outside the crop, so that the warp fades out: (N, 68, 2) to (N, 80, 2)."""
+    """Append fixed anchors outside the crop, where the warp fades out: (N, 68, 2) to (N, 80, 2)."""
     t = torch.tensor([-0.1, 0.3, 0.7])
     low, high = torch.full_like(t, -0.1), torch.full_like(t, 1.1)
     sides = [(t, low), (high, t), (1 - t, high), (low, 1 - t)]
@@ -72,7 +72,7 @@ def flows(points: Tensor, mean: Tensor) -> Tensor:
 
 
 def extend(rgb: Tensor, mask: Tensor) -> Tensor:
-    """Spread the head's colours over its surroundings, coarse to fine: (B, 3, S, S), (B, 1, S, S)."""
+    """Spread the colours of the head (B, 3, S, S) under its mask (B, 1, S, S) over the rest."""
     levels = [(rgb * mask, mask)]
     while levels[-1][1].shape[-1] > 1:
         levels.append(tuple(F.avg_pool2d(x, 2) for x in levels[-1]))
@@ -126,7 +126,7 @@ def colour_vectors(textures: Tensor) -> Tensor:
 
 
 def texture_weights(masks: Tensor, mean: Array) -> Tensor:
-    """How much each entry of a colour vector counts: visible pixels, the face, eyes and mouth most."""
+    """How much each entry of a colour vector counts: eyes, nose and mouth most."""
     seen = masks.float().mean(0)[0]
     face = np.zeros((SIZE, SIZE), np.float32)
     cv2.fillConvexPoly(face, cv2.convexHull(mean[:27].astype(np.int32)), 1.0)

@@ -120,7 +120,7 @@ def seeds(landmarks: Array) -> NDArray[np.uint8]:
 
 
 def head_mask(
-    picture: NDArray[np.uint8], start: NDArray[np.uint8], *, side: int = 96
+    picture: NDArray[np.uint8], start: NDArray[np.uint8], *, side: int = 96, close: int = 7
 ) -> NDArray[np.bool_]:
     """Head, hair and neck by GrabCut, solved at `side` and returned at SIZE; its largest piece."""
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
@@ -131,7 +131,7 @@ def head_mask(
     found = (mask & 1).astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(found)
     found = (parts == 1 + stats[1:, 4].argmax()).astype(np.uint8) if count > 1 else found
-    found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+    found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((close, close), np.uint8))
     smooth = cv2.GaussianBlur(cv2.resize(found.astype(np.float32), (SIZE, SIZE)), (0, 0), 2)
     return smooth > 0.5
 
@@ -149,37 +149,46 @@ def second_seeds(
 
 
 def head_masks(crops: NDArray[np.uint8], points: Array) -> NDArray[np.bool_]:
-    """Two rounds of GrabCut, the second knowing where plausible heads of the first lie."""
+    """Two rounds of GrabCut, the second knowing where clean heads of the first lie."""
     first = np.stack([seeds(p) for p in points])
     jobs = zip(crops, tqdm(first, desc="masks"), strict=True)
-    masks = np.stack([head_mask(c, s) for c, s in jobs])
-    good = plausible(masks, points, crops)
+    masks = np.stack([head_mask(c, s, close=5) for c, s in jobs])
+    good = clean(masks, points, crops)
     prior = masks[good].mean(0)
     jobs = zip(crops, first, masks, tqdm(good, desc="masks again"), strict=True)
     return np.stack([head_mask(c, second_seeds(s, m, prior, g)) for c, s, m, g in jobs])
 
 
-def plausible(
-    masks: NDArray[np.bool_], landmarks: Array, crops: NDArray[np.uint8]
-) -> NDArray[np.bool_]:
-    """Whole heads without ragged cuts, in colour, not turned far away."""
-    keep = []
-    for mask, points, picture in zip(masks, landmarks, crops, strict=True):
-        outline, _ = cv2.findContours(
-            mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-        )
+def clean(masks: NDArray[np.bool_], points: Array, crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """First round: heads from high above the brows, without ragged cuts."""
+    tops = masks[:, :, SIZE // 2 - 12 : SIZE // 2 + 12].any(2).argmax(1) / SIZE
+    return (solidity(masks) > 0.9) & (tops < 0.17) & usual(masks, points, crops)
+
+
+def hairy(masks: NDArray[np.bool_], points: Array, crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Second round: long hair may hang, but some head must lie above the sure forehead."""
+    middle = slice(SIZE // 2 - 20, SIZE // 2 + 20)
+    sure = np.stack([seeds(p)[:, middle] == cv2.GC_FGD for p in points])
+    above = np.median(sure.argmax(1) - masks[:, :, middle].argmax(1), axis=1) / SIZE
+    return (solidity(masks) > 0.87) & (above > 0.025) & usual(masks, points, crops)
+
+
+def solidity(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Area over the area of the convex hull: 1 without notches, (N,)."""
+    found = []
+    for mask in masks.astype(np.uint8):
+        outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         piece = max(outline, key=cv2.contourArea)
-        solid = cv2.contourArea(piece) / cv2.contourArea(cv2.convexHull(piece))
-        middle = slice(SIZE // 2 - 20, SIZE // 2 + 20)
-        sure = seeds(points)[:, middle] == cv2.GC_FGD
-        hair = np.median(sure.argmax(0) - mask[:, middle].argmax(0)) / SIZE
-        turned = abs(points[30, 0] - points[[0, 16], 0].mean()) / SIZE
-        colour = np.ptp(picture.reshape(-1, 3).astype(int), axis=1).mean()
-        area = mask.mean()
-        keep.append(
-            solid > 0.87 and hair > 0.025 and 0.25 < area < 0.62 and turned < 0.13 and colour > 8
-        )
-    return np.array(keep)
+        found.append(cv2.contourArea(piece) / cv2.contourArea(cv2.convexHull(piece)))
+    return np.array(found)
+
+
+def usual(masks: NDArray[np.bool_], points: Array, crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Heads of a likely size, not turned far away, in colour."""
+    area = masks.mean((1, 2))
+    turned = abs(points[:, 30, 0] - points[:, [0, 16], 0].mean(1)) / SIZE
+    colour = np.array([np.ptp(c.reshape(-1, 3).astype(int), axis=1).mean() for c in crops])
+    return (area > 0.25) & (area < 0.62) & (turned < 0.13) & (colour > 8)
 
 
 def collect(root: Path, cache: Path) -> dict[str, np.ndarray]:
@@ -197,6 +206,6 @@ def collect(root: Path, cache: Path) -> dict[str, np.ndarray]:
         np.savez(cache, crops=crops, masks=masks, landmarks=points, mean=mean, names=names)
     with np.load(cache) as file:
         data = dict(file)
-    keep = plausible(data["masks"], data["landmarks"], data["crops"])
+    keep = hairy(data["masks"], data["landmarks"], data["crops"])
     print(f"{keep.sum()} of {len(keep)} pictures are usable")
     return {k: v if k == "mean" else v[keep] for k, v in data.items()}

@@ -12,7 +12,7 @@ ATTRIBUTES = ("yaw", "pitch", "mouth_open", "smile", "light_right", "light_top",
 
 
 def attributes(points: Array, luma: Tensor, mean: Array) -> Tensor:
-    """The ATTRIBUTES of faces (N, 68, 2) and lumas (N, S, S) in the mean shape: (N, 7), unscaled."""
+    """ATTRIBUTES (N, 7), unscaled, of shapes (N, 68, 2) and mean-face lumas (N, S, S)."""
     eyes = (points[:, 36:42].mean(1) + points[:, 42:48].mean(1)) / 2
     apart = points[:, 42:48, 0].mean(1) - points[:, 36:42, 0].mean(1)
     yaw = points[:, 30, 0] - points[:, [0, 16], 0].mean(1)

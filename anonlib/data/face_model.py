@@ -138,7 +138,8 @@ class FaceModel:
         z = self._coefficients(identity, pose[:, :2], expression, illumination, variation)
         shape, texture, outline = z.split(self._parts, 1)
         where = self._where(shape, pose[:, 2] * ROLL, size)
-        known = self._layers(*identity.split(self._parts, 1)[1:], _COARSE)
+        _, known_texture, known_outline = identity.split(self._parts, 1)
+        known = self._layers(known_texture, known_outline, _COARSE)
         layers = paint(self._layers(texture, outline, size), known, traits, illumination)
         layers = F.grid_sample(
             layers, where, mode="bicubic", padding_mode="border", align_corners=False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_images_are_stored_as_bytes_and_use_their_range():
 def test_splits_are_disjoint_and_large():
     people = SyntheticPeople()
     ranges = sorted((people.people(split) for split in PEOPLE), key=lambda r: r.start)
-    assert all(a.stop <= b.start for a, b in zip(ranges, ranges[1:], strict=False))
+    assert all(a.stop <= b.start for a, b in pairwise(ranges))
     assert all(len(r) >= 10**6 for r in ranges)
 
 
@@ -201,14 +202,14 @@ def test_missing_file_is_named(monkeypatch, tmp_path):
 def test_truncated_file_is_named(tmp_path: Path, keep: int):
     damaged = tmp_path / "face_model.safetensors"
     damaged.write_bytes(data_path("face_model", "face_model.safetensors").read_bytes()[:keep])
-    with pytest.raises(FaceDatasetError, match="cannot be read .* build it with scripts"):
+    with pytest.raises(FaceDatasetError, match=r"cannot be read .* build it with scripts"):
         FaceModel.load(damaged)
 
 
 def test_file_of_something_else_is_named(tmp_path: Path):
     other = tmp_path / "face_model.safetensors"
     save_file({"weight": torch.zeros(2)}, other)
-    with pytest.raises(FaceDatasetError, match="cannot be read .*texture.basis"):
+    with pytest.raises(FaceDatasetError, match=r"cannot be read .*texture.basis"):
         FaceModel.load(other)
 
 
