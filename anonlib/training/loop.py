@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from anonlib.errors import NumericError
+from anonlib.errors import CheckpointError, NumericError
 from anonlib.training.checkpoints import load_checkpoint, save_checkpoint
 
 LOG_EVERY = 10
@@ -67,6 +67,20 @@ def check_finite(losses: Mapping[str, float], *, step: int) -> None:
         )
 
 
+def resume(trainee: Trainee, checkpoint: Path) -> None:
+    """Takes up where the checkpoint was saved.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or of another profile.
+    """
+    try:
+        trainee.load_state_dict(load_checkpoint(checkpoint))
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"checkpoint {checkpoint} is of another profile; delete it or choose another --out"
+        ) from error
+
+
 def run_steps(
     trainee: Trainee,
     update: Callable[[int], Losses],
@@ -101,7 +115,7 @@ def run_steps(
         CheckpointError: the checkpoint is damaged or of another profile.
     """
     if checkpoint is not None and checkpoint.exists():
-        trainee.load_state_dict(load_checkpoint(checkpoint))
+        resume(trainee, checkpoint)
     rates = {o: o.param_groups[0].setdefault("initial_lr", o.param_groups[0]["lr"])
              for o in trainee.optimizers.values()}  # fmt: skip
     bar = tqdm(total=steps, initial=trainee.step, desc=name, disable=not progress, leave=False)
@@ -115,11 +129,14 @@ def run_steps(
             losses = update(step)
             trainee.step += 1
             bar.update()
-            if step % LOG_EVERY == 0 or trainee.step == steps:
+            last = trainee.step == steps
+            due = checkpoint is not None and (last or trainee.step % SAVE_EVERY == 0)
+            if step % LOG_EVERY == 0 or last or due:  # what diverged is never saved
                 row = {key: float(value) for key, value in losses.items()}
                 check_finite(row, step=step)
+            if step % LOG_EVERY == 0 or last:
                 trainee.history.append({"step": step, **row})
                 bar.set_postfix({key: f"{value:.2f}" for key, value in row.items()})
-            if checkpoint is not None and (trainee.step % SAVE_EVERY == 0 or trainee.step == steps):
+            if checkpoint is not None and due:
                 save_checkpoint(checkpoint, trainee.state_dict())
     return trainee.history
