@@ -20,6 +20,13 @@ from anonlib.errors import CheckpointError
 from anonlib.training.checkpoints import write_atomically
 
 
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged; delete it and run again") from error
+
+
 class Run:
     """Finished stages kept as JSON, so that the same command goes on where it stopped."""
 
@@ -34,7 +41,7 @@ class Run:
         self.start = time.time()
         request = {"profile": to_dict(profile), "seed": seed, "faces": faces}
         path = out / "request.json"
-        if path.exists() and json.loads(path.read_text()) != request:
+        if path.exists() and _read_json(path) != request:
             raise CheckpointError(
                 f"{out} holds a run of another profile, seed or set of faces; "
                 "choose another --out or delete it"
@@ -56,16 +63,16 @@ class Run:
         """The result of a stage, computed at most once; seconds are added to the record."""
         path = self.out / "stages" / f"{name}.json"
         if path.exists():
-            return json.loads(path.read_text())
+            return _read_json(path)
         start = time.time()
         result = compute()
         self._write_json(path, {**result, "seconds": round(time.time() - start, 1)})
-        return json.loads(path.read_text())
+        return _read_json(path)
 
     def record(self) -> dict[str, Any]:
         """Command, profile, seed, commit, hardware, date and duration, for whoever repeats it."""
         stages = sorted((self.out / "stages").glob("*.json"))
-        seconds = {p.stem: json.loads(p.read_text())["seconds"] for p in stages}
+        seconds = {p.stem: _read_json(p)["seconds"] for p in stages}
         scale = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise ResultsError(
             f"could not write {path}: {error.strerror}; free some space or choose another --out"
         ) from error
@@ -91,4 +93,10 @@ def restore(module: nn.Module, path: Path, *, config: dict[str, Any]) -> None:
             f"weights {path} are of another profile ({', '.join(different)} differ); use the "
             "profile they were trained with or another --out"
         )
-    module.load_state_dict(tensors)
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"weights {path} do not fit the network, made for another number of people perhaps; "
+            "train them again or use another --out"
+        ) from error
