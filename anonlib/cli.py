@@ -113,6 +113,12 @@ def reproduce(
             show_default="people who do not exist",
         ),
     ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Names of real people to leave out of training, one a line."
+        ),
+    ] = None,
     device: Annotated[
         Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
     ] = "auto",
@@ -145,9 +151,16 @@ def reproduce(
 
     from anonlib.evaluation.reproduce import reproduce as run
 
-    results = run(profile=chosen, out=out, seed=seed, faces=tuple(faces or ()), device=where)
+    results = run(
+        profile=chosen, out=out, seed=seed, faces=tuple(faces or ()),
+        exclude=_names_in(exclude), device=where,
+    )  # fmt: skip
     _print_results(results)
     typer.echo(f"\nEverything is in {out}.")
+
+
+def _names_in(path: Path | None) -> frozenset[str]:
+    return frozenset(path.read_text(encoding="utf-8").split()) if path else frozenset()
 
 
 def _prepare(device: Device, threads: int | None) -> str:

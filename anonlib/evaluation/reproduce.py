@@ -7,13 +7,12 @@ same call goes on where it was stopped.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from anonlib.anonymizers import create, names
 from anonlib.config import Profile, to_dict
@@ -25,7 +24,11 @@ from anonlib.evaluation.identity import (
     verify,
 )
 from anonlib.evaluation.run import Run
-from anonlib.evaluation.start import on_device, starting_classifier, starting_detector
+from anonlib.evaluation.start import (
+    starting_classifier,
+    starting_detector,
+    starting_modifier,
+)
 from anonlib.evaluation.tables import ablation_classifier, figure4, table1, write_csv
 from anonlib.evaluation.world import World, make_world
 from anonlib.metrics.average_precision import average_precision, bootstrap
@@ -81,6 +84,7 @@ def reproduce(
         out: folder for results; the same call with the same folder resumes.
         seed: of images, clips, test people and weights.
         faces: roots of real face datasets; none for synthetic people.
+        exclude: names of real people to leave out of training.
         device: `cpu` or `cuda`.
         progress: whether to show progress bars.
 
@@ -90,15 +94,15 @@ def reproduce(
         ResultsError: a result could not be written.
     """
     run = Run(out, profile, seed=seed, faces=[root.name for root in faces])
-    experiment = prepare(run, faces, device=device, progress=progress)
+    experiment = prepare(run, faces, exclude=exclude, device=device, progress=progress)
     modifier, classifier = play(experiment, OURS)
-    random_modifier, _ = play(experiment, RANDOM)
+    random_modifier, random_classifier = play(experiment, RANDOM)
 
     results = {name: measure(experiment, name, create(name), experiment.classifier)
                for name in names() if name != OURS}  # fmt: skip
     ours, random_label = create(OURS, modifier), create(OURS, random_modifier)
     results[OURS] = measure(experiment, OURS, ours, classifier)
-    random_result = measure(experiment, RANDOM, random_label, classifier)
+    random_result = measure(experiment, RANDOM, random_label, random_classifier)
     attacks = run.stage("attacks", lambda: attack(experiment, classifier, ours))
     quality = run.stage("quality", lambda: compare_quality(experiment, ours, random_label))
 
@@ -124,9 +128,12 @@ def reproduce(
     return paths
 
 
-def prepare(run: Run, faces: Sequence[Path], *, device: str, progress: bool) -> Experiment:
+def prepare(
+    run: Run, faces: Sequence[Path], *, exclude: Collection[str] = (), device: str = "cpu",
+    progress: bool = True,
+) -> Experiment:  # fmt: skip
     """The data, and D and A before any method has touched them."""
-    world = make_world(run.profile, seed=run.seed, faces=faces, progress=progress)
+    world = make_world(run.profile, seed=run.seed, faces=faces, exclude=exclude, progress=progress)
     classifier = starting_classifier(
         run.profile, world.train_faces, seed=run.seed, synthetic=not faces,
         checkpoint=run.checkpoint("classifier"), device=device, progress=progress,
@@ -142,9 +149,8 @@ def prepare(run: Run, faces: Sequence[Path], *, device: str, progress: bool) -> 
 def play(experiment: Experiment, name: str) -> tuple[Modifier, SphereFace]:
     """Algorithm 1, lines 1-9, by gradient ascent or with random labels; M and D afterwards."""
     run, profile = experiment.run, experiment.profile
-    torch.manual_seed(run.seed)
     players = Players(
-        on_device(Modifier(profile.modifier), experiment.device),
+        starting_modifier(profile, seed=run.seed, device=experiment.device),
         copy.deepcopy(experiment.classifier),
         copy.deepcopy(experiment.detector),
     )
@@ -211,6 +217,7 @@ def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> 
     retrained = copy.deepcopy(experiment.classifier)
     train_classifier(
         retrained, anonymize_faces(world.train_faces, ours), profile.training, seed=run.seed,
+        age=profile.training.classifier_age,
         checkpoint=run.checkpoint("classifier-retrained"), progress=experiment.progress,
     )  # fmt: skip
     clear_features = face_features(classifier, world.test_faces)

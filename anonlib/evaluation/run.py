@@ -37,7 +37,7 @@ class Run:
             CheckpointError: the folder holds a run of another profile, seed or set of faces.
             ResultsError: the folder cannot be written.
         """
-        self.out, self.profile, self.seed = out, profile, seed
+        self.out, self.profile, self.seed, self.faces = out, profile, seed, faces
         self.start = time.time()
         request = {"profile": to_dict(profile), "seed": seed, "faces": faces}
         path = out / "request.json"
@@ -76,7 +76,8 @@ class Run:
         scale = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
         return {
-            "command": " ".join(["anonlib", *sys.argv[1:]]),
+            "command": f"anonlib reproduce --profile {self.profile.name} --seed {self.seed}"
+            + "".join(f" --faces {root}" for root in self.faces),
             "profile": self.profile.name,
             "seed": self.seed,
             "commit": commit(),

@@ -1,4 +1,4 @@
-"""Where D and A start from: shipped weights, pre-trained on synthetic people, or training here."""
+"""Where D, M and A start from: shipped weights, pre-trained on synthetic people, or training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anonlib.config import Profile, to_dict
 from anonlib.data.paths import data_path
 from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.errors import FaceDatasetError
-from anonlib.networks import ActionDetector, SphereFace
+from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import train_classifier, train_detector
 from anonlib.training.checkpoints import load_weights
 
@@ -59,6 +59,19 @@ def starting_classifier(
             progress=progress,
         )  # fmt: skip
     return classifier
+
+
+def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> Modifier:
+    """M before the game: returning the face it is given, or random where no weights fit.
+
+    Differs from the paper: which starts M from random weights; so does the `paper` profile.
+    """
+    torch.manual_seed(seed)
+    modifier = Modifier(profile.modifier)
+    tensors = shipped_weights("modifier", profile.modifier)
+    if tensors is not None:
+        modifier.load_state_dict(tensors)
+    return on_device(modifier, device)
 
 
 def starting_detector(
