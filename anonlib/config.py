@@ -178,7 +178,8 @@ _LAPTOP = Profile(
         train_clips=400, test_clips=200, frames=4,
     ),
     training=TrainingConfig(
-        faces=24, frames=8, adversarial_steps=300, detector_steps=150, pretrain_steps=600,
+        faces=24, frames=8, adversarial_steps=300, detector_steps=150,
+        pretrain_steps=600,
         classifier_steps=600, classifier_age=1500, classifier_updates=3, clear_weight=3.0, adversarial_ceiling=7.0,
     ),
 )  # fmt: skip

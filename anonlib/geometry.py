@@ -7,7 +7,7 @@ eye, nose, left and right corner of the mouth, as they lie in the image.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.config import ENLARGE

@@ -153,19 +153,19 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=600, help="faces of each size for MTCNN")
     args = parser.parse_args()
     recogniser = Recogniser()
-    result: dict[str, object] = {
-        "faces_per_second_64": speed(64),
-        "verification": verification(recogniser, people=args.people, images=6, first=0),
-        "mtcnn": {
-            f"{size} px in {frame}": found_by_mtcnn(size, count=args.faces, frame=frame, first=1000)
-            for size, frame in ((48, 160), (64, 160), (64, 256), (128, 256))
-        },
-    }
-    if args.cache:
-        result["nearest_photograph"] = audit(recogniser, args.cache, count=500)
     if args.sheet:
         sheet(args.sheet, people=24, images=3, size=128)
-    print(json.dumps(result, indent=2))
+    report("faces_per_second_64", speed(64))
+    report("verification", verification(recogniser, people=args.people, images=6, first=0))
+    if args.cache:
+        report("nearest_photograph", audit(recogniser, args.cache, count=500))
+    for size, frame in ((48, 160), (64, 160), (64, 256), (128, 256)):
+        found = found_by_mtcnn(size, count=args.faces, frame=frame, first=1000)
+        report(f"found by MTCNN, {size} px in {frame}", found)
+
+
+def report(name: str, value: object) -> None:
+    print(json.dumps({name: value}), flush=True)
 
 
 if __name__ == "__main__":

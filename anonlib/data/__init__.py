@@ -1,0 +1,1 @@
+"""Synthetic people and actions, and loaders of real faces."""

@@ -70,7 +70,7 @@ class Experiment:
 
 def reproduce(
     *, profile: Profile, out: Path, seed: int = 0, faces: Sequence[Path] = (),
-    device: str = "cpu", progress: bool = True,
+    exclude: Collection[str] = (), device: str = "cpu", progress: bool = True,
 ) -> Reproduction:  # fmt: skip
     """Trains and measures everything the paper's section 5 reports.
 

@@ -106,6 +106,7 @@ def commit() -> str:
 
 
 def hardware() -> str:
+    """The GPU, or the processor and how many threads of it are used."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{_processor()}, {torch.get_num_threads()} threads"

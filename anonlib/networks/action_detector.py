@@ -82,7 +82,9 @@ class ActionDetector(nn.Module):
         make = _small_detector if config.backbone == "small" else _resnet_detector
         self.network = make(config)
 
-    def losses(self, frames: Tensor, boxes: list[Tensor], labels: list[Tensor]) -> dict[str, Tensor]:
+    def losses(
+        self, frames: Tensor, boxes: list[Tensor], labels: list[Tensor]
+    ) -> dict[str, Tensor]:
         """The four losses of L_A(v', b, t), by torchvision's names.
 
         Args:

@@ -32,7 +32,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise ResultsError(
-            f"could not write {path}: {error.strerror}; check the space and the permissions there, or choose another --out"
+            f"could not write {path}: {error.strerror}; check the space and the "
+            "permissions there, or choose another --out"
         ) from error
 
 
