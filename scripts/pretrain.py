@@ -35,7 +35,7 @@ from anonlib.training.checkpoints import save_weights
 WEIGHTS = Path(__file__).resolve().parents[1] / "data" / "weights"
 SEED = 1000
 """Far from the seeds that users choose, so that nobody tests on these images or clips."""
-STEPS = {"classifier": 1500, "modifier": 3000, "detector": 2500}
+STEPS = {"classifier": 1500, "modifier": 1000, "detector": 2500}
 
 
 def faces(laptop: Profile, split: str, people: int, images: int) -> FaceImages:
