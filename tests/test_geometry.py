@@ -112,7 +112,7 @@ def test_clipped_boxes_are_whole_pixels_inside_that_lose_nothing(
     assert (after[:, 2:] >= after[:, :2]).all()
     inside = torch.minimum(before.clamp(min=0), limit)  # the part of the box in the frame
     assert (after[:, :2] <= inside[:, :2]).all() and (after[:, 2:] >= inside[:, 2:]).all()
-    assert ((after - inside).abs() < 1).all()
+    assert ((after - inside).abs() <= 1).all()
     assert torch.equal(clip_boxes(after, height=height, width=width), after)
 
 

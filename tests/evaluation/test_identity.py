@@ -67,9 +67,9 @@ def test_verification_by_hand():
     # fold 0: same 0.9, different 0.7; folds 1 and 2: same 0.5, different 0.1.
     # The best threshold of the other folds is 0.3 for each; it is wrong about the 0.7 only.
     first = np.array([[0.1], [0.5], [0.9], [0.7], [9.0]])
-    second = np.array([[9.0], [1.0]])
+    second = np.array([[9.0]] * 5 + [[1.0]] * 2)
     pairs = Pairs(
-        first=np.array([2, 3, 1, 0, 1, 0]), second=np.array([1] * 6),
+        first=np.array([2, 3, 1, 0, 1, 0]), second=np.array([5, 6] * 3),
         same=np.array([True, False] * 3), fold=np.array([0, 0, 1, 1, 2, 2]),
     )  # fmt: skip
     result = verify(first, second, pairs)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from anonlib.config import DataConfig, DetectorConfig, ModifierConfig, Profile
+from anonlib.data.types import FaceImages
+from anonlib.errors import FaceDatasetError
+from anonlib.evaluation.world import World, join_people, make_world
+
+TINY = Profile(
+    name="tiny",
+    modifier=ModifierConfig(size=16, width=4, blocks=1),
+    detector=DetectorConfig(backbone="small", frame=(72, 96), width=4),
+    data=DataConfig(
+        people=3, images=2, test_people=20, test_images=2, pairs=20, train_clips=3, test_clips=2,
+        frames=2,
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(TINY, seed=1, progress=False)
+
+
+def test_the_world_is_as_large_as_the_profile_says(world: World):
+    assert world.train_faces.images.shape == (6, 3, 16, 16)
+    assert world.train_faces.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert world.test_faces.images.shape == (40, 3, 16, 16)
+    assert world.train_clips.frames.shape == (6, 3, 72, 96)
+    assert world.train_clips.clips.tolist() == [0, 0, 1, 1, 2, 2]
+    assert len(world.test_clips) == 4
+
+
+def test_pairs_speak_of_the_test_faces(world: World):
+    labels, pairs = world.test_faces.labels.numpy(), world.pairs
+    assert ((labels[pairs.first] == labels[pairs.second]) == pairs.same).all()
+    assert np.bincount(pairs.fold).tolist() == [2] * 10
+
+
+def test_nobody_in_the_training_clips_is_in_the_test_clips(world: World):
+    train, test = (
+        set(torch.cat(c.identities).tolist()) for c in (world.train_clips, world.test_clips)
+    )  # fmt: skip
+    assert train and test and not train & test
+
+
+def test_a_seed_gives_one_world_and_another_seed_other_test_people(world: World):
+    again = make_world(TINY, seed=1, progress=False)
+    other = make_world(replace(TINY, data=replace(TINY.data, train_clips=1)), seed=2,
+                       progress=False)  # fmt: skip
+    for part in ("train_faces", "test_faces"):
+        assert torch.equal(getattr(world, part).images, getattr(again, part).images)
+    assert torch.equal(world.train_clips.frames, again.train_clips.frames)
+    assert (world.pairs.first == again.pairs.first).all()
+    assert not torch.equal(world.test_faces.images, other.test_faces.images)
+    assert not torch.equal(world.train_faces.images, other.train_faces.images)
+    assert not torch.equal(world.train_clips.frames[:2], other.train_clips.frames)
+
+
+def people(count: int, *, level: int) -> FaceImages:
+    return FaceImages(
+        images=torch.full((2 * count, 3, 4, 4), level, dtype=torch.uint8),
+        labels=torch.arange(count).repeat_interleave(2),
+        landmarks=torch.full((2 * count, 5, 2), float(level)),
+    )
+
+
+def test_people_of_several_roots_keep_their_pictures_and_share_no_label():
+    joined = join_people([people(2, level=1), people(1, level=2), people(3, level=3)])
+    assert joined.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert joined.images[:, 0, 0, 0].tolist() == [1] * 4 + [2] * 2 + [3] * 6
+    assert joined.landmarks[:, 0, 0].tolist() == [1.0] * 4 + [2.0] * 2 + [3.0] * 6
+
+
+def test_real_faces_need_the_pairs_of_lfw(tmp_path: Path):
+    (tmp_path / "casia" / "0001").mkdir(parents=True)
+    (tmp_path / "casia" / "0001" / "1.jpg").write_bytes(b"never opened")
+    with pytest.raises(
+        FaceDatasetError, match=r"casia: none has LFW's pairs.txt.*one more --faces"
+    ):
+        make_world(TINY, seed=0, faces=[tmp_path / "casia"], progress=False)
