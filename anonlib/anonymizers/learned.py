@@ -41,14 +41,17 @@ class LearnedAnonymizer:
             faces: `(B, 3, H, W)` in [0, 1].
 
         Returns:
-            The same shape, in [0, 1].
+            The same shape, in [0, 1], on the device the faces came from.
 
         Raises:
             NumericError: the modifier returned NaN or infinity.
         """
         size = (self.size, self.size) if self.size is not None else faces.shape[2:]
         small = _resize(faces, size)
-        modified = torch.cat([self.modifier(part) for part in small.split(BATCH)])
+        device = next((p.device for p in self.modifier.parameters()), faces.device)
+        modified = torch.cat(
+            [self.modifier(part.to(device)).to(faces.device) for part in small.split(BATCH)]
+        )
         bad = ~torch.isfinite(modified).flatten(1).all(dim=1)
         if bad.any():
             raise NumericError(

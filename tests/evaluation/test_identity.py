@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from anonlib.anonymizers import create
 from anonlib.config import ClassifierConfig
 from anonlib.data.types import FaceImages
 from anonlib.evaluation import identity
@@ -44,6 +45,24 @@ def test_anonymized_faces_are_rounded_to_8_bits_in_order(
     assert (dark.numpy() == expected).mean() > 0.9
     assert [count for count, _ in seen] == [3, 3, 2]
     assert all(0.5 < top <= 1 for _, top in seen)
+
+
+class Elsewhere(nn.Module):
+    """A modifier on another device, as far as one can be had everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros((), device="meta"))
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.device.type == "meta"
+        return torch.zeros(images.shape)  # back from there, with what a meta tensor cannot hold
+
+
+def test_the_modifier_may_be_on_another_device_than_the_faces(faces: FaceImages):
+    hidden = anonymize_faces(faces, create("modifier", Elsewhere()))
+    assert hidden.images.device.type == "cpu"
+    assert not hidden.images.any()
 
 
 def test_features_are_the_flip_averaged_ones_of_each_face(
