@@ -130,13 +130,17 @@ class TrainingConfig:
     l1_weight: float = 1.0
     """lambda of Eq. (3)."""
     modifier_lr: float = 3e-4
-    """Adam learning rate of M and D."""
+    """Adam learning rate of M and D in Algorithm 1."""
+    pretrain_lr: float = 3e-4
+    """Adam learning rate of M or D trained alone."""
     detector_lr: float = 1e-3
     """Adam learning rate of A."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam momentum parameters."""
     lr_drop: float = 7 / 12
-    """Fraction of each phase after which the learning rates fall to a tenth."""
+    """Fraction of the training of D or A alone after which learning rates fall to a tenth."""
+    adversarial_lr_drop: float = 7 / 12
+    """The same for the alternating updates of Algorithm 1; 1 never drops."""
     objective: str = "ascent"
     """`ascent` on the classification loss, or the `random_label` ablation (section 5.6)."""
 
@@ -178,9 +182,10 @@ _LAPTOP = Profile(
         train_clips=400, test_clips=200, frames=4,
     ),
     training=TrainingConfig(
-        faces=24, frames=8, adversarial_steps=300, detector_steps=150,
-        pretrain_steps=600,
-        classifier_steps=600, classifier_age=1500, classifier_updates=3, clear_weight=3.0, adversarial_ceiling=7.0,
+        faces=24, frames=4, adversarial_steps=150, detector_steps=150, pretrain_steps=600,
+        classifier_steps=400, classifier_age=1500, classifier_updates=1, clear_weight=3.0,
+        adversarial_ceiling=40.0, l1_weight=4.0, modifier_lr=1e-3, pretrain_lr=9e-4,
+        adversarial_lr_drop=1.0,
     ),
 )  # fmt: skip
 _SMOKE = replace(

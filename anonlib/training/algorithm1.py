@@ -167,5 +167,5 @@ def train_adversarially(
         network.train()
     return run_steps(
         trainee, iteration, name=name, steps=config.adversarial_steps, seed=seed,
-        lr_drop=config.lr_drop, checkpoint=checkpoint, progress=progress,
+        lr_drop=config.adversarial_lr_drop, checkpoint=checkpoint, progress=progress,
     )  # fmt: skip

@@ -64,7 +64,7 @@ def train_classifier(
     Returns:
         The loss, every ten steps.
     """
-    optimizer = torch.optim.Adam(classifier.parameters(), lr=config.modifier_lr * 3)
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=config.pretrain_lr)
     device = classifier.identities.device
 
     def update(step: int) -> Losses:

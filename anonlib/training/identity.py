@@ -41,7 +41,7 @@ def train_identity(
     Returns:
         The mean absolute difference, every ten steps.
     """
-    optimizer = Adam(modifier.parameters(), lr=3 * config.modifier_lr, betas=config.betas)
+    optimizer = Adam(modifier.parameters(), lr=config.pretrain_lr, betas=config.betas)
     device = next(modifier.parameters()).device
 
     def update(step: int) -> Losses:

@@ -32,9 +32,12 @@ class Trainee:
     step: int = 0
     history: History = field(default_factory=list)
 
+    def _parts(self) -> dict[str, nn.Module | Optimizer]:
+        return {**self.modules, **self.optimizers}
+
     def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs; batches and random numbers follow from the step."""
-        parts = {**self.modules, **self.optimizers}
+        parts = self._parts()
         return {
             "step": self.step,
             "history": self.history,
@@ -43,7 +46,7 @@ class Trainee:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up where `state_dict` was called."""
-        for name, part in {**self.modules, **self.optimizers}.items():
+        for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
         self.step, self.history = state["step"], state["history"]
 

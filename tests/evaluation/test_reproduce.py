@@ -7,21 +7,35 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from anonlib.anonymizers import names
-from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, ModifierConfig, profile
+from anonlib.anonymizers import create, names
+from anonlib.config import (
+    ClassifierConfig,
+    DataConfig,
+    DetectorConfig,
+    ModifierConfig,
+    profile,
+    to_dict,
+)
 from anonlib.data.synthetic_actions import ACTIONS
 from anonlib.errors import CheckpointError, ResultsError
 from anonlib.evaluation import reproduce as module
+from anonlib.evaluation.actions import anonymize_clips
+from anonlib.evaluation.identity import anonymize_faces
 from anonlib.evaluation.reproduce import Reproduction, reproduce
 from anonlib.evaluation.run import Run
-from anonlib.training import algorithm1, loop
+from anonlib.evaluation.world import World, make_world
+from anonlib.networks import Modifier
+from anonlib.training import Players, algorithm1, loop
+from anonlib.training.checkpoints import restore
 
 _SMOKE = profile("smoke")
 TINY = replace(
@@ -54,10 +68,48 @@ def contents(out: Path) -> dict[str, bytes]:
     return {name: (out / f"{name}.csv").read_bytes() for name in TABLES}
 
 
+SPIED = ("train_adversarially", "train_classifier", "train_detector", "detect_actions")
+Calls = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
-    torch.manual_seed(0)
-    return run(tmp_path_factory.mktemp("finished") / "out")
+def calls() -> Calls:
+    """What the experiment asked of training and detection, in order."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, calls: Calls) -> Reproduction:
+    def spy(name: str) -> Callable[..., Any]:
+        function = getattr(module, name)
+
+        def spied(*args: Any, **options: Any) -> Any:
+            calls.append((name, args, options))
+            return function(*args, **options)
+
+        return spied
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SPIED:
+            patch.setattr(module, name, spy(name))
+        return run(tmp_path_factory.mktemp("finished") / "out")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(TINY, seed=3, progress=False)
+
+
+@pytest.fixture(scope="module")
+def hiders(finished: Reproduction) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Every anonymizer, the learned ones with the weights that the run left."""
+    found = {name: create(name) for name in names() if name != "modifier"}
+    for name in ("modifier", "modifier_random_label"):
+        modifier = Modifier(TINY.modifier)
+        path = finished.out / "weights" / f"{name}.safetensors"
+        restore(modifier, path, config=to_dict(TINY.modifier))
+        found[name] = create("modifier", modifier)
+    return found
 
 
 def test_tables_have_the_agreed_rows_and_columns(finished: Reproduction):
@@ -101,6 +153,48 @@ def test_intervals_hold_their_values(finished: Reproduction):
             assert 0 <= value <= 1
         low, high = (float(row[f"verification_error{end}"]) for end in ("_lo", "_hi"))
         assert low - 1e-4 <= float(row["verification_error"]) <= high + 1e-4
+
+
+def test_m_is_trained_by_ascent_and_anew_with_random_labels(
+    finished: Reproduction, calls: Calls, world: World
+):
+    games = [args for name, args, _ in calls if name == "train_adversarially"]
+    assert [config.objective for _, _, _, config in games] == ["ascent", "random_label"]
+    for _, faces, clips, config in games:
+        assert replace(config, objective="ascent") == TINY.training
+        assert torch.equal(faces.images, world.train_faces.images)
+        assert torch.equal(clips.frames, world.train_clips.frames)
+    assert len({id(player) for players, *_ in games for player in _members(players)}) == 6
+
+
+def _members(players: Players) -> tuple[object, ...]:
+    return players.modifier, players.classifier, players.detector
+
+
+def test_every_method_has_a_detector_trained_and_tested_behind_it(
+    finished: Reproduction, calls: Calls, world: World,
+    hiders: dict[str, Callable[[Tensor], Tensor]],
+):  # fmt: skip
+    trained = [(a, o) for name, a, o in calls if name == "train_detector"]
+    tested = [args for name, args, _ in calls if name == "detect_actions"]
+    assert len(trained) == len(tested) == len(hiders) == 12
+    for (given, options), (detector, clips) in zip(trained, tested, strict=True):
+        hide = hiders[options["name"].removeprefix("detector A, ")]
+        assert options["steps"] == TINY.training.detector_steps
+        assert given[0] is detector
+        assert torch.equal(given[1].frames, anonymize_clips(world.train_clips, hide).frames)
+        assert torch.equal(clips.frames, anonymize_clips(world.test_clips, hide).frames)
+    assert len({id(given[0]) for given, _ in trained}) == 12  # one start, a copy for each
+
+
+def test_the_attacker_learns_on_modified_faces_of_training_people(
+    finished: Reproduction, calls: Calls, world: World,
+    hiders: dict[str, Callable[[Tensor], Tensor]],
+):  # fmt: skip
+    ((_, faces, _),) = [args for name, args, _ in calls if name == "train_classifier"]
+    modified = anonymize_faces(world.train_faces, hiders["modifier"])
+    assert torch.equal(faces.images, modified.images)
+    assert not torch.equal(faces.images, world.train_faces.images)
 
 
 def test_everything_needed_to_repeat_it_is_kept(finished: Reproduction):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from anonlib.config import DataConfig, DetectorConfig, ModifierConfig, Profile
+from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
 from anonlib.data.types import FaceImages
 from anonlib.errors import FaceDatasetError
 from anonlib.evaluation.world import World, join_people, make_world
@@ -35,6 +36,15 @@ def test_the_world_is_as_large_as_the_profile_says(world: World):
     assert world.train_clips.frames.shape == (6, 3, 72, 96)
     assert world.train_clips.clips.tolist() == [0, 0, 1, 1, 2, 2]
     assert len(world.test_clips) == 4
+
+
+def test_the_seed_chooses_the_test_people_and_training_people_are_always_the_first(world: World):
+    unseen = SyntheticPeople().people("test")[20:40]  # seed 0 has the twenty before
+    known = SyntheticPeople().people("train")[:3]
+    for found, people in ((world.test_faces, unseen), (world.train_faces, known)):
+        expected = synthetic_faces(people, images=2, size=16, seed=1)
+        assert torch.equal(found.images, expected.images)
+        assert torch.equal(found.landmarks, expected.landmarks)
 
 
 def test_pairs_speak_of_the_test_faces(world: World):
