@@ -272,7 +272,7 @@ def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
     rates: list[tuple[float, ...]] = []
     monkeypatch.setattr(algorithm1, "update_classifier", d)
     monkeypatch.setattr(algorithm1, "update_modifier_and_detector", m_and_a)
-    config = replace(config, adversarial_steps=12, classifier_age=100)
+    config = replace(config, adversarial_steps=12, classifier_age=100, lr_drop=1.0)
     run(make_players(), faces, frames, config)
     assert eased == [annealing(100 + step) for step in range(12) for _ in range(3)]
     assert order == ["D", "D", "MA"] * 12

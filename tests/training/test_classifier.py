@@ -63,7 +63,7 @@ def test_it_learns_who_is_who(
     faces: FaceImages, config: TrainingConfig, make_classifier: Maker
 ):  # fmt: skip
     d = make_classifier()
-    config = replace(config, classifier_steps=80, modifier_lr=3e-3)
+    config = replace(config, classifier_steps=80, pretrain_lr=9e-3)
     history = train_classifier(d, faces, config, seed=0, progress=False)
     assert history[-1]["classifier"] < 0.3 * history[0]["classifier"]
     aligned = align_faces(faces.images.float() / 255, faces.landmarks, (16, 16))

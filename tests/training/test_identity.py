@@ -19,7 +19,7 @@ def test_the_modifier_learns_to_return_its_input(
     with torch.no_grad():
         before = (modifier(images) - images).abs().mean()
     history = train_identity(
-        modifier, faces, replace(config, modifier_lr=5e-3, l1_weight=7.0), steps=61, seed=0,
+        modifier, faces, replace(config, pretrain_lr=1.5e-2, l1_weight=7.0), steps=61, seed=0,
         progress=False,
     )  # fmt: skip
     with torch.no_grad():
