@@ -93,6 +93,8 @@ class DataConfig:
     """Unseen people in the verification pairs."""
     test_images: int = 10
     """Face images a test person."""
+    validation_people: int = 600
+    """People in the verification pairs by which a state of the game is chosen; 6 images each."""
     pairs: int = 6000
     """Verification pairs, half of them of one person, in ten folds."""
     train_clips: int = 310
@@ -127,6 +129,8 @@ class TrainingConfig:
     """Weight of the clear-face term of Eq. (2) when D is updated."""
     adversarial_ceiling: float = float("inf")
     """The ascent on L_D(M(f), i_f) stops at this loss (A-Softmax is unbounded)."""
+    judge_every: int = 500
+    """Iterations of Algorithm 1 between looks at the validation people; the best state is kept."""
     l1_weight: float = 1.0
     """lambda of Eq. (3)."""
     modifier_lr: float = 3e-4
@@ -179,13 +183,13 @@ _LAPTOP = Profile(
     detector=DetectorConfig(backbone="small", frame=(144, 192), width=24),
     data=DataConfig(
         people=400, images=16, test_people=200, test_images=10, pairs=6000,
-        train_clips=400, test_clips=200, frames=4,
+        train_clips=400, test_clips=200, frames=4, validation_people=100,
     ),
     training=TrainingConfig(
-        faces=24, frames=4, adversarial_steps=150, detector_steps=150, pretrain_steps=600,
+        faces=24, frames=4, adversarial_steps=150, detector_steps=100, pretrain_steps=600,
         classifier_steps=400, classifier_age=1500, classifier_updates=1, clear_weight=3.0,
         adversarial_ceiling=40.0, l1_weight=4.0, modifier_lr=1e-3, pretrain_lr=9e-4,
-        adversarial_lr_drop=1.0,
+        adversarial_lr_drop=1.0, judge_every=15,
     ),
 )  # fmt: skip
 _SMOKE = replace(
@@ -193,11 +197,11 @@ _SMOKE = replace(
     name="smoke",
     data=DataConfig(
         people=24, images=4, test_people=24, test_images=4, pairs=120,
-        train_clips=10, test_clips=10, frames=2,
+        train_clips=10, test_clips=10, frames=2, validation_people=20,
     ),
     training=replace(
         _LAPTOP.training, faces=8, frames=2, adversarial_steps=4, detector_steps=3,
-        pretrain_steps=4, classifier_steps=4,
+        pretrain_steps=4, classifier_steps=4, judge_every=2,
     ),
 )  # fmt: skip
 _PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _PAPER)}

@@ -82,3 +82,15 @@ def verify(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> VerificationR
         eer=equal_error_rate(scores, pairs.same),
         tar=tar_at_far(scores, pairs.same, far=1e-3),
     )
+
+
+def recognisability(features: np.ndarray, labels: Tensor) -> float:
+    """1 - EER over every pair of faces: 0.5 when people cannot be told apart, 1 when always.
+
+    Args:
+        features: `(N, F)` unit features.
+        labels: `(N,)` person of each; somebody must be there twice, and two people at least.
+    """
+    first, second = np.triu_indices(len(features), k=1)
+    same = (labels[first] == labels[second]).numpy()
+    return 1 - equal_error_rate((features @ features.T)[first, second], same)

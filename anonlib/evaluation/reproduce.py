@@ -7,7 +7,7 @@ same call goes on where it was stopped.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import numpy as np
 
 from anonlib.anonymizers import create, names
 from anonlib.config import Profile, to_dict
+from anonlib.data.types import FaceImages
 from anonlib.evaluation.actions import anonymize_clips, detect_actions, ground_truth
 from anonlib.evaluation.identity import (
     Anonymizer,
     anonymize_faces,
     face_features,
+    recognisability,
     verify,
 )
 from anonlib.evaluation.run import Run
@@ -38,6 +40,8 @@ from anonlib.training import Players, train_adversarially, train_classifier, tra
 from anonlib.training.checkpoints import restore, save_weights
 
 OURS, RANDOM = "modifier", "modifier_random_label"
+CLEAR_ENOUGH = 0.96
+"""1 - EER of D on clear validation faces below which a state of the game is not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,7 @@ def reproduce(
         FaceDatasetError: a root is not laid out as expected.
         ResultsError: a result could not be written.
     """
-    run = Run(out, profile, seed=seed, faces=[root.name for root in faces])
+    run = Run(out, profile, seed=seed, faces=[root.name for root in faces], exclude=exclude)
     experiment = prepare(run, faces, exclude=exclude, device=device, progress=progress)
     modifier, classifier = play(experiment, OURS)
     random_modifier, random_classifier = play(experiment, RANDOM)
@@ -162,6 +166,7 @@ def play(experiment: Experiment, name: str) -> tuple[Modifier, SphereFace]:
         history = train_adversarially(
             players, experiment.world.train_faces, experiment.world.train_clips,
             replace(profile.training, objective=objective), seed=run.seed,
+            judge=judge_on(experiment.world.validation_faces, players),
             name=f"Algorithm 1, {objective}", checkpoint=run.checkpoint(name),
             progress=experiment.progress,
         )  # fmt: skip
@@ -174,6 +179,26 @@ def play(experiment: Experiment, name: str) -> tuple[Modifier, SphereFace]:
         restore(network, run.weights(name + suffix), config=to_dict(config))
     players.modifier.eval()
     return players.modifier, players.classifier
+
+
+def judge_on(faces: FaceImages, players: Players) -> Callable[[], float] | None:
+    """How well validation people are recognised when modified, which a game should make low.
+
+    A state in which D no longer knows clear faces is worth nothing, so what D misses there of
+    `CLEAR_ENOUGH` counts ten times. None where fewer than two people are left to validate on.
+    """
+    if len(faces.labels.unique()) < 2:
+        return None
+
+    def judge() -> float:
+        modified = anonymize_faces(faces, create(OURS, players.modifier))
+        hidden = recognisability(face_features(players.classifier, modified), faces.labels)
+        clear = recognisability(face_features(players.classifier, faces), faces.labels)
+        players.modifier.train()
+        players.classifier.train()
+        return hidden + 10 * max(0.0, CLEAR_ENOUGH - clear)
+
+    return judge
 
 
 def measure(

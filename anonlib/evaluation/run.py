@@ -8,8 +8,9 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ def _read_json(path: Path) -> Any:
 class Run:
     """Finished stages kept as JSON, so that the same command goes on where it stopped."""
 
-    def __init__(self, out: Path, profile: Profile, *, seed: int, faces: list[str]) -> None:
+    def __init__(
+        self, out: Path, profile: Profile, *, seed: int, faces: list[str],
+        exclude: Collection[str] = (),
+    ) -> None:  # fmt: skip
         """Opens a new folder, or one that an earlier run of the same request left.
 
         Raises:
@@ -40,6 +44,9 @@ class Run:
         self.out, self.profile, self.seed, self.faces = out, profile, seed, faces
         self.start = time.time()
         request = {"profile": to_dict(profile), "seed": seed, "faces": faces}
+        if exclude:  # a digest: names of real people do not belong into a record
+            names = "\n".join(sorted(exclude)).encode()
+            request["excluded"] = {"people": len(exclude), "sha256": sha256(names).hexdigest()}
         path = out / "request.json"
         if path.exists() and _read_json(path) != request:
             raise CheckpointError(

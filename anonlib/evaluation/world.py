@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from anonlib.config import Profile
 from anonlib.data.face_folders import FaceFolder
@@ -28,6 +29,8 @@ class World:
     """Training people and clips, and test people and clips that share no person with them."""
 
     train_faces: FaceImages
+    validation_faces: FaceImages
+    """Other people still, by whom a state of the game is chosen."""
     test_faces: FaceImages
     pairs: Pairs
     """Verification pairs over `test_faces`."""
@@ -52,20 +55,23 @@ def make_world(
         FaceDatasetError: a root is not laid out as expected, or holds too few people.
     """
     if faces:
-        train, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
+        known, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
+        train, validation = hold_back(known)
         heads: HeadSource = FolderPeople({"train": train, "test": test})
     else:
-        train, test, pairs = unreal_faces(profile, seed=seed)
+        train, validation, test, pairs = unreal_faces(profile, seed=seed)
         heads = SyntheticPeople()
     return World(
-        train_faces=train, test_faces=test, pairs=pairs,
+        train_faces=train, validation_faces=validation, test_faces=test, pairs=pairs,
         train_clips=clips(profile, heads, split="train", seed=seed, progress=progress),
         test_clips=clips(profile, heads, split="test", seed=seed, progress=progress),
     )  # fmt: skip
 
 
-def unreal_faces(profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages, Pairs]:
-    """Synthetic people to train on, others to test on, and verification pairs of the latter.
+def unreal_faces(
+    profile: Profile, *, seed: int
+) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
+    """Synthetic people to train, to validate and to test on, and pairs of the last.
 
     The training people are those that the shipped face classifier knows, whatever the seed; the
     seed chooses their images, and the test people.
@@ -74,10 +80,25 @@ def unreal_faces(profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages
     start = seed * data.test_people
     known = people.people("train")[: data.people]
     unseen = people.people("test")[start : start + data.test_people]
+    between = people.people("validation")[: data.validation_people]
     train = synthetic_faces(known, images=data.images, size=size, seed=seed)
+    validation = synthetic_faces(between, images=6, size=size, seed=seed)
     test = synthetic_faces(unseen, images=data.test_images, size=size, seed=seed)
     pairs = verification_pairs(test.labels, pairs=data.pairs, folds=FOLDS, seed=seed)
-    return train, test, pairs
+    return train, validation, test, pairs
+
+
+def hold_back(faces: FaceImages, *, every: int = 8) -> tuple[FaceImages, FaceImages]:
+    """Splits people in two, every eighth into the second set; labels are renumbered."""
+
+    def part(chosen: Tensor) -> FaceImages:
+        _, labels = torch.unique(faces.labels[chosen], return_inverse=True)
+        return FaceImages(
+            images=faces.images[chosen], labels=labels, landmarks=faces.landmarks[chosen]
+        )
+
+    held = faces.labels % every == every - 1
+    return part(~held), part(held)
 
 
 def real_faces(

@@ -16,6 +16,7 @@ Lines 10-11 (T2 updates of A alone) are `anonlib.training.detector`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
 from anonlib.training.loop import History, Losses, Trainee, run_steps
+from anonlib.training.selection import BestState
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ def train_adversarially(
     config: TrainingConfig,
     *,
     seed: int,
+    judge: Callable[[], float] | None = None,
     name: str = "Algorithm 1",
     checkpoint: Path | None = None,
     progress: bool = True,
@@ -115,8 +118,9 @@ def train_adversarially(
     """T1 iterations of alternating updates of D and of M and A.
 
     Implements Ren et al., Algorithm 1, lines 1-9.
-    Differs from the paper: D may be updated several times an iteration
-    (`config.classifier_updates`); once at `paper`.
+    Differs from the paper: which stops when the loss terms converge; ours circle each other, so
+    of the states that a judge was shown, M and D end in the one it liked best. D may be updated
+    several times an iteration (`config.classifier_updates`); once in the shipped profiles.
 
     Args:
         players: M, D and A, trained in place; D should be pre-trained.
@@ -124,6 +128,8 @@ def train_adversarially(
         frames: video frames V with actions and face boxes.
         config: step counts, weights and learning rates.
         seed: of batches.
+        judge: called every `config.judge_every` iterations; the state in which it returned the
+            lowest value is kept. It must look at no test data. None keeps the last state.
         name: label of the progress bar.
         checkpoint: file to save to and resume from.
         progress: whether to show a progress bar.
@@ -151,10 +157,12 @@ def train_adversarially(
             losses |= update_classifier(players, classifier_optimizer, f, config, anneal=anneal)
         v = frame_batch(frames, config.frames, seed=seed, step=step, device=device)
         optimizers = (modifier_optimizer, detector_optimizer)
-        return losses | update_modifier_and_detector(
-            players, optimizers, f, v, config, anneal=anneal
-        )
+        losses |= update_modifier_and_detector(players, optimizers, f, v, config, anneal=anneal)
+        if judge is not None and (step + 1) % config.judge_every == 0:
+            best.offer(judge())
+        return losses
 
+    best = BestState({"M": players.modifier, "D": players.classifier})
     trainee = Trainee(
         modules={"M": players.modifier, "D": players.classifier, "A": players.detector},
         optimizers={
@@ -162,10 +170,13 @@ def train_adversarially(
             "D optimizer": classifier_optimizer,
             "A optimizer": detector_optimizer,
         },
+        best=best,
     )
     for network in (players.modifier, players.classifier, players.detector):
         network.train()
-    return run_steps(
+    history = run_steps(
         trainee, iteration, name=name, steps=config.adversarial_steps, seed=seed,
         lr_drop=config.adversarial_lr_drop, checkpoint=checkpoint, progress=progress,
     )  # fmt: skip
+    best.restore()
+    return history

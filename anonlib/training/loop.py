@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from anonlib.errors import CheckpointError, NumericError
 from anonlib.training.checkpoints import load_checkpoint, save_checkpoint
+from anonlib.training.selection import BestState
 
 LOG_EVERY = 10
 SAVE_EVERY = 100
@@ -29,11 +30,14 @@ class Trainee:
 
     modules: Mapping[str, nn.Module]
     optimizers: Mapping[str, Optimizer]
+    best: BestState | None = None
+    """The best state so far, where the loop keeps one."""
     step: int = 0
     history: History = field(default_factory=list)
 
-    def _parts(self) -> dict[str, nn.Module | Optimizer]:
-        return {**self.modules, **self.optimizers}
+    def _parts(self) -> dict[str, nn.Module | Optimizer | BestState]:
+        best = {} if self.best is None else {"best": self.best}
+        return {**self.modules, **self.optimizers, **best}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs; batches and random numbers follow from the step."""
