@@ -50,7 +50,7 @@ def train_classifier(
     """Trains D to classify faces, clear ones or ones that were anonymized beforehand.
 
     Implements Ren et al., section 5.1, Face Recognition.
-    Differs from the paper: Adam with the learning rate of the game instead of SphereFace's SGD.
+    Differs from the paper: Adam with a learning rate of its own instead of SphereFace's SGD.
 
     Args:
         classifier: D, trained in place.
