@@ -55,7 +55,7 @@ def measured(run: Path) -> dict[str, float]:
         labels.gradient_energy_ratio["ascent"],
         labels.gradient_energy_ratio["random_label"],
         labels.action_map["random_label"],
-        record["minutes_of_stages"],
+        record["minutes_this_command"],
         record["peak_memory_gb"],
     ]
     return dict(zip(BARS, values, strict=True))

@@ -98,8 +98,10 @@ class Run:
         }
 
     def finish(self) -> None:
-        """Writes the record beside the results."""
-        self._write_json(self.out / "run.json", self.record())
+        """Writes the record beside the results, once: looking again at a run does not redate it."""
+        path = self.out / "run.json"
+        if not path.exists():
+            self._write_json(path, self.record())
 
 
 def commit() -> str:
