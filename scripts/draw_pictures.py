@@ -16,9 +16,12 @@ import torch
 from torch import Tensor
 
 from anonlib.anonymizers import create, names
+from anonlib.anonymizers.frames import anonymize_frames
 from anonlib.config import ModifierConfig
 from anonlib.data.paths import data_path
+from anonlib.data.synthetic_actions import render_clips
 from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
+from anonlib.data.types import ActionFrames
 from anonlib.networks import Modifier
 from anonlib.training.checkpoints import load_weights
 from anonlib.viz.figures import plot_baselines, plot_before_after, plot_privacy_utility
@@ -38,15 +41,26 @@ def portraits(people: int, *, size: int) -> Tensor:
     return synthetic_faces(unseen, images=1, size=size, seed=0).images / 255
 
 
+def scenes(clips: int = 6) -> ActionFrames:
+    """One frame of each of the first test clips."""
+    return render_clips(
+        clips=clips, frames=1, split="test", seed=0, size=(144, 192), heads=SyntheticPeople()
+    )
+
+
 @torch.inference_mode()
 def main(folder: Path) -> None:
-    """Draw all three."""
+    """Draw them all."""
     modifier = trained_modifier(folder)
     faces = portraits(12, size=modifier.config.size)
     hidden = {name: create(name, modifier)(faces[:3]) for name in names()}
     plot_baselines(hidden).savefig(folder / "baselines.png", dpi=100)
     after = create("modifier", modifier)(faces)
     plot_before_after(faces, after).savefig(folder / "before_after.png", dpi=100)
+    clear = scenes()
+    frames = clear.frames / 255
+    changed = anonymize_frames(frames, clear.face_boxes, create("modifier", modifier))
+    plot_before_after(frames, changed, pairs=2).savefig(folder / "clips.png", dpi=200)
     figure4 = pd.read_csv(folder / "figure4.csv")
     paper = pd.read_csv(data_path("paper", "figure4.csv"))
     plot_privacy_utility(figure4, paper=paper).savefig(folder / "figure4.png", dpi=100)
