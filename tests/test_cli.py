@@ -88,13 +88,16 @@ def test_reproduce_passes_its_options_on_and_prints_every_table(
         return types.SimpleNamespace(**paths)
 
     stand_in(reproduce)
+    names = tmp_path / "names.txt"
+    names.write_text("Ann_Example\nBob_Example\n")
     result = call(
         "reproduce", "--profile", "smoke", "--out", str(tmp_path), "--seed", "3",
-        "--faces", "lfw", "--faces", "casia", "--device", "cpu",
+        "--faces", "lfw", "--faces", "casia", "--exclude", str(names), "--device", "cpu",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert seen.pop("profile").name == "smoke"
     faces = (Path("lfw"), Path("casia"))
+    assert seen.pop("exclude") == {"Ann_Example", "Bob_Example"}
     assert seen == {"out": tmp_path, "seed": 3, "faces": faces, "device": "cpu"}
     rows = [line.split() for line in result.output.splitlines()]
     assert ["Masked", "25.0", "12.5"] in rows
