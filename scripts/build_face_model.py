@@ -1,6 +1,6 @@
 """Learn the generative face model of anonlib from LFW: statistics only, no photograph is kept.
 
-    python scripts/build_face_model.py --lfw ../shared/datasets/lfw --cache /tmp/face_pictures.npz
+    python scripts/build_face_model.py --lfw datasets/lfw --cache face_pictures.npz
 
 An active appearance model: shape apart from texture apart from the head's outline, each a PCA;
 then pose, expression and light as linear directions, and covariances between and within people.
