@@ -80,6 +80,12 @@ class DetectorConfig:
     classes: int = 10
     """Action classes, background not counted."""
 
+    def __post_init__(self) -> None:
+        known = ("small", "resnet18", "resnet34", "resnet50", "resnet101")
+        _require(
+            self.backbone in known, f"backbone '{self.backbone}': use one of {', '.join(known)}"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:

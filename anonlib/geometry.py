@@ -153,7 +153,12 @@ def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
 
     Returns:
         `(B, 3, H, W)`; frames without a box are returned unchanged.
+
+    Raises:
+        ValueError: there are more or fewer faces than boxes.
     """
+    if len(faces) != sum(len(frame_boxes) for frame_boxes in boxes):
+        raise ValueError(f"{len(faces)} faces for {sum(map(len, boxes))} boxes")
     out = []
     remaining = iter(faces)
     for frame, frame_boxes in zip(frames, boxes, strict=True):

@@ -62,6 +62,8 @@ def test_smoke_is_laptop_with_less_data_and_fewer_steps():
         (ClassifierConfig, {"depth": 7}, "classifier depth 7: use 4, 10 or 20"),
         (ClassifierConfig, {"size": (64, 50)}, r"classifier size \(64, 50\): use multiples of 16"),
         (TrainingConfig, {"objective": "x"}, "objective 'x': use 'ascent' or 'random_label'"),
+        (DetectorConfig, {"backbone": "vgg"}, "backbone 'vgg': use one of small, resnet18"),
+        (TrainingConfig, {"classifier_updates": 0}, "classifier_updates 0: D needs one"),
         (TrainingConfig, {"lr_drop": 0.0}, "lr_drop 0.0: use a fraction of a phase, up to 1"),
     ],
 )

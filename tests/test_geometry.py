@@ -281,3 +281,10 @@ def test_crops_and_pastes_pass_exact_gradients_where_boxes_overlap():
     rows = [torch.tensor([[0.0, 1.0, 4.0, 5.0], [2.0, 0.0, 7.0, 4.0]]), torch.zeros(0, 4)]
     assert gradcheck(lambda v: crop_boxes(v, rows, 3), (frames,))
     assert gradcheck(lambda v, f: paste_boxes(v, f, rows), (frames, faces))
+
+
+@pytest.mark.parametrize("faces", [0, 2])
+def test_every_box_needs_its_face(faces: int):
+    box = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
+    with pytest.raises(ValueError, match=f"{faces} faces for 1 boxes"):
+        paste_boxes(torch.zeros(1, 3, 8, 8), torch.zeros(faces, 3, 4, 4), [box])
