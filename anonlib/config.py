@@ -160,8 +160,12 @@ class TrainingConfig:
             f"objective '{self.objective}': use 'ascent' or 'random_label'",
         )
         _require(
-            0 < self.lr_drop <= 1, f"lr_drop {self.lr_drop}: use a fraction of a phase, up to 1"
+            self.classifier_updates > 0,
+            f"classifier_updates {self.classifier_updates}: D needs one an iteration or more",
         )
+        for name in ("lr_drop", "adversarial_lr_drop"):
+            drop = getattr(self, name)
+            _require(0 < drop <= 1, f"{name} {drop}: use a fraction of a phase, up to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
