@@ -107,22 +107,17 @@ def real_faces(
     """Faces of real people to train on, and LFW's folds 6-10 to test on.
 
     Everybody in the other roots, and in LFW everybody who occurs in no pair of those folds, may be
-    trained on if there are two pictures or more; people with the most pictures come first.
+    trained on if there are two pictures or more; people with the most pictures come first. Where
+    no root has LFW's pairs.txt, every fifth person is kept for the test instead.
 
     Raises:
-        FaceDatasetError: no root has LFW's pairs.txt, or nobody is left to train on.
+        FaceDatasetError: nobody is left to train on, or too few to test on.
     """
     folders = [FaceFolder(root, progress=progress) for root in roots]
     lfw = next((folder for folder in folders if pairs_file(folder.root)), None)
-    if lfw is None:
-        raise FaceDatasetError(
-            f"face roots {', '.join(map(str, roots))}: none has LFW's pairs.txt, which chooses the "
-            "people of the test; add LFW as one more --faces"
-        )
-    test, pairs = load_lfw_pairs(
-        lfw.root, LFW_TEST_FOLDS, size=profile.modifier.size, progress=progress
-    )
-    barred = {*people_in_folds(lfw.root, LFW_TEST_FOLDS), *exclude}
+    barred = set(exclude)
+    if lfw is not None:
+        barred |= people_in_folds(lfw.root, LFW_TEST_FOLDS)
     candidates = [(-min(len(folder.pictures(name)), profile.data.images), index, name)
                   for index, folder in enumerate(folders)
                   for name in folder.people_with(2) if name not in barred]  # fmt: skip
@@ -134,7 +129,34 @@ def real_faces(
     ]
     if not parts:
         raise FaceDatasetError("nobody is left to train on: give roots with more people")
-    return join_people(parts), test, pairs
+    known = join_people(parts)
+    if lfw is None:
+        train, test = hold_back(known, every=5)
+        return train, test, draw_pairs(test, most=profile.data.pairs)
+    test, pairs = load_lfw_pairs(
+        lfw.root, LFW_TEST_FOLDS, size=profile.modifier.size, progress=progress
+    )
+    return known, test, pairs
+
+
+def draw_pairs(faces: FaceImages, *, most: int) -> Pairs:
+    """Verification pairs of whoever was held back, in ten folds or as many as have two people.
+
+    Raises:
+        FaceDatasetError: there are fewer than four people.
+    """
+    images = torch.bincount(faces.labels)
+    folds = min(FOLDS, len(images) // 2)
+    if folds < 2:
+        raise FaceDatasetError(
+            f"{len(images)} people are held back for the test and 4 are needed: give roots with 20 "
+            "people of two pictures or more, or LFW with its pairs.txt"
+        )
+    people, fewest = len(images) // folds, int(images.min())
+    same = people * fewest * (fewest - 1) // 2  # pairs that every fold has
+    different = people * (people - 1) // 2 * fewest**2
+    each = min(same, different, max(1, most // (2 * folds)))
+    return verification_pairs(faces.labels, pairs=2 * folds * each, folds=folds, seed=0)
 
 
 def join_people(parts: Sequence[FaceImages]) -> FaceImages:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from anonlib.config import DataConfig, DetectorConfig, ModifierConfig, Profile
 from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
 from anonlib.data.types import FaceImages
 from anonlib.errors import FaceDatasetError
-from anonlib.evaluation.world import World, join_people, make_world
+from anonlib.evaluation import world as world_module
+from anonlib.evaluation.world import World, draw_pairs, join_people, make_world, real_faces
 
 TINY = Profile(
     name="tiny",
@@ -73,7 +75,7 @@ def test_a_seed_gives_one_world_and_another_seed_other_test_people(world: World)
     assert not torch.equal(world.train_clips.frames[:2], other.train_clips.frames)
 
 
-def people(count: int, *, level: int) -> FaceImages:
+def people(count: int, *, level: int = 0) -> FaceImages:
     return FaceImages(
         images=torch.full((2 * count, 3, 4, 4), level, dtype=torch.uint8),
         labels=torch.arange(count).repeat_interleave(2),
@@ -88,10 +90,38 @@ def test_people_of_several_roots_keep_their_pictures_and_share_no_label():
     assert joined.landmarks[:, 0, 0].tolist() == [1.0] * 4 + [2.0] * 2 + [3.0] * 6
 
 
-def test_real_faces_need_the_pairs_of_lfw(tmp_path: Path):
-    (tmp_path / "casia" / "0001").mkdir(parents=True)
-    (tmp_path / "casia" / "0001" / "1.jpg").write_bytes(b"never opened")
-    with pytest.raises(
-        FaceDatasetError, match=r"casia: none has LFW's pairs.txt.*one more --faces"
-    ):
-        make_world(TINY, seed=0, faces=[tmp_path / "casia"], progress=False)
+@pytest.mark.parametrize(("count", "folds"), [(4, 2), (9, 4), (25, 10)])
+def test_people_held_back_are_paired_in_as_many_folds_as_they_fill(count: int, folds: int):
+    pairs = draw_pairs(people(count), most=6000)
+    assert len(np.unique(pairs.fold)) == folds
+    assert pairs.same.mean() == 0.5
+
+
+def test_three_people_are_too_few_to_test_on():
+    with pytest.raises(FaceDatasetError, match="3 people are held back for the test and 4 are"):
+        draw_pairs(people(3), most=60)
+
+
+def test_without_lfw_every_fifth_person_is_the_test(monkeypatch: pytest.MonkeyPatch):
+    class Folder:
+        """Twenty people, two pictures each; no face is looked for."""
+
+        def __init__(self, root: Path, **_: Any) -> None:
+            self.root = root
+
+        def people_with(self, pictures: int) -> list[str]:
+            return [f"person{k:02}" for k in range(20)]
+
+        def pictures(self, name: str) -> list[Path]:
+            return [Path(name)] * 2
+
+        def load(self, names: list[str], **_: Any) -> FaceImages:
+            return people(len(names))
+
+    monkeypatch.setattr(world_module, "FaceFolder", Folder)
+    twenty = replace(TINY, data=replace(TINY.data, people=20))
+    train, test, pairs = real_faces(twenty, [Path("casia")], progress=False)
+    held = 4
+    assert int(test.labels.max()) + 1 == held
+    assert int(train.labels.max()) + 1 == 20 - held
+    assert set(pairs.first) | set(pairs.second) <= set(range(len(test)))
