@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 
-PROFILES = ("smoke", "laptop", "paper")
 TABLES = {
     "table1": "Table 1. Average precision of action detection at IoU 0.5, percent",
     "figure4": "Fig. 4. Face verification error and action mAP, percent; for both, more is better",
@@ -199,7 +198,7 @@ def methods() -> None:
 @app.command()
 def profiles() -> None:
     """List the sizes of the experiment."""
-    for name in PROFILES:
+    for name in config.profiles():
         p = config.profile(name)
         typer.echo(
             f"{name:<8}M {p.modifier.size} px, {p.modifier.blocks} blocks; "

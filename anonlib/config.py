@@ -217,6 +217,15 @@ _SMOKE = replace(
 _PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _PAPER)}
 
 
+def profiles() -> tuple[str, ...]:
+    """Names of the profiles, the smallest first.
+
+    >>> profiles()
+    ('smoke', 'laptop', 'paper')
+    """
+    return tuple(_PROFILES)
+
+
 def profile(name: str) -> Profile:
     """The profile of that name.
 
