@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from anonlib.config import Profile, to_dict
 from anonlib.data.paths import data_path
 from anonlib.data.types import ActionFrames, FaceImages
-from anonlib.errors import FaceDatasetError
+from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import train_classifier, train_detector
 from anonlib.training.checkpoints import load_weights
@@ -72,6 +72,42 @@ def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> Mo
     if tensors is not None:
         modifier.load_state_dict(tensors)
     return on_device(modifier, device)
+
+
+def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
+    """M after a long game against D, as it ships; for readers who do not want to wait for theirs.
+
+    Implements Ren et al., Algorithm 1. Differs from the paper: synthetic people at 64 pixels, see
+    data/weights/MODEL_CARD.md.
+
+    Raises:
+        ConfigError: nothing of this profile's shape ships.
+    """
+    modifier = Modifier(profile.modifier)
+    modifier.load_state_dict(_trained("anonymizer", profile, profile.modifier))
+    return on_device(modifier.eval(), device)
+
+
+def trained_classifier(profile: Profile, *, device: str = "cpu") -> SphereFace:
+    """D after the game that `trained_modifier` was trained in: it has met modified faces.
+
+    Raises:
+        ConfigError: nothing of this profile's shape ships.
+    """
+    tensors = _trained("anonymizer-classifier", profile, profile.classifier)
+    classifier = SphereFace(profile.classifier, people=len(tensors["identities"]))
+    classifier.load_state_dict(tensors)
+    return on_device(classifier.eval(), device)
+
+
+def _trained(name: str, profile: Profile, config: object) -> Mapping[str, Tensor]:
+    tensors = shipped_weights(name, config)
+    if tensors is None:
+        raise ConfigError(
+            f"no trained {name} of profile '{profile.name}' ships: use smoke or laptop, or train "
+            "one with `anonlib reproduce`"
+        )
+    return tensors
 
 
 def starting_detector(
