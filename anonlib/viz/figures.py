@@ -103,7 +103,9 @@ def plot_baselines(faces: Mapping[str, Tensor]) -> Figure:
     return figure
 
 
-def plot_before_after(before: Tensor, after: Tensor, *, pairs: int = 4) -> Figure:
+def plot_before_after(
+    before: Tensor, after: Tensor, *, pairs: int = 4, titles: tuple[str, str] = ("before", "after")
+) -> Figure:
     """Faces beside their modified selves.
 
     Implements Ren et al., Fig. 5. Differs from the paper: none.
@@ -112,6 +114,7 @@ def plot_before_after(before: Tensor, after: Tensor, *, pairs: int = 4) -> Figur
         before: original images, `(B, 3, H, W)` in [0, 1].
         after: the same images modified, `(B, 3, H, W)`.
         pairs: how many pairs stand in a row.
+        titles: what stands over the two columns.
     """
     pairs = min(pairs, len(before))
     rows = -(-len(before) // pairs)
@@ -123,7 +126,7 @@ def plot_before_after(before: Tensor, after: Tensor, *, pairs: int = 4) -> Figur
         axes.set_axis_off()
     for i, both in enumerate(zip(before, after, strict=True)):
         row, column = divmod(i, pairs)
-        for side, (title, image) in enumerate(zip(("before", "after"), both, strict=True)):
+        for side, (title, image) in enumerate(zip(titles, both, strict=True)):
             _show(grid[row, 3 * column + side], image)
             grid[0, 3 * column + side].set_title(title, fontsize=9)
     return figure
