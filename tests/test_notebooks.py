@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 CHECKED = "nbval-check-output"
-SECTIONS = ("question", "what you need", "what you should see", "exercises", "references")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SECTIONS = (
+    "question",
+    "what you will learn",
+    "what you need",
+    "what you should see",
+    "exercises",
+    "references",
+)
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
@@ -50,6 +59,25 @@ def test_checked_cells_have_an_output_and_an_assert(path: Path) -> None:
 
 
 @each
+def test_three_facts_are_checked(path: Path) -> None:
+    printed = [o.text for c in checked_cells(path) for o in c.outputs if o.get("name") == "stdout"]
+    assert len("".join(printed).splitlines()) >= 3
+
+
+@each
+def test_three_exercises_with_solutions(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    exercises, solutions = text.split("## Exercises")[1].split("<details>")
+    for part in (exercises, solutions.split("</details>")[0]):
+        assert [line[:2] for line in part.splitlines() if line[:2] in ("1.", "2.", "3.")] == [
+            "1.",
+            "2.",
+            "3.",
+        ]
+
+
+@each
 def test_sections_come_in_the_agreed_order(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
@@ -63,10 +91,25 @@ def test_code_lives_in_the_package(path: Path) -> None:
     for cell in code_cells(path):
         lines = cell.source.splitlines()
         assert len(lines) <= 25, cell.source
-        assert not [line for line in lines if line.startswith("class ")], cell.source
+        plain = "\n".join(line for line in lines if not line.startswith(("%", "!")))
+        for node in ast.walk(ast.parse(plain)):
+            assert not isinstance(node, ast.ClassDef), cell.source
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 10, cell.source
 
 
 @each
 def test_parameters_come_first_and_the_file_is_small(path: Path) -> None:
     assert "parameters" in code_cells(path)[0].metadata.get("tags", [])
     assert path.stat().st_size <= 1_000_000
+
+
+@each
+def test_only_outputs_are_stored(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}, cell.source
+    for cell in code_cells(path):
+        assert not [o for o in cell.outputs if o.get("name") == "stderr"], cell.source
+        assert not [o for o in cell.outputs if WIDGET in o.get("data", {})], cell.source
