@@ -104,7 +104,12 @@ def plot_baselines(faces: Mapping[str, Tensor]) -> Figure:
 
 
 def plot_before_after(
-    before: Tensor, after: Tensor, *, pairs: int = 4, titles: tuple[str, str] = ("before", "after")
+    before: Tensor,
+    after: Tensor,
+    *,
+    pairs: int = 4,
+    titles: tuple[str, str] = ("before", "after"),
+    inches: float = 1.1,
 ) -> Figure:
     """Faces beside their modified selves.
 
@@ -115,12 +120,15 @@ def plot_before_after(
         after: the same images modified, `(B, 3, H, W)`.
         pairs: how many pairs stand in a row.
         titles: what stands over the two columns.
+        inches: width of a picture; faces are small, frames want more.
     """
     pairs = min(pairs, len(before))
     rows = -(-len(before) // pairs)
     widths = [1, 1, 0.2] * pairs
-    figure = Figure(figsize=(1.1 * sum(widths[:-1]), 1.1 * rows + 0.3))
-    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.3 / (1.1 * rows + 0.3), wspace=0.04, hspace=0.06)
+    row = inches * (before.shape[2] / before.shape[3] + 0.06)
+    height = row * rows + 0.3
+    figure = Figure(figsize=(inches * sum(widths[:-1]), height))
+    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.3 / height, wspace=0.04, hspace=0.06)
     grid = figure.subplots(rows, 3 * pairs - 1, squeeze=False, width_ratios=widths[:-1])
     for axes in grid.flat:
         axes.set_axis_off()
