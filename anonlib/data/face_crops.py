@@ -73,15 +73,28 @@ class Mtcnn:
 
     def _detect(self, pictures: Tensor) -> list[Tensor | None]:
         """Landmarks in pictures of one size, `(B, 3, H, W)`."""
-        if min(pictures.shape[2:]) < self.network.min_face_size:
-            return [None] * len(pictures)
-        stacked = pictures.permute(0, 2, 3, 1).numpy()
-        boxes, chances, points = self.network.detect(stacked, landmarks=True)
         centre = (pictures.shape[3] / 2, pictures.shape[2] / 2)
         return [
             most_prominent(*one, centre=centre, probability=self.probability)
-            for one in zip(boxes, chances, points, strict=True)
+            for one in run_mtcnn(self.network, pictures)
         ]
+
+
+def run_mtcnn(network: Any, pictures: Tensor) -> list[tuple[Any, Any, Any]]:
+    """Every face that facenet-pytorch's MTCNN finds in pictures of one size.
+
+    Args:
+        network: `facenet_pytorch.MTCNN`.
+        pictures: `(B, 3, H, W)` uint8 RGB.
+
+    Returns:
+        Boxes `(K, 4)`, probabilities `(K,)` and landmarks `(K, 5, 2)` of each picture, arrays of
+        numbers or of objects; without a face the boxes are None.
+    """
+    if min(pictures.shape[2:]) < network.min_face_size:
+        return [(None, [None], None)] * len(pictures)
+    boxes, chances, points = network.detect(pictures.permute(0, 2, 3, 1).numpy(), landmarks=True)
+    return list(zip(boxes, chances, points, strict=True))
 
 
 def most_prominent(

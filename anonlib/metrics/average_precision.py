@@ -28,10 +28,20 @@ class AveragePrecision(NamedTuple):
     """mAP: the mean over classes that have ground truth."""
 
 
+class PrecisionRecall(NamedTuple):
+    """What a detector gets right at each threshold."""
+
+    precision: Floats
+    """`(T,)` share of the detections that are right; NaN where nothing is detected."""
+    recall: Floats
+    """`(T,)` share of the true boxes that are found; NaN where there are none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Matches:
     """All detections of all images by falling score, and how many boxes there are to find."""
 
+    score: Floats
     image: NDArray[np.int64]
     label: NDArray[np.int64]
     hit: NDArray[np.bool_]
@@ -124,6 +134,32 @@ def bootstrap(
     return float(low), float(high)
 
 
+def precision_recall(
+    detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, thresholds: ArrayLike,
+    iou: float = 0.5,
+) -> PrecisionRecall:  # fmt: skip
+    """Precision and recall of the detections with `score >= t`, all classes counted together.
+
+    A detection is right as in `average_precision`.
+
+    Args:
+        detections: as for `average_precision`.
+        ground_truth: as for `average_precision`.
+        thresholds: `(T,)` scores t.
+        iou: as for `average_precision`.
+
+    >>> truth = [dict(boxes=[[0, 0, 10, 10]], labels=[0])]
+    >>> found = [dict(boxes=[[50, 0, 60, 10], [0, 0, 10, 8]], scores=[0.9, 0.8], labels=[0, 0])]
+    >>> precision_recall(found, truth, thresholds=[0.8, 0.9])
+    PrecisionRecall(precision=array([0.5, 0. ]), recall=array([1., 0.]))
+    """
+    matches = _match(detections, ground_truth, iou=iou, classes=None)
+    kept = np.searchsorted(-matches.score, -np.asarray(thresholds, np.float64), side="right")
+    right = np.concatenate([[0], np.cumsum(matches.hit)])[kept]
+    with np.errstate(invalid="ignore"):
+        return PrecisionRecall(right / kept, right / matches.positives.sum())
+
+
 def _mean_over_classes(per_class: Floats) -> Floats:
     """Mean of each row over its finite entries; NaN where a row has none."""
     known = np.isfinite(per_class)
@@ -149,9 +185,13 @@ def _match(
     true_image = np.repeat(np.arange(len(truth)), [len(t[2]) for t in truth])
     positives = np.zeros((len(truth), classes), dtype=np.int64)
     np.add.at(positives, (true_image, true_label), 1)
-    order = np.argsort(-np.concatenate([d[1] for d in found] or [np.zeros(0)]), kind="stable")
+    score = np.concatenate([d[1] for d in found] or [np.zeros(0)])
+    order = np.argsort(-score, kind="stable")
     hit = np.concatenate(hits or [np.zeros(0, dtype=bool)])
-    return _Matches(image=image[order], label=label[order], hit=hit[order], positives=positives)
+    return _Matches(
+        score=score[order], image=image[order], label=label[order], hit=hit[order],
+        positives=positives,
+    )  # fmt: skip
 
 
 def _concatenate(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from anonlib.errors import NumericError
-from anonlib.metrics.average_precision import average_precision, bootstrap, bootstrap_precision
+from anonlib.metrics.average_precision import (
+    average_precision,
+    bootstrap,
+    bootstrap_precision,
+    precision_recall,
+)
 
 
 def image(boxes, labels, scores=None):
@@ -221,3 +226,24 @@ def test_bad_input_is_named():
         average_precision([image([BOX], [0], [0.5])], [image([BOX], [0])] * 2)
     with pytest.raises(ValueError, match="image 0: boxes, scores and labels differ"):
         average_precision([image([BOX], [0], [0.5, 0.4])], [image([BOX], [0])])
+
+
+def test_precision_and_recall_count_detections_from_a_threshold_up() -> None:
+    """Two true boxes; scores .9 right, .8 a second box on the same one, .7 elsewhere, .6 right."""
+    truth = [{"boxes": [[0, 0, 10, 10]], "labels": [0]}, {"boxes": [[0, 0, 4, 4]], "labels": [0]}]
+    found = [
+        {"boxes": [[0, 0, 10, 9], [0, 0, 10, 8], [50, 0, 60, 10]], "scores": [0.9, 0.8, 0.7],
+         "labels": [0, 0, 0]},
+        {"boxes": [[0, 0, 4, 4]], "scores": [0.6], "labels": [0]},
+    ]  # fmt: skip
+    at = precision_recall(found, truth, thresholds=[0.6, 0.7, 0.8, 0.85, 0.9, 0.95])
+    np.testing.assert_allclose(at.precision, [1 / 2, 1 / 3, 1 / 2, 1, 1, np.nan])
+    np.testing.assert_allclose(at.recall, [1, 1 / 2, 1 / 2, 1 / 2, 1 / 2, 0])
+    strict = precision_recall(found, truth, thresholds=[0.6], iou=0.95)
+    np.testing.assert_allclose([*strict.precision, *strict.recall], [1 / 4, 1 / 2])
+
+
+def test_recall_without_true_boxes_is_not_a_number() -> None:
+    nothing = {"boxes": [], "labels": []}
+    at = precision_recall([{**nothing, "scores": []}], [nothing], thresholds=[0.5])
+    assert np.isnan(at.precision).all() and np.isnan(at.recall).all()
