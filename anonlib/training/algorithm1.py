@@ -31,7 +31,7 @@ from anonlib.losses import annealing, classifier_loss, modifier_loss, photoreali
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
-from anonlib.training.loop import History, Losses, Trainee, run_steps
+from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
 from anonlib.training.selection import BestState
 
 
@@ -114,6 +114,7 @@ def train_adversarially(
     name: str = "Algorithm 1",
     checkpoint: Path | None = None,
     progress: bool = True,
+    report: Report | None = None,
 ) -> History:
     """T1 iterations of alternating updates of D and of M and A.
 
@@ -133,6 +134,7 @@ def train_adversarially(
         name: label of the progress bar.
         checkpoint: file to save to and resume from.
         progress: whether to show a progress bar.
+        report: called with each row of the losses as it is logged, to watch the training.
 
     Returns:
         The losses every ten iterations.
@@ -176,7 +178,7 @@ def train_adversarially(
         network.train()
     history = run_steps(
         trainee, iteration, name=name, steps=config.adversarial_steps, seed=seed,
-        lr_drop=config.adversarial_lr_drop, checkpoint=checkpoint, progress=progress,
+        lr_drop=config.adversarial_lr_drop, checkpoint=checkpoint, progress=progress, report=report,
     )  # fmt: skip
     best.restore()
     return history

@@ -10,7 +10,7 @@ from anonlib.config import TrainingConfig
 from anonlib.data.types import ActionFrames
 from anonlib.networks import ActionDetector
 from anonlib.training.batches import frame_batch
-from anonlib.training.loop import History, Losses, Trainee, run_steps
+from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
 
 
 def train_detector(
@@ -23,6 +23,7 @@ def train_detector(
     name: str = "detector A",
     checkpoint: Path | None = None,
     progress: bool = True,
+    report: Report | None = None,
 ) -> History:
     """Trains A on frames whose faces were modified beforehand; M and D stay as they are.
 
@@ -38,6 +39,7 @@ def train_detector(
         name: label of the progress bar.
         checkpoint: file to save to and resume from.
         progress: whether to show a progress bar.
+        report: called with each row of the losses as it is logged, to watch the training.
 
     Returns:
         The four losses of Faster R-CNN, every ten steps.
@@ -57,5 +59,5 @@ def train_detector(
     detector.train()
     return run_steps(
         trainee, update, name=name, steps=steps, seed=seed, lr_drop=config.lr_drop,
-        checkpoint=checkpoint, progress=progress,
+        checkpoint=checkpoint, progress=progress, report=report,
     )  # fmt: skip

@@ -22,6 +22,8 @@ SAVE_EVERY = 100
 
 Losses = dict[str, Tensor]
 History = list[dict[str, float]]
+Report = Callable[[Mapping[str, float]], None]
+"""Receives each row of the history, `step` and the losses, as soon as it is there."""
 
 
 @dataclass(kw_only=True)
@@ -98,6 +100,7 @@ def run_steps(
     lr_drop: float,
     checkpoint: Path | None = None,
     progress: bool = True,
+    report: Report | None = None,
 ) -> History:
     """Calls `update(step)` until `steps` are done, resuming from the checkpoint if there is one.
 
@@ -113,6 +116,8 @@ def run_steps(
         lr_drop: fraction of the steps after which the learning rates fall to a tenth.
         checkpoint: file to save to every 100 steps and at the end; None for no checkpoint.
         progress: whether to show the bar.
+        report: called with every row of losses as it is logged, first with those that the
+            checkpoint holds; None for nobody who watches.
 
     Returns:
         One row of losses every ten steps, and at the last step.
@@ -123,6 +128,9 @@ def run_steps(
     """
     if checkpoint is not None and checkpoint.exists():
         resume(trainee, checkpoint)
+    if report is not None:
+        for row in trainee.history:
+            report(row)
     rates = {o: o.param_groups[0].setdefault("initial_lr", o.param_groups[0]["lr"])
              for o in trainee.optimizers.values()}  # fmt: skip
     bar = tqdm(total=steps, initial=trainee.step, desc=name, disable=not progress, leave=False)
@@ -144,6 +152,8 @@ def run_steps(
             if step % LOG_EVERY == 0 or last:
                 trainee.history.append({"step": step, **row})
                 bar.set_postfix({key: f"{value:.2f}" for key, value in row.items()})
+                if report is not None:
+                    report(trainee.history[-1])
             if checkpoint is not None and due:
                 save_checkpoint(checkpoint, trainee.state_dict())
     return trainee.history

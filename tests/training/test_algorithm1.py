@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -291,6 +291,27 @@ def test_all_three_are_trained(
     assert set(history[0]) == {"step", "D modified", "D clear", "L_det", "L_adv", "L_l1"}
     for network, old in zip(networks, before, strict=True):
         assert network.training and not unchanged(network, old)
+
+
+def test_watching_a_game_does_not_change_it(
+    make_players: Maker, faces: FaceImages, frames: ActionFrames, config: TrainingConfig
+):
+    alone, watched = make_players(), make_players()
+    seen: list[Mapping[str, float]] = []
+
+    def watch(row: Mapping[str, float]) -> None:
+        torch.rand(7)
+        with torch.no_grad():
+            watched.modifier(torch.rand(1, 3, 16, 16))
+        seen.append(row)
+
+    run(alone, faces, frames, config)
+    history = train_adversarially(
+        watched, faces, frames, config, seed=3, progress=False, report=watch
+    )
+    assert seen == history
+    assert unchanged(watched.modifier, snapshot(alone.modifier))
+    assert unchanged(watched.classifier, snapshot(alone.classifier))
 
 
 def test_random_label_and_ascent_are_one_switch(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,12 @@ Maker = Callable[..., ActionDetector]
 def test_it_learns_and_reports_four_losses(
     frames: ActionFrames, config: TrainingConfig, make_detector: Maker
 ):
+    seen: list[Mapping[str, float]] = []
     history = train_detector(
-        make_detector(), frames, replace(config, frames=6), steps=21, seed=0, progress=False
-    )
+        make_detector(), frames, replace(config, frames=6), steps=21, seed=0, progress=False,
+        report=seen.append,
+    )  # fmt: skip
+    assert seen == history
     assert [row["step"] for row in history] == [0, 10, 20]
     assert set(history[0]) == {
         "step", "loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"

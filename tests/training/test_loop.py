@@ -93,6 +93,33 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
         assert torch.equal(a, b)
 
 
+def test_every_row_is_reported_while_training_runs():
+    toy, seen = Toy(), []
+    history = run_steps(
+        toy.trainee, toy.update, name="toy", steps=23, seed=5, lr_drop=1.0, progress=False,
+        report=lambda row: seen.append((row, len(toy.rates))),
+    )  # fmt: skip
+    assert [row for row, _ in seen] == history
+    assert [updates for _, updates in seen] == [1, 11, 21, 23]  # at once, not at the end
+
+
+def test_a_resumed_run_reports_the_rows_of_its_checkpoint_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(loop, "SAVE_EVERY", 4)
+    stopped, resumed = Toy(), Toy()
+    stopped.stop_at = 15
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run(23, tmp_path / "run.pt")
+    seen: list[float] = []
+    run_steps(
+        resumed.trainee, resumed.update, name="toy", steps=23, seed=5, lr_drop=1.0,
+        checkpoint=tmp_path / "run.pt", progress=False, report=lambda row: seen.append(row["step"]),
+    )  # fmt: skip
+    assert seen == [0, 10, 20, 22]
+    assert len(resumed.rates) == 23 - 12
+
+
 def test_a_finished_run_is_not_run_again(tmp_path: Path):
     first = Toy()
     history = first.run(5, tmp_path / "run.pt")
