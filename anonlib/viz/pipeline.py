@@ -181,15 +181,9 @@ class _Scene:
 def _network(axes: Axes, at: Point, name: str, about: str, *, half: float = 4.0) -> None:
     _rounded(axes, at, 4.0, half, fc=PLAYERS[name], ec="none")
     axes.text(
-        at[0],
-        at[1] + 2.0,
-        name,
-        color="white",
-        weight="bold",
-        fontsize=15,
-        ha="center",
-        va="center",
-    )
+        at[0], at[1] + 2, name,
+        color="white", weight="bold", fontsize=15, ha="center", va="center",
+    )  # fmt: skip
     axes.text(at[0], at[1], about, color="white", fontsize=8, ha="center", va="top")
 
 
