@@ -11,35 +11,59 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
 from matplotlib.ticker import PercentFormatter
 
-from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, style
+from anonlib.viz.styles import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    style,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from pandas import DataFrame, Series
     from torch import Tensor
 
 LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+MEASURES = ("verification_error", "action_map")
+BOTH = float(np.sqrt(-2 * np.log(0.05)) / 1.959964)
+"""Reach of a 95% region of two independent normal numbers over that of a 95% interval of one."""
 
 
-def plot_privacy_utility(figure4: DataFrame, *, paper: DataFrame | None = None) -> Figure:
+def plot_privacy_utility(
+    figure4: DataFrame, *, paper: DataFrame | None = None, line: bool = False,
+    highlight: str | None = None,
+) -> Figure:  # fmt: skip
     """Action mAP over verification error, one marker a method; better is up and to the right.
 
-    Implements Ren et al., Fig. 4. Differs from the paper: bars show the confidence intervals.
+    Implements Ren et al., Fig. 4. Differs from the paper: an ellipse holds both true numbers of a
+    method with 95% confidence. Faces and clips are different data, so its axes are parallel to
+    the figure's; it reaches beyond the interval of each number alone, by `BOTH`.
 
     Args:
         figure4: columns `method`, `verification_error`, `action_map`, optionally each with `_lo`
             and `_hi`; fractions in [0, 1].
         paper: the published points in the same columns, drawn hollow where both numbers are known.
+        line: whether to draw the line from `unanonymized` to `mask`; both must be in the table.
+        highlight: a method to draw larger, with its name beside it.
     """
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    handles = [_point(axes, row) for _, row in figure4.iterrows()]
+    handles = [_point(axes, row, large=row["method"] == highlight) for _, row in figure4.iterrows()]
+    if line:
+        handles.append(_line_between_extremes(axes, figure4))
     if paper is not None:
         known = paper.dropna(subset=["verification_error", "action_map"])
         handles += [_paper_point(axes, row) for _, row in known.iterrows()]
@@ -55,15 +79,38 @@ def plot_privacy_utility(figure4: DataFrame, *, paper: DataFrame | None = None) 
     return figure
 
 
-def _point(axes: Axes, row: Series) -> Line2D:
+def _point(axes: Axes, row: Series, *, large: bool) -> Line2D:
     look = style(row["method"])
+    x, y = row["verification_error"], row["action_map"]
+    face, edge, size = (YELLOW, BLACK, 14.0) if large else (look.color, "white", look.size)
     (line,) = axes.plot(
-        row["verification_error"], row["action_map"], label=look.label, zorder=3,
-        linestyle="none", marker=look.marker, ms=look.size, mfc=look.color, mec="white", mew=0.8,
+        x, y, label=look.label, zorder=4 if large else 3, linestyle="none", marker=look.marker,
+        ms=size, mfc=face, mec=edge, mew=1.2 if large else 0.8,
     )  # fmt: skip
-    axes.errorbar(
-        row["verification_error"], row["action_map"], fmt="none", ecolor=look.color, elinewidth=1,
-        xerr=_bars(row, "verification_error"), yerr=_bars(row, "action_map"),
+    if large:
+        axes.annotate(
+            look.label, (x, y), xytext=(10, 8), textcoords="offset points", weight="bold", zorder=5
+        )
+    if {f"{name}_{end}" for name in MEASURES for end in ("lo", "hi")} <= set(row.index):
+        axes.add_patch(_ellipse(row, color=BLACK if large else look.color))
+    return line
+
+
+def _ellipse(row: Series, *, color: str) -> Ellipse:
+    """The 95% region of both numbers; its shadow on an axis is the interval, `BOTH` times."""
+    low, high = ([row[f"{name}_{end}"] for name in MEASURES] for end in ("lo", "hi"))
+    width, height = (BOTH * (h - lo) for lo, h in zip(low, high, strict=True))
+    centre = ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2)
+    return Ellipse(
+        centre, width, height, facecolor=(color, 0.12), edgecolor=(color, 0.6), lw=0.8, zorder=2
+    )
+
+
+def _line_between_extremes(axes: Axes, figure4: DataFrame) -> Line2D:
+    ends = figure4.set_index("method").loc[["unanonymized", "mask"]]
+    (line,) = axes.plot(
+        ends["verification_error"], ends["action_map"], color=GREY, lw=1.2, ls="--", zorder=1,
+        label="from one extreme\nto the other",
     )  # fmt: skip
     return line
 
@@ -75,14 +122,6 @@ def _paper_point(axes: Axes, row: Series) -> Line2D:
         linestyle="none", marker=look.marker, ms=look.size, mfc="none", mec=look.color, mew=1.2,
     )  # fmt: skip
     return line
-
-
-def _bars(row: Series, name: str) -> NDArray[np.float64] | None:
-    """Distances from the value down to `_lo` and up to `_hi`, `(2, 1)`."""
-    if f"{name}_lo" not in row:
-        return None
-    below, above = row[name] - row[f"{name}_lo"], row[f"{name}_hi"] - row[name]
-    return np.maximum([[below], [above]], 0)
 
 
 def plot_baselines(faces: Mapping[str, Tensor]) -> Figure:

@@ -25,7 +25,7 @@ class Style:
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
-RED = "#D7191C"
+RED, YELLOW = "#D7191C", "#F0E442"
 
 _STYLES = {
     "unanonymized": Style(label="Un-anonymized", color=BLACK, marker="*", size=12),

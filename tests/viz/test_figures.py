@@ -46,11 +46,34 @@ def test_privacy_utility_places_each_method() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Masked", "Ours"]
 
 
-def test_privacy_utility_bars_span_the_intervals() -> None:
-    bars = draw(plot_privacy_utility(points())).axes[0].collections
-    spans = np.concatenate([segment for bar in bars for segment in bar.get_segments()])
-    np.testing.assert_allclose(spans.min(axis=0), [0.2, 0.3])
-    np.testing.assert_allclose(spans.max(axis=0), [0.55, 0.85])
+def test_privacy_utility_ellipses_hold_both_numbers_with_95_percent() -> None:
+    ellipses = draw(plot_privacy_utility(points())).axes[0].patches
+    assert [e.get_angle() for e in ellipses] == [0, 0]
+    np.testing.assert_allclose([e.center for e in ellipses], [[0.475, 0.375], [0.275, 0.775]])
+    # intervals of 0.15 are 1.96 standard deviations each way; 95% of a plane lie within 2.4477
+    np.testing.assert_allclose([e.width for e in ellipses], 0.15 * 2.4477 / 1.9600, rtol=1e-4)
+    np.testing.assert_allclose([e.height for e in ellipses], 0.15 * 2.4477 / 1.9600, rtol=1e-4)
+
+
+def test_privacy_utility_leaves_out_ellipses_that_no_interval_gives() -> None:
+    table = points().drop(columns="action_map_hi")
+    assert not draw(plot_privacy_utility(table)).axes[0].patches
+
+
+def test_privacy_utility_draws_the_line_between_the_extremes() -> None:
+    table = points().replace({"method": {"modifier": "unanonymized"}})
+    figure = draw(plot_privacy_utility(table, line=True))
+    (line,) = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert line.get_xydata().tolist() == [[0.3, 0.8], [0.5, 0.4]]
+
+
+def test_privacy_utility_enlarges_and_names_one_method() -> None:
+    table = points().replace({"method": {"modifier": "mine"}})
+    figure = draw(plot_privacy_utility(table, highlight="mine"))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["mine"]
+    mask, mine = figure.axes[0].lines
+    assert mine.get_markersize() > mask.get_markersize()
+    assert not draw(plot_privacy_utility(table)).axes[0].texts
 
 
 def test_privacy_utility_draws_the_paper_only_where_it_gives_both_numbers() -> None:
