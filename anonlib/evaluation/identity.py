@@ -61,6 +61,18 @@ def face_features(classifier: SphereFace, faces: FaceImages) -> np.ndarray:
     return torch.cat(out).numpy()
 
 
+def similarities(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Cosine similarity of face `pairs.first` of one set with `pairs.second` of another; `(P,)`.
+
+    Args:
+        first: `(N, F)` unit features; for modified against modified both sets are the same.
+        second: `(N, F)` unit features.
+        pairs: indices of the two faces.
+    """
+    scores: np.ndarray = np.einsum("nf,nf->n", first[pairs.first], second[pairs.second])
+    return scores
+
+
 def verify(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> VerificationResult:
     """Compares face `pairs.first` of one set of features with `pairs.second` of another.
 
@@ -72,7 +84,11 @@ def verify(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> VerificationR
         second: `(N, F)` unit features.
         pairs: indices, whether they are of one person, and the fold.
     """
-    scores = np.einsum("nf,nf->n", first[pairs.first], second[pairs.second])
+    return verify_scores(similarities(first, second, pairs), pairs)
+
+
+def verify_scores(scores: np.ndarray, pairs: Pairs) -> VerificationResult:
+    """Accuracy, EER and TAR of `(P,)` similarities, one a pair."""
     folds = ten_fold_accuracy(scores, pairs.same, pairs.fold)
     lo, hi = accuracy_interval(folds.per_fold)
     return VerificationResult(
@@ -82,6 +98,32 @@ def verify(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> VerificationR
         eer=equal_error_rate(scores, pairs.same),
         tar=tar_at_far(scores, pairs.same, far=1e-3),
     )
+
+
+def compare_clear_and_modified(
+    classifier: SphereFace, clear: FaceImages, modified: FaceImages, pairs: Pairs
+) -> dict[str, np.ndarray]:
+    """What D thinks of every pair when both, neither or one of its faces is modified.
+
+    Implements Ren et al., section 5.6, Does the face classifier remain accurate?
+    Differs from the paper: `modified_original` is ours.
+
+    Args:
+        classifier: D.
+        clear: faces.
+        modified: the same faces in the same order, anonymized.
+        pairs: of these faces.
+
+    Returns:
+        `(P,)` similarities: `original` of two clear faces, `modified` of two modified ones, and
+        `modified_original` of a modified first and a clear second one.
+    """
+    known, hidden = face_features(classifier, clear), face_features(classifier, modified)
+    return {
+        "original": similarities(known, known, pairs),
+        "modified": similarities(hidden, hidden, pairs),
+        "modified_original": similarities(hidden, known, pairs),
+    }
 
 
 def recognisability(features: np.ndarray, labels: Tensor) -> float:

@@ -21,9 +21,11 @@ from anonlib.evaluation.actions import anonymize_clips, detect_actions, ground_t
 from anonlib.evaluation.identity import (
     Anonymizer,
     anonymize_faces,
+    compare_clear_and_modified,
     face_features,
     recognisability,
     verify,
+    verify_scores,
 )
 from anonlib.evaluation.run import Run
 from anonlib.evaluation.start import (
@@ -245,15 +247,14 @@ def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> 
         age=profile.training.classifier_age,
         checkpoint=run.checkpoint("classifier-retrained"), progress=experiment.progress,
     )  # fmt: skip
-    clear_features = face_features(classifier, world.test_faces)
-    features = face_features(classifier, modified)
+    scores = compare_clear_and_modified(classifier, world.test_faces, modified, world.pairs)
     retrained_features = face_features(retrained, modified)
     start_features = face_features(experiment.classifier, world.test_faces)
     results = {
-        "original": verify(clear_features, clear_features, world.pairs),
-        "modified": verify(features, features, world.pairs),
+        "original": verify_scores(scores["original"], world.pairs),
+        "modified": verify_scores(scores["modified"], world.pairs),
         "modified_retrained": verify(retrained_features, retrained_features, world.pairs),
-        "modified_original": verify(features, clear_features, world.pairs),
+        "modified_original": verify_scores(scores["modified_original"], world.pairs),
         "original_start": verify(start_features, start_features, world.pairs),
     }
     return {name: asdict(result) for name, result in results.items()}

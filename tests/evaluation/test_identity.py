@@ -9,7 +9,14 @@ from anonlib.anonymizers import create
 from anonlib.config import ClassifierConfig
 from anonlib.data.types import FaceImages
 from anonlib.evaluation import identity
-from anonlib.evaluation.identity import anonymize_faces, face_features, verify
+from anonlib.evaluation.identity import (
+    anonymize_faces,
+    compare_clear_and_modified,
+    face_features,
+    similarities,
+    verify,
+    verify_scores,
+)
 from anonlib.geometry import align_faces
 from anonlib.metrics.verification import Pairs, verification_pairs
 from anonlib.networks import SphereFace
@@ -118,3 +125,27 @@ def test_features_that_know_nothing_are_at_chance():
     )  # fmt: skip
     assert result.lo < 0.5 < result.hi
     assert 0.45 < result.eer < 0.55
+
+
+def test_similarities_are_cosines_of_first_with_second():
+    first, second = np.eye(2), np.array([[0.6, 0.8], [1.0, 0.0]])
+    pairs = Pairs(
+        first=np.array([0, 1, 1]), second=np.array([0, 0, 1]),
+        same=np.array([True, True, False]), fold=np.array([0, 1, 1]),
+    )  # fmt: skip
+    assert similarities(first, second, pairs).tolist() == [0.6, 0.8, 0.0]
+
+
+def test_clear_and_modified_faces_are_compared_three_ways(faces: FaceImages):
+    classifier = make_classifier()
+    pairs = verification_pairs(faces.labels, pairs=4, folds=2, seed=0)
+    dark = anonymize_faces(faces, lambda images: images.flip(1) / 2)
+    scores = compare_clear_and_modified(classifier, faces, dark, pairs)
+    clear, hidden = face_features(classifier, faces), face_features(classifier, dark)
+    expected = {"original": (clear, clear), "modified": (hidden, hidden),
+                "modified_original": (hidden, clear)}  # fmt: skip
+    assert list(scores) == list(expected)
+    for name, (first, second) in expected.items():
+        products = [first[i] @ second[j] for i, j in zip(pairs.first, pairs.second, strict=True)]
+        np.testing.assert_allclose(scores[name], products, atol=1e-6)
+        assert verify_scores(scores[name], pairs) == verify(first, second, pairs)
