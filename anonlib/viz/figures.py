@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import PercentFormatter
 
+from anonlib.viz.losses import plot_losses as plot_losses
 from anonlib.viz.styles import (
     BLACK,
     BLUE,
@@ -182,41 +183,6 @@ def plot_before_after(
 def _show(axes: Axes, image: Tensor) -> None:
     axes.imshow(image.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy())
     axes.set_axis_off()
-
-
-def plot_losses(
-    history: DataFrame, *, phases: Mapping[str, float] | None = None, smooth: int = 25
-) -> Figure:
-    """Every logged loss over the steps, one panel each, with the phases of Algorithm 1 marked.
-
-    Args:
-        history: column `step`, and one column a loss; NaN where a loss was not computed.
-        phases: the step at which each phase starts, by its name.
-        smooth: logged values in the running mean drawn over the raw ones.
-    """
-    names = [c for c in history.columns if c != "step"]
-    figure = Figure(figsize=(7.2, 0.6 + 1.3 * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, name, color in zip(panels, names, LINES * len(names), strict=False):
-        known = history[["step", name]].dropna()
-        axes.plot(known["step"], known[name], color=color, alpha=0.25, lw=0.8)
-        axes.plot(
-            known["step"],
-            known[name].rolling(smooth, min_periods=1, center=True).mean(),
-            color=color,
-            lw=1.5,
-        )
-        axes.set_title(name.replace("_", " "), loc="left", fontsize=9)
-        axes.grid(alpha=0.25)
-        for start in (phases or {}).values():
-            axes.axvline(start, color=GREY, lw=1, ls=":")
-    for phase, start in (phases or {}).items():
-        panels[0].annotate(
-            phase, (start, 1), xycoords=("data", "axes fraction"), xytext=(3, 18),
-            textcoords="offset points", fontsize=9, color=GREY, annotation_clip=False,
-        )  # fmt: skip
-    panels[-1].set_xlabel("step")
-    return figure
 
 
 def plot_roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, log: bool = False) -> Figure:
