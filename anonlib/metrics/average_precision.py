@@ -136,9 +136,9 @@ def bootstrap(
 
 def precision_recall(
     detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, thresholds: ArrayLike,
-    iou: float = 0.5,
+    iou: float = 0.5, label: int | None = None,
 ) -> PrecisionRecall:  # fmt: skip
-    """Precision and recall of the detections with `score >= t`, all classes counted together.
+    """Precision and recall of the detections with `score >= t`, all classes together or one.
 
     A detection is right as in `average_precision`.
 
@@ -147,6 +147,7 @@ def precision_recall(
         ground_truth: as for `average_precision`.
         thresholds: `(T,)` scores t.
         iou: as for `average_precision`.
+        label: the class that is counted; by default all are.
 
     >>> truth = [dict(boxes=[[0, 0, 10, 10]], labels=[0])]
     >>> found = [dict(boxes=[[50, 0, 60, 10], [0, 0, 10, 8]], scores=[0.9, 0.8], labels=[0, 0])]
@@ -154,10 +155,14 @@ def precision_recall(
     PrecisionRecall(precision=array([0.5, 0. ]), recall=array([1., 0.]))
     """
     matches = _match(detections, ground_truth, iou=iou, classes=None)
-    kept = np.searchsorted(-matches.score, -np.asarray(thresholds, np.float64), side="right")
-    right = np.concatenate([[0], np.cumsum(matches.hit)])[kept]
+    classes = np.arange(matches.positives.shape[1])
+    own = classes if label is None else classes[classes == label]
+    mine = np.isin(matches.label, own)
+    score, hit = matches.score[mine], matches.hit[mine]
+    kept = np.searchsorted(-score, -np.asarray(thresholds, np.float64), side="right")
+    right = np.concatenate([[0], np.cumsum(hit)])[kept]
     with np.errstate(invalid="ignore"):
-        return PrecisionRecall(right / kept, right / matches.positives.sum())
+        return PrecisionRecall(right / kept, right / matches.positives[:, own].sum())
 
 
 def _mean_over_classes(per_class: Floats) -> Floats:

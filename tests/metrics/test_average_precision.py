@@ -243,6 +243,15 @@ def test_precision_and_recall_count_detections_from_a_threshold_up() -> None:
     np.testing.assert_allclose([*strict.precision, *strict.recall], [1 / 4, 1 / 2])
 
 
+def test_precision_and_recall_of_one_class_count_no_other() -> None:
+    truth = [image([BOX], [0]), image([BOX], [1]), image([BOX], [1])]
+    found = [image([BOX], [1], [0.9]), image([BOX], [1], [0.8]), image([BOX], [0], [0.7])]
+    at = precision_recall(found, truth, thresholds=[0.9, 0.8, 0.7], label=1)
+    np.testing.assert_allclose(at.precision, [0, 1 / 2, 1 / 2])
+    np.testing.assert_allclose(at.recall, [0, 1 / 2, 1 / 2])
+    assert np.isnan(precision_recall(found, truth, thresholds=[0.5], label=7).recall).all()
+
+
 def test_recall_without_true_boxes_is_not_a_number() -> None:
     nothing = {"boxes": [], "labels": []}
     at = precision_recall([{**nothing, "scores": []}], [nothing], thresholds=[0.5])
