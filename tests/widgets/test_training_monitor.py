@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from base64 import b64decode
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from anonlib.widgets import training_monitor
+from anonlib.widgets.static import WIDGET_VIEW
+from anonlib.widgets.training_monitor import Throttle, TrainingMonitor
+
+GAME, ALONE = "game", "A alone"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Drawings:
+    """Counts drawings, each of which takes a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.count = clock, 0
+
+    def __call__(self, *_: Any, **__: Any) -> bytes:
+        self.clock.now += 1
+        self.count += 1
+        return f"drawing {self.count}".encode()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def drawings(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Drawings:
+    drawings = Drawings(clock)
+    monkeypatch.setattr(training_monitor, "figure_png", drawings)
+    return drawings
+
+
+def darken(faces: Tensor) -> Tensor:
+    return faces / 2
+
+
+def tags(html: str) -> list[tuple[str, dict[str, str | None]]]:
+    found: list[tuple[str, dict[str, str | None]]] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append((tag, dict(attrs)))
+
+    Reader().feed(html)
+    return found
+
+
+def test_a_throttle_lets_through_at_most_its_share() -> None:
+    clock = Clock()
+    throttle = Throttle(share=0.05, clock=clock)
+    for _ in range(10_000):
+        clock.now += 0.3
+        if throttle.ready():
+            throttle.start()
+            clock.now += 2
+            throttle.stop()
+    assert 0.04 < (throttle.spent - 2) / clock.now <= 0.05  # the first comes at once
+
+
+def test_rows_in_quick_succession_are_kept_but_not_drawn(clock: Clock, drawings: Drawings) -> None:
+    monitor = TrainingMonitor({GAME: 1000}, share=0.1, clock=clock)
+    report = monitor.report(GAME)
+    for step in range(100):
+        clock.now += 0.5
+        report({"step": step, "L_adv": 0.0})
+    assert len(monitor.watched.rows) == 100
+    assert drawings.count == 1 + 5  # at first, then after nine seconds of training each
+
+
+def test_the_end_of_a_phase_is_always_drawn(clock: Clock, drawings: Drawings) -> None:
+    monitor = TrainingMonitor({GAME: 2, ALONE: 1}, share=0.01, clock=clock)
+    monitor.report(GAME)({"step": 0, "L_adv": 0.0})
+    assert drawings.count == 1
+    monitor.report(GAME)({"step": 1, "L_adv": 0.0})
+    monitor.report(ALONE, total="L_det")({"step": 0, "box": 1.0, "class": 2.0})
+    assert drawings.count == 3
+    assert monitor.watched.rows[-1] == {"step": 2, "L_det": 3.0}
+    assert "A alone: step 1 of 1. L_det 3.00." in monitor.words.value
+
+
+def test_the_picture_of_a_row_shows_m_as_it_was_then(drawings: Drawings) -> None:
+    faces, strength = torch.ones(2, 3, 4, 4), torch.ones((), requires_grad=True)
+    monitor = TrainingMonitor({GAME: 4}, faces=faces, modify=lambda f: f * strength)
+    for step in range(4):
+        with torch.no_grad():
+            strength /= 2
+        monitor.receive(GAME, {"step": step, "L_adv": 0.0})
+    pictures = monitor.watched.pictures
+    assert {k: float(v.max()) for k, v in pictures.items()} == {
+        0: 1, 1: 0.5, 2: 0.25, 3: 0.125, 4: 0.0625
+    }  # fmt: skip
+    assert not any(v.requires_grad for v in pictures.values())
+
+
+def test_it_says_what_it_shows_to_those_who_do_not_see_it() -> None:
+    monitor = TrainingMonitor({GAME: 4}, faces=torch.rand(1, 3, 8, 8), modify=darken)
+    monitor.receive(GAME, {"step": 3, "L_l1": 0.25})
+    ((tag, image),) = tags(monitor.picture.value)
+    assert tag == "img"
+    assert image["alt"] == (
+        "Loss curves over the phases, beside 2 rows of faces. game: step 4 of 4. L_l1 0.25."
+    )
+    ((tag, words),) = tags(monitor.words.value)
+    assert (tag, words) == ("p", {"role": "status", "aria-live": "polite"})
+
+
+def test_the_output_of_a_cell_holds_the_widget_and_the_picture_of_now(
+    drawings: Drawings,
+) -> None:
+    monitor = TrainingMonitor({GAME: 2})
+    before, _ = monitor._repr_mimebundle_()
+    monitor.receive(GAME, {"step": 1, "L_l1": 0.25})
+    data, _ = monitor._repr_mimebundle_()
+    assert (b64decode(before["image/png"]), b64decode(data["image/png"])) == (
+        b"drawing 1", b"drawing 2"
+    )  # fmt: skip
+    assert data[WIDGET_VIEW]["model_id"] == monitor.box.model_id
+    assert data["text/plain"].endswith("game: step 2 of 2. L_l1 0.25.")
+
+
+def test_the_shown_picture_is_brought_up_to_date_when_a_phase_ends(
+    drawings: Drawings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = []
+
+    class Handle:
+        def update(self, monitor: TrainingMonitor) -> None:
+            updates.append(monitor.png)
+
+    monkeypatch.setattr(training_monitor, "display", lambda *_, **__: Handle())
+    monitor = TrainingMonitor({GAME: 3})
+    monitor.show()
+    for step in range(3):
+        monitor.receive(GAME, {"step": step, "L_l1": 0.25})
+    assert updates == [b"drawing %d" % drawings.count]
