@@ -2,8 +2,8 @@
 
 python scripts/draw_pictures.py results/laptop
 
-The run's folder must hold weights/modifier.safetensors and figure4.csv; the pictures land beside
-them. Everybody shown is a test person: M and D never saw them.
+The run's folder must hold figure4.csv; the pictures land beside it. Where weights/ is gone, as in
+the recorded runs, only Fig. 4 is drawn. Everybody shown is a test person: M and D never saw them.
 """
 
 from __future__ import annotations
@@ -48,9 +48,17 @@ def scenes(clips: int = 6) -> ActionFrames:
     )
 
 
+def draw_figure4(folder: Path) -> None:
+    """Fig. 4 from the run's table."""
+    figure4 = pd.read_csv(folder / "figure4.csv")
+    paper = pd.read_csv(data_path("paper", "figure4.csv"))
+    picture = plot_privacy_utility(figure4, paper=paper, line=True)
+    picture.savefig(folder / "figure4.png", dpi=100)
+
+
 @torch.inference_mode()
-def main(folder: Path) -> None:
-    """Draw them all."""
+def draw_people(folder: Path) -> None:
+    """Fig. 3 and Fig. 5, faces and frames, with the modifier of the run."""
     modifier = trained_modifier(folder)
     faces = portraits(12, size=modifier.config.size)
     hidden = {name: create(name, modifier)(faces[:3]) for name in names()}
@@ -61,9 +69,13 @@ def main(folder: Path) -> None:
     frames = clear.frames / 255
     changed = anonymize_frames(frames, clear.face_boxes, create("modifier", modifier))
     plot_before_after(frames, changed, pairs=2).savefig(folder / "clips.png", dpi=200)
-    figure4 = pd.read_csv(folder / "figure4.csv")
-    paper = pd.read_csv(data_path("paper", "figure4.csv"))
-    plot_privacy_utility(figure4, paper=paper).savefig(folder / "figure4.png", dpi=100)
+
+
+def main(folder: Path) -> None:
+    """Draw them all, or Fig. 4 alone."""
+    draw_figure4(folder)
+    if (folder / "weights" / "modifier.safetensors").exists():
+        draw_people(folder)
 
 
 if __name__ == "__main__":
