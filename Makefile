@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tour test lint types unit quick notebooks lab format clean
+.PHONY: help setup tour test lint types unit quick notebooks lab book format clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,10 +46,16 @@ notebooks: setup ## run the notebooks in the smoke profile and compare their che
 lab: setup ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
+book: setup ## the course as static HTML in book/_build; runs no notebook
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[book]'
+	$(BIN)/python scripts/link_notebooks.py --check
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -E -b html -c book notebooks book/_build
+	@echo "open book/_build/README.html"
+
 format: setup ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove the environment, caches and the tour's results
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist results/tour results/smoke
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist book/_build results/tour results/smoke
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
