@@ -49,14 +49,29 @@ def similarity(name: str, first: np.ndarray, second: np.ndarray, labels: Tensor)
     >>> similarity("clear", two, two, labels).gap
     1.0
     """
-    same = (labels[:, None] == labels[None]).numpy()
-    others = same & ~np.eye(len(labels), dtype=bool)
-    if not others.any() or same.all():
+    within, between = pair_similarities(first, second, labels)
+    if not len(within) or not len(between):
         raise FaceDatasetError("similarities need two people, and two pictures of one of them")
+    return Similarity(pictures=name, within=float(within.mean()), between=float(between.mean()))
+
+
+def pair_similarities(
+    first: np.ndarray, second: np.ndarray, labels: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine similarity of every pair of different pictures: of one person, and of two people.
+
+    Args:
+        first: `(N, F)` unit features.
+        second: `(N, F)` unit features of the same pictures, in the same or another state.
+        labels: `(N,)` person of each.
+
+    Returns:
+        The similarities within people, and those between; each pair of pictures counts twice,
+        (i, j) and (j, i), which are two things where the states differ.
+    """
+    same = (labels[:, None] == labels[None]).numpy()
     cosines = first @ second.T
-    return Similarity(
-        pictures=name, within=float(cosines[others].mean()), between=float(cosines[~same].mean())
-    )
+    return cosines[same & ~np.eye(len(labels), dtype=bool)], cosines[~same]
 
 
 def consistency(before: np.ndarray, after: np.ndarray, labels: Tensor) -> tuple[Similarity, ...]:

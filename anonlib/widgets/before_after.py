@@ -71,7 +71,9 @@ def picture_png(picture: Tensor) -> bytes:
     """A picture `(3, H, W)` in [0, 1] as a PNG."""
     pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8)
     buffer = BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()).save(buffer, format="png")
+    Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()).save(
+        buffer, format="png", compress_level=3
+    )
     return buffer.getvalue()
 
 

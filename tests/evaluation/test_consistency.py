@@ -19,6 +19,7 @@ from anonlib.evaluation.consistency import (
     consistency,
     face_track,
     flicker,
+    pair_similarities,
     similarity,
     strength_sweep,
 )
@@ -42,6 +43,12 @@ def test_a_picture_is_not_compared_with_its_own_modified_self() -> None:
     """Else a modifier that does nothing would look like one that keeps people alike."""
     first, second = unit(0, 90, 180), unit(0, 90, 180)
     assert abs(similarity("any", first, second, torch.tensor([0, 0, 1])).within) < 1e-12
+
+
+def test_every_pair_of_different_pictures_counts_once_each_way() -> None:
+    within, between = pair_similarities(unit(0, 0, 90), unit(0, 60, 90), torch.tensor([0, 0, 1]))
+    assert np.sort(within).round(6).tolist() == [0.5, 1.0]
+    assert len(between) == 4
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2]])

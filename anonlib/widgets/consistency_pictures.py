@@ -1,0 +1,218 @@
+"""What the consistency explorer shows in each state: plain functions from a state to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from html import escape
+from io import BytesIO
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from anonlib.data.types import ActionFrames, FaceImages
+from anonlib.evaluation.consistency import (
+    blend,
+    blend_faces,
+    consecutive_similarity,
+    face_track,
+    pair_similarities,
+)
+from anonlib.evaluation.identity import face_features
+from anonlib.networks import SphereFace
+from anonlib.viz.consistency import plot_consecutive, plot_people, plot_similarity
+from anonlib.widgets.before_after import enlarged, picture_png
+from anonlib.widgets.static import figure_png, image_tag
+
+SIDE = 88
+"""Pixels a face has a side on the screen."""
+FRAME_HEIGHT = 240
+TRACK_SIDE = 64
+"""Pixels of the face crops that the clip is judged by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplorerState:
+    """What the reader has chosen."""
+
+    people: tuple[int, ...]
+    """Labels of the people shown."""
+    strength: float = 1.0
+    """s of f + s (M(f) - f)."""
+    frame: int = 0
+    """Frame of the clip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """What there is to choose from; pictures are modified once, before anybody clicks."""
+
+    before: FaceImages
+    after: FaceImages
+    classifier: SphereFace
+    clip_before: ActionFrames
+    clip_after: ActionFrames
+    names: Sequence[str]
+    """A name for each label."""
+
+
+def chosen(faces: FaceImages, people: Sequence[int]) -> FaceImages:
+    """The pictures of these people, in their order."""
+    rows = torch.cat([(faces.labels == person).nonzero().flatten() for person in people])
+    return FaceImages(
+        images=faces.images[rows], labels=faces.labels[rows], landmarks=faces.landmarks[rows]
+    )
+
+
+@lru_cache(maxsize=64)
+def strip(material: Material, person: int, strength: float) -> bytes:
+    """A person's pictures, modified with this strength, side by side as a PNG."""
+    before, after = (chosen(x, [person]).images for x in (material.before, material.after))
+    images = blend(before, after, strength=strength)
+    large = F.interpolate(images.float() / 255, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+    return picture_png(F.pad(large, (1, 1, 1, 1), value=1).permute(1, 2, 0, 3).flatten(2))
+
+
+def faces_html(material: Material, state: ExplorerState) -> str:
+    """A table: one row a person, the original pictures beside the modified ones."""
+    rows = [f"<tr><td></td><th>original</th><th>modified, s = {state.strength:.1f}</th></tr>"]
+    for person in state.people:
+        name = material.names[person]
+        cells = [
+            image_tag(strip(material, person, strength), description=f"{name}, {kind} pictures")
+            for strength, kind in (
+                (0.0, "original"), (state.strength, f"modified (strength {state.strength:.1f})"),
+            )
+        ]  # fmt: skip
+        rows.append(f"<tr><th>{escape(name)}</th><td>{cells[0]}</td><td>{cells[1]}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+@lru_cache(maxsize=64)
+def features(material: Material, people: tuple[int, ...], strength: float) -> np.ndarray:
+    """Unit features of these people's pictures, modified with this strength."""
+    before, after = (chosen(x, people) for x in (material.before, material.after))
+    return face_features(material.classifier, blend_faces(before, after, strength=strength))
+
+
+def comparisons(
+    material: Material, state: ExplorerState
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What is compared with what: two sets of unit features of the chosen people's pictures."""
+    before = features(material, state.people, 0.0)
+    after = features(material, state.people, state.strength)
+    return {
+        "original, original": (before, before),
+        "modified, modified": (after, after),
+        "modified, original": (after, before),
+    }
+
+
+def pairs(material: Material, state: ExplorerState) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The same as similarities of pairs of pictures, within people and between them."""
+    labels = chosen(material.before, state.people).labels
+    return {
+        name: pair_similarities(first, second, labels)
+        for name, (first, second) in comparisons(material, state).items()
+    }
+
+
+def similarity_figure(material: Material, state: ExplorerState) -> Figure:
+    """Heat maps over all pictures of the chosen people."""
+    return plot_similarity(
+        {name: one @ other.T for name, (one, other) in comparisons(material, state).items()},
+        names=[material.names[person] for person in state.people],
+        images=len(features(material, state.people, 0.0)) // len(state.people),
+    )
+
+
+def similarity_html(material: Material, state: ExplorerState) -> str:
+    """A table of mean similarities within the chosen people and between them."""
+    rows = ["<tr><th>mean cosine similarity</th><th>one person</th><th>two people</th></tr>"]
+    for name, groups in pairs(material, state).items():
+        means = (f"{group.mean():.2f}" if len(group) else "–" for group in groups)
+        rows.append(f"<tr><th>{name}</th><td>{'</td><td>'.join(means)}</td></tr>")
+    return f"<table role='status'>{''.join(rows)}</table>"
+
+
+def clip_frames(material: Material, state: ExplorerState) -> tuple[Tensor, Tensor]:
+    """The chosen frame before and after, `(3, H, W)` in [0, 1]."""
+    before = material.clip_before.frames[state.frame]
+    after = blend(before, material.clip_after.frames[state.frame], strength=state.strength)
+    return before.float() / 255, after.float() / 255
+
+
+def clip_html(material: Material, state: ExplorerState) -> str:
+    """The chosen frame before and after, side by side."""
+    count = len(material.clip_before)
+    pictures = [
+        image_tag(
+            picture_png(enlarged(frame, height=FRAME_HEIGHT)),
+            description=f"frame {state.frame + 1} of {count}, {kind}",
+        )
+        for frame, kind in zip(
+            clip_frames(material, state),
+            ("original", f"modified (strength {state.strength:.1f})"),
+            strict=True,
+        )
+    ]
+    return f"<table><tr><td>{pictures[0]}</td><td>{pictures[1]}</td></tr></table>"
+
+
+@lru_cache(maxsize=32)
+def clip_similarity(material: Material, strength: float) -> np.ndarray:
+    """Similarity of consecutive faces of the first person in the clip, modified so strongly."""
+    clear = material.clip_before
+    frames = blend(clear.frames, material.clip_after.frames, strength=strength)
+    person = int(clear.identities[0][0])
+    track = face_track(replace(clear, frames=frames), person=person, size=TRACK_SIDE)
+    return consecutive_similarity(face_features(material.classifier, track))
+
+
+def curve_figure(material: Material, state: ExplorerState) -> Figure:
+    """The curves of `clip_similarity` with the chosen frame marked."""
+    curves = {
+        "original": clip_similarity(material, 0.0),
+        "modified": clip_similarity(material, state.strength),
+    }
+    groups = pairs(material, state)
+    levels = {
+        f"{kind}: pictures above": float(groups[f"{kind}, {kind}"][0].mean()) for kind in curves
+    }
+    return plot_consecutive(curves, levels=levels, frame=state.frame)
+
+
+def picture(material: Material, state: ExplorerState) -> bytes:
+    """All of it as one PNG, for where no front end is."""
+    shown = [chosen(x, state.people) for x in (material.before, material.after)]
+    after = blend(shown[0].images, shown[1].images, strength=state.strength)
+    shape = (len(state.people), -1, *after.shape[1:])
+    people = plot_people(
+        (shown[0].images.float() / 255).reshape(shape), (after.float() / 255).reshape(shape),
+        names=[material.names[p] for p in state.people],
+        after_title=f"modified, s = {state.strength:.1f}",
+    )  # fmt: skip
+    frames = F.pad(torch.stack(clip_frames(material, state)), (4, 4, 4, 4), value=1)
+    return stacked([
+        figure_png(people, dpi=80), figure_png(similarity_figure(material, state), dpi=80),
+        picture_png(torch.cat([*frames], dim=-1)),
+        figure_png(curve_figure(material, state), dpi=80),
+    ])  # fmt: skip
+
+
+def stacked(pngs: Sequence[bytes]) -> bytes:
+    """Pictures under one another on white, as one PNG."""
+    images = [Image.open(BytesIO(png)).convert("RGB") for png in pngs]
+    width, height = max(i.width for i in images), sum(i.height for i in images)
+    sheet, top = Image.new("RGB", (width, height), "white"), 0
+    for image in images:
+        sheet.paste(image, (0, top))
+        top += image.height
+    buffer = BytesIO()
+    sheet.save(buffer, format="png")
+    return buffer.getvalue()
