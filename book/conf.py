@@ -18,8 +18,6 @@ from link_notebooks import Course, read_course  # noqa: E402
 COURSE = read_course(ROOT)
 
 project = "anonlib"
-author = "the anonlib authors"
-copyright = "MIT licence"
 html_title = "anonlib, the course"
 extensions = ["myst_nb", "sphinx-mathjax-offline"]
 root_doc = "README"
@@ -32,6 +30,7 @@ myst_heading_anchors = 3
 html_theme = "sphinx_book_theme"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
+html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
