@@ -1,10 +1,12 @@
-"""Trains what the laptop profile starts from, into data/weights: D, M and A on synthetic people.
+"""Trains the weights that ship, into data/weights: D, M and A on synthetic people.
 
-    python scripts/pretrain.py classifier modifier detector
+    python scripts/pretrain.py classifier modifier detector anonymizer
 
-D learns to tell the training people apart, M to return the face it is given (Eq. 3 alone), A to
-detect actions in clear frames. Each is checked on validation people, whom no test ever shows, and
-the record stands in `data/weights/NAME.json`.
+What the laptop profile starts from: D learns to tell the training people apart, M to return the
+face it is given (Eq. 3 alone), A to detect actions in clear frames. From these three the anonymizer
+is made: M and D after a game (Algorithm 1, lines 1-9) longer and gentler than a laptop's. Each is
+checked on validation people, whom no test ever shows, and the record stands in
+`data/weights/NAME.json`.
 """
 
 from __future__ import annotations
@@ -18,24 +20,37 @@ from typing import Any
 
 import torch
 
+from anonlib.anonymizers import create
 from anonlib.config import Profile, profile, to_dict
 from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
 from anonlib.data.types import FaceImages
 from anonlib.evaluation.actions import detect_actions, ground_truth
-from anonlib.evaluation.identity import face_features, verify
+from anonlib.evaluation.identity import anonymize_faces, face_features, verify
+from anonlib.evaluation.reproduce import judge_on
 from anonlib.evaluation.run import commit, hardware
-from anonlib.evaluation.start import on_device
+from anonlib.evaluation.start import (
+    on_device,
+    starting_classifier,
+    starting_detector,
+    starting_modifier,
+)
 from anonlib.evaluation.world import FOLDS, clips
 from anonlib.metrics.average_precision import average_precision
 from anonlib.metrics.verification import verification_pairs
 from anonlib.networks import ActionDetector, Modifier, SphereFace
-from anonlib.training import train_classifier, train_detector, train_identity
+from anonlib.training import (
+    Players,
+    train_adversarially,
+    train_classifier,
+    train_detector,
+    train_identity,
+)
 from anonlib.training.checkpoints import save_weights
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "data" / "weights"
 SEED = 1000
 """Far from the seeds that users choose, so that nobody tests on these images or clips."""
-STEPS = {"classifier": 1500, "modifier": 1000, "detector": 2500}
+STEPS = {"classifier": 1500, "modifier": 1000, "detector": 2500, "anonymizer": 1600}
 
 
 def faces(laptop: Profile, split: str, people: int, images: int) -> FaceImages:
@@ -79,6 +94,53 @@ def detector(laptop: Profile, checkpoint: Path) -> tuple[ActionDetector, dict[st
     return network, {"map": found.mean, "per_class": [float(x) for x in found.per_class]}
 
 
+def anonymizer(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, Any]]:
+    """Half of the iterations without a judge, who would keep an early state that hides by blurring;
+    then the other half with one.
+    """
+    gentle = replace(
+        laptop.training, modifier_lr=5e-4, l1_weight=15.0, adversarial_ceiling=20.0,
+        adversarial_steps=STEPS["anonymizer"] // 2,
+    )  # fmt: skip
+    known = faces(laptop, "train", laptop.data.people, 32)
+    frames = clips(laptop, SyntheticPeople(), split="train", seed=SEED)
+    players = Players(
+        starting_modifier(laptop, seed=SEED),
+        starting_classifier(laptop, known, seed=SEED, synthetic=True, checkpoint=None),
+        starting_detector(laptop, frames, seed=SEED, checkpoint=None),
+    )
+    judge = judge_on(faces(laptop, "validation", 100, 6), players)
+    for half, looking in enumerate((None, judge)):
+        train_adversarially(
+            players, known, frames, gentle, seed=SEED + half, judge=looking,
+            checkpoint=checkpoint.with_stem(f"{checkpoint.stem}-{half}"),
+        )  # fmt: skip
+    save_weights(
+        WEIGHTS / "anonymizer-classifier.safetensors", players.classifier,
+        config=to_dict(laptop.classifier),
+    )  # fmt: skip
+    return players.modifier, examine(laptop, players)
+
+
+def examine(laptop: Profile, players: Players) -> dict[str, Any]:
+    """D on clear, on modified and across, over validation people, and how much M changes."""
+    unseen = faces(laptop, "validation", 200, 10)
+    hidden = anonymize_faces(unseen, create("modifier", players.modifier))
+    pairs = verification_pairs(unseen.labels, pairs=6000, folds=FOLDS, seed=SEED)
+    clear = face_features(players.classifier, unseen)
+    modified = face_features(players.classifier, hidden)
+    return {
+        "original": asdict(verify(clear, clear, pairs)),
+        "modified": asdict(verify(modified, modified, pairs)),
+        "modified_original": asdict(verify(modified, clear, pairs)),
+        "l1": float((hidden.images.float() - unseen.images.float()).abs().mean() / 255),
+    }
+
+
+TRAIN = {"classifier": classifier, "modifier": modifier, "detector": detector,
+         "anonymizer": anonymizer}  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+", choices=list(STEPS))
@@ -88,8 +150,7 @@ def main() -> None:
     for name in arguments.parts:
         torch.manual_seed(SEED)
         start = time.time()
-        train = {"classifier": classifier, "modifier": modifier, "detector": detector}[name]
-        network, validation = train(laptop, arguments.checkpoints / f"pretrain-{name}.pt")
+        network, validation = TRAIN[name](laptop, arguments.checkpoints / f"pretrain-{name}.pt")
         save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config))
         record = {
             "command": f"python scripts/pretrain.py {name}",
