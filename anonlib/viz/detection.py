@@ -94,7 +94,7 @@ def plot_face_steps(frame: Tensor, box: Tensor, landmarks: Tensor, *, crop: int 
         )  # fmt: skip
     figure.get_layout_engine().set(w_pad=0.09)  # type: ignore[union-attr, call-arg]
     _draw_boxes(panels[1], box[None], color=FOUND)
-    _draw_points(panels[1], landmarks[None])
+    _draw_points(panels[1], landmarks[None], size=2.2)
     _draw_boxes(panels[2], box[None], color=FOUND)
     _draw_boxes(panels[2], large, color=ENLARGED)
     return figure
@@ -110,9 +110,9 @@ def _draw_boxes(axes: Axes, boxes: Tensor, *, color: str, dashed: bool = False) 
         )  # fmt: skip
 
 
-def _draw_points(axes: Axes, landmarks: Tensor) -> None:
+def _draw_points(axes: Axes, landmarks: Tensor, *, size: float = 3.2) -> None:
     x, y = landmarks.reshape(-1, 2).T.numpy()
-    axes.plot(x, y, ls="none", marker="o", ms=3.2, mfc=ORANGE, mec="black", mew=0.6, scalex=False,
+    axes.plot(x, y, ls="none", marker="o", ms=size, mfc=ORANGE, mec="black", mew=0.6, scalex=False,
               scaley=False)  # fmt: skip
 
 
