@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
 
+SIDE = 0.72
+"""Inches that a face has a side."""
 LOWEST, HIGHEST = -0.2, 1.0
 """Cosine similarities at the ends of the colour scale."""
 
@@ -40,7 +42,7 @@ def plot_people(
         after_title: what stands over the right half.
     """
     people, images = before.shape[:2]
-    figure = Figure(figsize=(0.55 + 0.85 * (2 * images + 0.3), 0.3 + 0.85 * people))
+    figure = Figure(figsize=(0.55 + SIDE * (2 * images + 0.3), 0.3 + SIDE * people))
     height = 1 - 0.3 / figure.get_figheight()
     left = 0.55 / figure.get_figwidth()
     grid = figure.subplots(

@@ -30,18 +30,27 @@ class ConsistencyExplorer:
     def __init__(self, material: Material, *, people: tuple[int, ...]) -> None:
         self.material = material
         options = [(name, label) for label, name in enumerate(material.names)]
-        last = len(material.clip_before) - 1
+        last = len(material.clip_before)
         self.people = widgets.SelectMultiple(
             options=options, value=people, rows=min(len(options), 8), description="People",
-            style=WIDE,
+            tooltip="whose pictures", style=WIDE,
         )  # fmt: skip
         self.strength = widgets.FloatSlider(
             value=1.0, min=0, max=1, step=0.1, description="Strength s", readout_format=".1f",
-            style=WIDE,
+            tooltip="0 is the original, 1 is M(f)", style=WIDE,
         )  # fmt: skip
-        self.play = widgets.Play(min=0, max=last, interval=PLAY_INTERVAL, description="Play")
-        self.frame = widgets.IntSlider(min=0, max=last, description="Frame", style=WIDE)
-        self.link = widgets.jslink((self.play, "value"), (self.frame, "value"))
+        self.frame = widgets.IntSlider(
+            min=1, max=last, description="Frame", tooltip="frame of the clip", style=WIDE
+        )
+        self.play = widgets.ToggleButton(
+            description="Play", tooltip="play the clip, or stop it", layout={"width": "7em"}
+        )
+        self.clock = widgets.Play(min=1, max=last, interval=PLAY_INTERVAL, repeat=True)
+        self.clock.layout.display = "none"  # its buttons have no names; `play` has
+        self.links = [
+            widgets.jslink((self.play, "value"), (self.clock, "playing")),
+            widgets.jslink((self.clock, "value"), (self.frame, "value")),
+        ]
         self.faces, self.heat, self.numbers, self.clip, self.curve = (
             widgets.HTML() for _ in range(5)
         )
@@ -53,14 +62,14 @@ class ConsistencyExplorer:
 
     def _layout(self) -> Any:
         chooser = widgets.HBox([self.people, widgets.VBox([self.strength, self.numbers])])
-        player = widgets.HBox([self.play, self.frame])
+        player = widgets.HBox([self.play, self.clock, self.frame])
         return widgets.VBox([chooser, self.faces, self.heat, player, self.clip, self.curve])
 
     def _changed(self, _: Any = None) -> None:
         self.show(
             ExplorerState(
                 people=tuple(self.people.value), strength=round(self.strength.value, 2),
-                frame=self.frame.value,
+                frame=self.frame.value - 1,
             )
         )  # fmt: skip
 

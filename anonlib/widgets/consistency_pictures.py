@@ -45,7 +45,7 @@ class ExplorerState:
     strength: float = 1.0
     """s of f + s (M(f) - f)."""
     frame: int = 0
-    """Frame of the clip."""
+    """Frame of the clip, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -199,7 +199,7 @@ def picture(material: Material, state: ExplorerState) -> bytes:
     )  # fmt: skip
     frames = F.pad(torch.stack(clip_frames(material, state)), (4, 4, 4, 4), value=1)
     return stacked([
-        figure_png(people, dpi=80), figure_png(similarity_figure(material, state), dpi=80),
+        figure_png(people, dpi=95), figure_png(similarity_figure(material, state), dpi=80),
         picture_png(torch.cat([*frames], dim=-1)),
         figure_png(curve_figure(material, state), dpi=80),
     ])  # fmt: skip
@@ -214,5 +214,5 @@ def stacked(pngs: Sequence[bytes]) -> bytes:
         sheet.paste(image, (0, top))
         top += image.height
     buffer = BytesIO()
-    sheet.save(buffer, format="png")
+    sheet.save(buffer, format="png", optimize=True)
     return buffer.getvalue()

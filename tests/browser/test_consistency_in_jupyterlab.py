@@ -1,0 +1,178 @@
+"""Notebook 09 in a real browser: JupyterLab runs it, and the explorer answers to the keyboard."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = "09_identity_consistency.ipynb"
+START_S, RUN_MS, ANSWER_MS = 40, 80_000, 15_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.skip(f"no browser: none of {', '.join(names)} is installed")
+    return found
+
+
+@pytest.fixture(scope="module")
+def driver() -> Any:
+    return pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@pytest.fixture(scope="module")
+def lab(
+    chromium: str, driver: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """Address of a JupyterLab of our own on a copy of the notebook, killed afterwards."""
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copy(ROOT / "notebooks" / NOTEBOOK, home)
+    port, token = free_port(), secrets.token_hex(16)
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={home}",
+        f"--IdentityProvider.token={token}", "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]  # fmt: skip
+    if is_root():
+        command.append("--allow-root")
+    own = {"HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"}
+    environment = os.environ | {name: str(home / name.lower()) for name in own} | {
+        "ANONLIB_PROFILE": "smoke", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    log = (home / "server.log").open("wb")
+    server = subprocess.Popen(
+        command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        wait_for(server, f"http://127.0.0.1:{port}/api/status?token={token}", Path(log.name))
+        yield f"http://127.0.0.1:{port}/lab/tree/{NOTEBOOK}?token={token}", home / NOTEBOOK
+    finally:
+        kill_group(server)
+        log.close()
+
+
+def is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urlopen(address, timeout=2).close()
+            return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"JupyterLab did not answer within {START_S} s:\n{log.read_text()[-2000:]}")
+
+
+def kill_group(server: subprocess.Popen[bytes]) -> None:
+    """Ends the server and the kernels it started."""
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(10)
+
+
+@pytest.fixture
+def page(chromium: str, driver: Any) -> Iterator[Any]:
+    """A page of a fresh browser without a past."""
+    arguments = ["--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    if is_root():
+        arguments.append("--no-sandbox")
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        try:
+            page = browser.new_page(viewport={"width": 1400, "height": 1000})
+            page.set_default_timeout(ANSWER_MS)
+            driver.expect.set_options(timeout=ANSWER_MS)
+            yield page
+        finally:
+            browser.close()
+
+
+def run_all(page: Any) -> Any:
+    """Runs every cell; returns the explorer once it is there."""
+    page.get_by_text("| Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator("[data-command='runmenu:run-all']").click()
+    label = page.locator(".jp-OutputArea-output .widget-label", has_text="Strength s")
+    label.wait_for(timeout=RUN_MS)
+    within = page.locator(".widget-label", has_text="Strength s")
+    return page.locator(".jp-OutputArea-output").filter(has=within)
+
+
+def saved(page: Any, notebook: Path) -> Any:
+    """The notebook as it is after saving, with what every cell put out."""
+    page.get_by_text("| Idle").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    page.locator(".jp-mod-dirty").first.wait_for(state="detached")
+    return nbformat.read(notebook, as_version=4)
+
+
+def test_the_explorer_answers_in_jupyterlab(lab: tuple[str, Path], page: Any, driver: Any) -> None:
+    expect = driver.expect
+    address, notebook = lab
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    page.goto(address)
+    explorer = run_all(page)
+
+    face = explorer.get_by_alt_text(re.compile("^A, modified"))
+    heat = explorer.get_by_alt_text(re.compile("^heat maps"))
+    clip = explorer.get_by_alt_text(re.compile("^frame .* modified"))
+    before = [picture.get_attribute("src") for picture in (face, heat, clip)]
+    strength = explorer.locator(".widget-slider", has_text="Strength s").get_by_role("slider")
+    strength.press("ArrowLeft")
+    expect(face).to_have_attribute("alt", "A, modified (strength 0.9) pictures")
+    for picture, source in zip((face, heat, clip), before, strict=True):
+        expect(picture).not_to_have_attribute("src", source)
+    strength.press("End")
+    expect(face).to_have_attribute("src", before[0])
+
+    play = explorer.get_by_role("button", name="Play")
+    play.press("Space")
+    expect(clip).to_have_attribute("alt", re.compile("^frame 3 of"))
+    play.press("Space")
+    expect(clip).not_to_have_attribute("src", before[2])
+
+    explorer.get_by_label("People").select_option(["B", "F"])
+    expect(explorer.get_by_alt_text(re.compile("^F, modified"))).to_be_visible()
+    expect(face).to_have_count(0)
+
+    outputs = [o for cell in saved(page, notebook).cells for o in cell.get("outputs", ())]
+    assert len(outputs) > 10
+    assert [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"] == []
+    assert [line for line in complaints if "Failed to load resource" not in line] == []
