@@ -63,8 +63,8 @@ def plot_decisions(between: float, *, margins: Sequence[int]) -> Figure:
         _sector(axes, (high - own, high), color=ORANGE, name="person 2's")
         if high - low - 2 * own > 1e-6:
             _sector(axes, (low + own, high - own), color=GREY, name="neither's")
-        for angle, name in ((low, "W$_1$"), (high, "W$_2$")):
-            _arrow(axes, angle, name)
+        _arrow(axes, low, "W$_1$", beside=low - 14)
+        _arrow(axes, high, "W$_2$", beside=high + 14)
         axes.set_title(f"m = {margin}", fontsize=10)
         axes.set(xlim=(-1.35, 1.35), ylim=(-0.12, 1.4), aspect="equal")
         axes.set_axis_off()
@@ -75,15 +75,16 @@ def _sector(axes: Axes, span: tuple[float, float], *, color: str, name: str) -> 
     axes.add_patch(Wedge((0, 0), 1, *span, facecolor=color, alpha=0.3, edgecolor="white"))
     angle = np.radians(sum(span) / 2)
     axes.text(
-        1.1 * np.cos(angle), 1.1 * np.sin(angle), f"{name}\n{span[1] - span[0]:.0f}°",
+        1.2 * np.cos(angle), 1.15 * np.sin(angle), f"{name}\n{span[1] - span[0]:.0f}°",
         ha="center", va="center", fontsize=8,
     )  # fmt: skip
 
 
-def _arrow(axes: Axes, degrees: float, name: str) -> None:
+def _arrow(axes: Axes, degrees: float, name: str, *, beside: float) -> None:
     x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     axes.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "->", "color": BLACK, "lw": 1.5})
-    axes.text(1.18 * x, 1.18 * y - 0.04, name, ha="center", va="center", fontsize=10)
+    x, y = 0.7 * np.cos(np.radians(beside)), 0.7 * np.sin(np.radians(beside))
+    axes.text(x, y, name, ha="center", va="center", fontsize=10)
 
 
 def plot_similarities(
@@ -97,7 +98,7 @@ def plot_similarities(
         threshold: pairs at it or above count as one person.
     """
     scores, same = np.asarray(scores), np.asarray(same, dtype=bool)
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
     axes = figure.add_subplot()
     bins = np.linspace(min(-0.2, float(scores.min())), 1, 61).tolist()
     for name, chosen, color, hatch in (
@@ -110,7 +111,7 @@ def plot_similarities(
     if threshold is not None:
         axes.axvline(threshold, color=BLACK, lw=1.4, label=f"threshold {threshold:.2f}")
     axes.set(xlabel="cosine similarity of the two features", ylabel="pairs")
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(loc="outside right center", frameon=False, fontsize=9)
     return figure
 
 
@@ -137,8 +138,8 @@ def plot_folds(
     left.plot(numbers, per_fold, ls="none", marker="o", ms=6, color=BLACK)
     left.set(title="accuracy of the fold", xlabel="fold")
     left.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    left.legend(loc="lower left", frameon=False, fontsize=8)
-    left.margins(y=0.25)
+    left.margins(y=0.15)
+    left.set_ylim(top=min(left.get_ylim()[1], 1.002))
     right.plot(numbers, thresholds, ls="none", marker="D", ms=5, color=VERMILION)
     middle, reach = float(thresholds.mean()), max(0.05, 2 * float(np.ptp(thresholds)))
     right.set(title="its threshold, from the others", xlabel="fold")
@@ -147,4 +148,5 @@ def plot_folds(
         axes.set_xticks(numbers)
         axes.grid(alpha=0.25)
         axes.title.set_fontsize(10)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure

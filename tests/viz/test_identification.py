@@ -42,11 +42,12 @@ def test_decisions_leave_a_gap_that_the_margin_sets() -> None:
 
 def test_similarities_count_every_pair_once_and_on_its_side() -> None:
     scores, same = [0.9, 0.8, 0.1, -0.4, 0.2], [True, True, False, False, False]
-    axes = draw(plot_similarities(scores, same, threshold=0.5)).axes[0]
+    figure = draw(plot_similarities(scores, same, threshold=0.5))
+    axes = figure.axes[0]
     two, one = axes.containers
     assert [sum(bar.get_height() for bar in bars) for bars in (two, one)] == [3, 2]
     assert min(bar.get_x() for bar in one if bar.get_height()) > 0.5
-    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["two people, 3 pairs", "one person, 2 pairs", "threshold 0.50"]
 
 
