@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _DARK = [withStroke(linewidth=2.6, foreground="black")]
+WIDTH = 7.4
+"""Of a row of frames, in inches."""
 RIGHT, WRONG, TRUE = SKY, VERMILION, "#FFFFFF"
 
 
@@ -46,8 +48,8 @@ def plot_actions(
     """
     columns = min(columns, len(frames))
     rows = -(-len(frames) // columns)
-    each = 9.0 / columns * frames.shape[2] / frames.shape[3] + (0.25 if titles else 0.05)
-    figure = Figure(figsize=(9, rows * each + (0.3 if detections else 0)), layout="constrained")
+    each = WIDTH / columns * frames.shape[2] / frames.shape[3] + (0.25 if titles else 0.05)
+    figure = Figure(figsize=(WIDTH, rows * each + (0.3 if detections else 0)), layout="constrained")
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.set_axis_off()
     for i, (axes, frame) in enumerate(zip(figure.axes, frames, strict=False)):
@@ -111,8 +113,8 @@ def plot_boxes(frame: Tensor, boxes: Mapping[str, Tensor]) -> Figure:
         frame: `(3, H, W)` in [0, 1].
         boxes: title to `(n, 4)` xyxy pixels; what lies outside the frame is cut off.
     """
-    height = 9.0 / len(boxes) * frame.shape[1] / frame.shape[2] + 0.3
-    figure = Figure(figsize=(9, height), layout="constrained")
+    height = WIDTH / len(boxes) * frame.shape[1] / frame.shape[2] + 0.3
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     panels = figure.subplots(1, len(boxes), squeeze=False)[0]
     for axes, (title, group) in zip(panels, boxes.items(), strict=True):
         show(axes, frame)
@@ -210,6 +212,7 @@ def plot_class_precision(
         axes.set_title(title, fontsize=9)
         axes.set_xlim(0, 1.02)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_axisbelow(True)
         axes.grid(alpha=0.25, axis="x")
     grid[0].set_yticks(rows, order)
     grid[0].invert_yaxis()
