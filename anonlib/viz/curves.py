@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 
@@ -40,7 +40,7 @@ def plot_curves(
         axes.axhline(chance, color=GREY, ls=":", lw=1.2, label="guessing")
     if log:
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.margins(y=0.08)

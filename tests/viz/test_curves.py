@@ -17,6 +17,7 @@ def test_curves_keep_their_numbers_names_and_colours_apart() -> None:
     assert first.get_color() != second.get_color() and first.get_marker() != second.get_marker()
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["a", "b", "guessing"]
     assert axes.texts[0].get_text() == "here" and axes.get_xscale() == "log"
+    assert {"1", "2", "4"} <= {label.get_text() for label in axes.get_xticklabels()}
 
 
 def test_one_curve_needs_no_legend() -> None:
