@@ -67,7 +67,7 @@ def clean(output: Any, path: Path) -> Any:
 
 
 def small(encoded: str) -> str:
-    """A PNG in base64 with at most 256 colours, a third of the bytes; 1 MB is all a notebook has."""
+    """A PNG in base64 with 256 colours, a third of the bytes: a notebook may have 1 MB."""
     picture = Image.open(BytesIO(b64decode(encoded))).convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     buffer = BytesIO()
