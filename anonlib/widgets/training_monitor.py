@@ -112,7 +112,7 @@ class TrainingMonitor:
         self.throttle.start()
         seconds = 0.0 if self.begun is None else self.clock() - self.begun
         line = progress_line(self.watched, seconds=seconds)
-        self.png = figure_png(monitor_figure(self.watched), dpi=90)
+        self.png = figure_png(monitor_figure(self.watched), dpi=90, colors=256)
         self.words.value = f'<p role="status" aria-live="polite">{escape(line)}</p>'
         self.picture.value = image_tag(self.png, description=self.describe())
         self.throttle.stop()

@@ -50,6 +50,18 @@ def test_a_figure_becomes_a_png_of_its_size_in_inches() -> None:
     assert np.asarray(picture.convert("RGB")).min() == 255  # an empty figure is white
 
 
+def test_few_colors_make_a_small_file_of_nearly_the_same_picture() -> None:
+    figure = Figure(figsize=(2, 2))
+    figure.figimage(np.random.default_rng(0).random((100, 100, 3)))
+    all_colors, few = figure_png(figure), figure_png(figure, colors=256)
+    assert len(few) < 0.5 * len(all_colors)
+    pictures = [
+        np.asarray(Image.open(BytesIO(png)).convert("RGB"), float) for png in (few, all_colors)
+    ]
+    assert len(np.unique(pictures[0].reshape(-1, 3), axis=0)) <= 256
+    assert np.abs(pictures[0] - pictures[1]).mean() < 20
+
+
 def test_an_image_tag_says_what_it_shows_whatever_the_words() -> None:
     found: dict[str, str | None] = {}
 
