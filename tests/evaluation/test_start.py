@@ -22,7 +22,10 @@ from anonlib.evaluation.start import (
     starting_classifier,
     starting_detector,
     starting_modifier,
+    trained_classifier,
+    trained_modifier,
 )
+from anonlib.errors import ConfigError
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.checkpoints import save_weights
 
@@ -137,3 +140,26 @@ def test_training_of_the_start_is_resumed(faces: FaceImages, tmp_path: Path):
     first = classifier(OTHER, faces, checkpoint=path)
     faces.images.zero_()  # would train to something else
     assert equal(classifier(OTHER, faces, checkpoint=path), first)
+
+
+def test_the_anonymizer_and_its_opponent_are_loaded_whole(tmp_path: Path) -> None:
+    networks = {
+        "anonymizer": Modifier(TINY.modifier),
+        "anonymizer-classifier": SphereFace(TINY.classifier, people=5),
+    }
+    for name, network in networks.items():
+        path = tmp_path / "weights" / f"{name}.safetensors"
+        save_weights(path, network, config=to_dict(network.config))
+    for loaded, name in (
+        (trained_modifier(TINY), "anonymizer"),
+        (trained_classifier(TINY), "anonymizer-classifier"),
+    ):
+        expected = networks[name].state_dict()
+        assert not loaded.training
+        for key, value in loaded.state_dict().items():
+            torch.testing.assert_close(value, expected[key])
+
+
+def test_no_anonymizer_of_another_shape_ships() -> None:
+    with pytest.raises(ConfigError, match="no trained anonymizer of profile 'tiny' ships"):
+        trained_modifier(TINY)
