@@ -17,6 +17,7 @@ from anonlib.config import (
     to_dict,
 )
 from anonlib.data.types import ActionFrames, FaceImages
+from anonlib.errors import ConfigError
 from anonlib.evaluation.start import (
     shipped_weights,
     starting_classifier,
@@ -25,7 +26,6 @@ from anonlib.evaluation.start import (
     trained_classifier,
     trained_modifier,
 )
-from anonlib.errors import ConfigError
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.checkpoints import save_weights
 
