@@ -59,7 +59,8 @@ def draw_losses(
         axes.grid(alpha=0.25)
     for axes, name, color in zip(panels, names, LINES * len(names), strict=False):
         _curve(axes, history[["step", name]].dropna(), color, smooth)
-        axes.set_title(TITLES.get(name, name.replace("_", " ")), loc="left", fontsize=9)
+        title = name if "$" in name else TITLES.get(name, name.replace("_", " "))
+        axes.set_title(title, loc="left", fontsize=9)
     _name(panels[0], phases, end)
     panels[-1].set_xlabel("step")
 

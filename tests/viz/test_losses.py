@@ -52,6 +52,12 @@ def test_the_losses_of_the_paper_have_its_names() -> None:
     assert not figure.axes[0].patches
 
 
+def test_other_names_lose_their_underscores_but_not_in_formulas() -> None:
+    history = pd.DataFrame({"step": [0, 1], "loss_box_reg": [1.0, 2.0], "$L_D$ of M": [1.0, 2.0]})
+    titles = [axes.get_title(loc="left") for axes in draw(plot_losses(history)).axes]
+    assert titles == ["loss box reg", "$L_D$ of M"]
+
+
 def test_the_running_mean_is_centred_and_shorter_at_the_ends() -> None:
     mean = draw(plot_losses(HISTORY, smooth=3)).axes[0].lines[1]
     assert mean.get_ydata().tolist() == [1.5, 2, 2.5]
