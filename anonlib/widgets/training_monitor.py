@@ -119,7 +119,8 @@ class TrainingMonitor:
 
     def describe(self) -> str:
         """The picture in words."""
-        faces = f", beside {len(self.watched.pictures)} rows of faces" * bool(self.watched.pictures)
+        rows = len(self.watched.pictures)
+        faces = f", beside {rows} row{'s' * (rows > 1)} of faces" * bool(rows)
         return f"Loss curves over the phases{faces}. {progress_line(self.watched)}"
 
     def show(self) -> None:
