@@ -1,9 +1,11 @@
 """Draw the README's pictures from a finished run: Fig. 3, Fig. 4 and Fig. 5 on synthetic people.
 
-python scripts/draw_pictures.py results/laptop
+    python scripts/draw_pictures.py results/laptop
+    python scripts/draw_pictures.py results/anonymizer
 
 The run's folder must hold figure4.csv; the pictures land beside it. Where weights/ is gone, as in
-the recorded runs, only Fig. 4 is drawn. Everybody shown is a test person: M and D never saw them.
+the recorded runs, only Fig. 4 is drawn. A folder without figure4.csv gets the pictures of people
+that the anonymizer makes that ships. Everybody shown is a test person: M and D never saw them.
 """
 
 from __future__ import annotations
@@ -17,17 +19,18 @@ from torch import Tensor
 
 from anonlib.anonymizers import create, names
 from anonlib.anonymizers.frames import anonymize_frames
-from anonlib.config import ModifierConfig
+from anonlib.config import ModifierConfig, profile
 from anonlib.data.paths import data_path
 from anonlib.data.synthetic_actions import render_clips
 from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
 from anonlib.data.types import ActionFrames
+from anonlib.evaluation import start
 from anonlib.networks import Modifier
 from anonlib.training.checkpoints import load_weights
 from anonlib.viz.figures import plot_baselines, plot_before_after, plot_privacy_utility
 
 
-def trained_modifier(folder: Path) -> Modifier:
+def modifier_of_run(folder: Path) -> Modifier:
     """M as the run left it."""
     tensors, config = load_weights(folder / "weights" / "modifier.safetensors")
     modifier = Modifier(ModifierConfig(**config))
@@ -57,9 +60,8 @@ def draw_figure4(folder: Path) -> None:
 
 
 @torch.inference_mode()
-def draw_people(folder: Path) -> None:
-    """Fig. 3 and Fig. 5, faces and frames, with the modifier of the run."""
-    modifier = trained_modifier(folder)
+def draw_people(folder: Path, modifier: Modifier) -> None:
+    """Fig. 3 and Fig. 5, faces and frames."""
     faces = portraits(12, size=modifier.config.size)
     hidden = {name: create(name, modifier)(faces[:3]) for name in names()}
     plot_baselines(hidden).savefig(folder / "baselines.png", dpi=100)
@@ -72,10 +74,13 @@ def draw_people(folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Draw them all, or Fig. 4 alone."""
+    """Draw what the folder has the data for."""
+    if not (folder / "figure4.csv").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        return draw_people(folder, start.trained_modifier(profile("laptop")))
     draw_figure4(folder)
     if (folder / "weights" / "modifier.safetensors").exists():
-        draw_people(folder)
+        draw_people(folder, modifier_of_run(folder))
 
 
 if __name__ == "__main__":
