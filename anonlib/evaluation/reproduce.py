@@ -238,13 +238,16 @@ def action_precision(experiment: Experiment, name: str, anonymizer: Anonymizer) 
 
 
 def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> dict[str, Any]:
-    """Who still recognises a modified face: D, a tracker with a clear picture, a retrained D."""
+    """Who still recognises a modified face: D, a tracker with a clear picture, a retrained D.
+
+    The margin of A-Softmax is annealed in anew for the retrained D: asked for all of it at once, a
+    classifier that knows nobody among modified faces stays at the loss of guessing.
+    """
     world, profile, run = experiment.world, experiment.profile, experiment.run
     modified = anonymize_faces(world.test_faces, ours)
     retrained = copy.deepcopy(experiment.classifier)
     train_classifier(
         retrained, anonymize_faces(world.train_faces, ours), profile.training, seed=run.seed,
-        age=profile.training.classifier_age,
         checkpoint=run.checkpoint("classifier-retrained"), progress=experiment.progress,
     )  # fmt: skip
     scores = compare_clear_and_modified(classifier, world.test_faces, modified, world.pairs)
