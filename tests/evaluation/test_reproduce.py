@@ -191,10 +191,12 @@ def test_the_attacker_learns_on_modified_faces_of_training_people(
     finished: Reproduction, calls: Calls, world: World,
     hiders: dict[str, Callable[[Tensor], Tensor]],
 ):  # fmt: skip
-    ((_, faces, _),) = [args for name, args, _ in calls if name == "train_classifier"]
+    ((given, options),) = [(a, o) for name, a, o in calls if name == "train_classifier"]
+    faces = given[1]
     modified = anonymize_faces(world.train_faces, hiders["modifier"])
     assert torch.equal(faces.images, modified.images)
     assert not torch.equal(faces.images, world.train_faces.images)
+    assert options.get("age", 0) == 0  # eased into the margin, without which it learns nothing
 
 
 def test_everything_needed_to_repeat_it_is_kept(finished: Reproduction):
