@@ -6,7 +6,7 @@ from io import BytesIO
 
 import ipywidgets as widgets
 import numpy as np
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -27,7 +27,7 @@ class Lamp:
 
 def test_one_output_carries_the_widget_its_picture_and_its_description() -> None:
     lamp = Lamp()
-    data, metadata = InteractiveShell.instance().display_formatter.format(lamp)
+    data, metadata = DisplayFormatter().format(lamp)
     assert data[WIDGET_VIEW]["model_id"] == lamp.box.model_id
     assert b64decode(data["image/png"]) == b"png of a lamp"
     assert data["text/plain"] == metadata["image/png"]["alt"] == "a lamp, on"
