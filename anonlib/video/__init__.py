@@ -1,0 +1,1 @@
+"""Videos and pictures without recognisable faces: decode, detect, track, anonymize, encode."""
