@@ -1,0 +1,235 @@
+"""The user study as a participant meets it: pictures, buttons, and nothing to go back to.
+
+An answer is written to the participant's file before the next question comes, and stands: a first
+impression is what the study is about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import torch
+import torch.nn.functional as F
+
+from anonlib.data.types import FaceImages
+from anonlib.errors import ResultsError
+from anonlib.evaluation.study_answers import AnswerSheet
+from anonlib.evaluation.study_statistics import statistics
+from anonlib.evaluation.user_study import Question, Study
+from anonlib.viz.user_study import plot_questions
+from anonlib.widgets.before_after import picture_png
+from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle
+
+PAUSE = 0.3
+"""Seconds from a question on in which a click is taken for the rest of a double click."""
+COLUMNS = 6
+"""Pictures in a row at most."""
+ASKED = {
+    "Q1": "Do both faces show the same person?",
+    "Q2": "Who is this?",
+    "known": "Not modified: who is this?",
+    "Q3": "Would you feel that your identity was protected, if faces in videos were changed so?",
+}
+BEFORE = {
+    "Q1": "You will see {count} pairs of modified faces. Half of them show one person twice, half "
+    "two people. Say what you think at once; you cannot go back.",
+    "Q2": "{met} Then {count} modified faces follow: say who it is, or 'no idea'. You cannot come "
+    "back to this page.",
+    "known": "Now {count} pictures that are not modified, to learn whom you know.",
+    "Q3": "At last some more modified faces, together, and one question.",
+}
+MET = ("The next people are known to you by name.", "Meet the next people; take your time.")
+
+
+class UserStudy:
+    """The study in front of one participant; `view` is what a front end shows."""
+
+    def __init__(
+        self, study: Study, sheet: AnswerSheet, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.study, self.sheet, self.clock = study, sheet, clock
+        self.title, self.picture, self.status = (widgets.HTML() for _ in range(3))
+        self.begin = widgets.Button(description="Begin", tooltip="show the first question")
+        self.begin.on_click(self._begun)
+        kinds = dict.fromkeys(question.kind for question in study.questions)
+        self.choices = {kind: self._buttons(kind) for kind in kinds}
+        self.buttons = widgets.HBox(layout={"flex_flow": "row wrap"})
+        self.view = widgets.VBox([self.title, self.picture, self.buttons, self.status])
+        self.begun = ""
+        self._show()
+
+    def _buttons(self, kind: str) -> dict[str, Any]:
+        """A button for each answer; the same ones for all questions of a kind keep the focus."""
+        buttons = {}
+        for choice in self.study.choices(kind):
+            name = self.study.names.get(choice, choice)
+            buttons[choice] = widgets.Button(description=name, tooltip=f"answer: {name}")
+            buttons[choice].on_click(partial(self._chosen, choice))
+        return buttons
+
+    @property
+    def question(self) -> Question | None:
+        """The first that has no answer; None when all have."""
+        return next(iter(self.sheet.left()), None)
+
+    def _begun(self, _: Any) -> None:
+        if self.question is not None:
+            self.begun = self.question.kind
+        self._show()
+
+    def _chosen(self, choice: str, _: Any = None) -> None:
+        question = self.question
+        if question is None or self.clock() - self.since < PAUSE:
+            return
+        try:
+            self.sheet.record(question, choice)
+        except ResultsError as error:
+            self.status.value = f"<p role='alert'>Not recorded: {escape(str(error))}</p>"
+            return
+        self._show()
+
+    def _show(self) -> None:
+        question = self.question
+        if question is None:
+            self._show_end()
+        elif question.kind != self.begun:
+            self._show_page(question.kind)
+        else:
+            self._show_question(question)
+        self.since = self.clock()
+
+    def _show_page(self, kind: str) -> None:
+        """What stands before the questions of a kind; after a pause, what is left of them."""
+        count = sum(question.kind == kind for question in self.sheet.left())
+        met = MET[any(self.study.introduced.values())]
+        self.title.value = f"<p>{BEFORE[kind].format(count=count, met=met)}</p>"
+        self.picture.value = people_html(self.study) if kind == "Q2" else ""
+        self.buttons.children = (self.begin,)
+        self.status.value = self._reminder()
+
+    def _show_question(self, question: Question) -> None:
+        kind = question.kind
+        count = len([q for q in self.study.questions if q.kind == kind])
+        left = len([q for q in self.sheet.left() if q.kind == kind])
+        where = f"{count - left + 1} of {count}"
+        self.title.value = f"<p role='status'><b>{ASKED[kind]}</b> ({where})</p>"
+        faces = self.study.before if kind == "known" else self.study.after
+        self.picture.value = image_tag(
+            row_png(faces, question.faces), description=describe(question)
+        )
+        if self.buttons.children != (*self.choices[kind].values(),):
+            self.buttons.children = (*self.choices[kind].values(),)
+        self.status.value = self._reminder()
+
+    def _show_end(self) -> None:
+        self.title.value = "<p role='status'>That was all. Thank you!</p>"
+        self.picture.value = shares_html(self.sheet)
+        self.buttons.children = ()
+        self.status.value = (
+            f"<p>Your answers are in <code>{escape(str(self.sheet.path))}</code></p>"
+        )
+
+    def _reminder(self) -> str:
+        return (
+            f"<p>You are participant {self.sheet.participant}. To go on later, give "
+            f"<code>participant={self.sheet.participant}</code>.</p>"
+        )
+
+    @property
+    def description(self) -> str:
+        """The current state in words."""
+        done, count = len(self.sheet.answers), len(self.study.questions)
+        return f"user study: {done} of {count} questions are answered; below, one of each kind"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> MimeBundle:
+        png = figure_png(questions_figure(self.study), dpi=90)
+        return mime_bundle(self.view, png=png, description=self.description)
+
+
+def describe(question: Question) -> str:
+    """A question's pictures in words that give nothing away."""
+    count, kind = len(question.faces), "clear" if question.kind == "known" else "modified"
+    return f"one {kind} face" if count == 1 else f"{count} {kind} faces"
+
+
+def row_png(faces: FaceImages, indices: Sequence[int], *, side: int | None = None) -> bytes:
+    """These pictures in rows of up to `COLUMNS`, white between them, as a PNG.
+
+    Args:
+        faces: where they come from.
+        indices: which ones.
+        side: pixels a picture is enlarged to; by default the more, the fewer there are.
+    """
+    side = side or (256 if len(indices) <= 2 else 128)
+    images = faces.images[list(indices)].float() / 255
+    large = F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    framed = F.pad(large, (4, 4, 4, 4), value=1)
+    columns = min(COLUMNS, len(framed))
+    blank = torch.ones(-len(framed) % columns, *framed.shape[1:])
+    rows = torch.cat([framed, blank]).unflatten(0, (-1, columns))
+    return picture_png(rows.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2))
+
+
+def people_html(study: Study) -> str:
+    """A table of the people who are introduced: name and pictures."""
+    rows = [
+        f"<tr><th>{escape(study.names[label])}</th><td>"
+        f"{image_tag(row_png(study.before, faces), description=study.names[label])}</td></tr>"
+        for label, faces in study.introduced.items()
+        if faces
+    ]
+    return f"<table>{''.join(rows)}</table>" if rows else ""
+
+
+def shares_html(sheet: AnswerSheet) -> str:
+    """A table of this participant's own shares with Wilson's intervals."""
+    what = {
+        "Q1": "pairs judged rightly",
+        "Q2": "known people named rightly",
+        "Q3": "would trust it",
+    }
+    rows = [
+        f"<tr><th>{what[s.question]}</th><td>{s.right} of {s.asked}</td>"
+        f"<td>{s.share:.0%} [{s.lo:.0%}, {s.hi:.0%}]</td></tr>"
+        for s in statistics(sheet.answers)
+    ]
+    return f"<table>{''.join(rows)}</table>"
+
+
+def questions_figure(study: Study) -> Any:
+    """One question of each kind and the people introduced, for where nobody can answer."""
+    first = {question.kind: question for question in reversed(study.questions)}
+    hidden, clear = (x.images.float() / 255 for x in (study.after, study.before))
+    return plot_questions(
+        pair=hidden[list(first["Q1"].faces)], face=hidden[first["Q2"].faces[0]],
+        together=hidden[list(first["Q3"].faces)],
+        people={study.names[p]: clear[faces[0]] for p, faces in study.introduced.items() if faces},
+    )  # fmt: skip
+
+
+def user_study(
+    study: Study, *, folder: str | Path = "answers", participant: int | None = None
+) -> UserStudy:
+    """Puts the study before a participant; the keyboard will do: `Tab`, and `Space` to answer.
+
+    Each participant runs this once. Answers go to `folder/person-NUMBER.csv`, see `AnswerSheet`;
+    no name is asked for. Without a front end it is a picture of one question of each kind.
+
+    Implements Ren et al., section 5.5. Differs from the paper: see
+    `anonlib.evaluation.user_study.build_study`.
+
+    Args:
+        study: from `synthetic_study` or `folder_study`.
+        folder: where answers are kept.
+        participant: the number that was shown, to go on where somebody stopped.
+
+    Raises:
+        ResultsError: the participant's file is damaged, or belongs to another study.
+    """
+    return UserStudy(study, AnswerSheet(study, folder, participant=participant))
