@@ -30,3 +30,7 @@ class NumericError(AnonlibError):
 
 class ResultsError(AnonlibError):
     """A result that could not be written; nothing is left half-written."""
+
+
+class VideoError(AnonlibError):
+    """A video, a stream or a folder of them that cannot be read, or an output that may not be."""
