@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,32 +106,44 @@ def load_lfw_pairs(
     Raises:
         FaceDatasetError: pairs.txt or a picture it names is missing.
     """
-    folder = FaceFolder(root)
     pairs = lfw_pairs(root, folds)
-    pictures = sorted({picture for pair in pairs for picture in (pair.first, pair.second)})
-    paths = [_picture_path(folder, *picture) for picture in pictures]
-    crops = crop_pictures(paths, size=size, detect=detect, progress=progress)
-    kept = dict(zip((p for p, f in zip(pictures, crops.found, strict=True) if f),
-                    range(len(pictures)), strict=False))  # fmt: skip
-    usable = [p for p in pairs if p.first in kept and p.second in kept]
-    if len(usable) < len(pairs):
-        _log.warning("%s: %d of %d pairs left out, no face", root, len(pairs) - len(usable),
-                     len(pairs))  # fmt: skip
+    pictures = picture_files(root, pairs)
+    crops = crop_pictures(list(pictures.values()), size=size, detect=detect, progress=progress)
+    kept = [picture for picture, found in zip(pictures, crops.found, strict=True) if found]
     _, labels = np.unique([name for name, _ in kept], return_inverse=True)
     faces = FaceImages(
         images=crops.images[crops.found],
         labels=torch.from_numpy(labels.astype(np.int64)),
         landmarks=crops.landmarks[crops.found],
     )
-    return faces, _as_places(usable, kept)
+    return faces, pairs_among(kept, pairs)
 
 
-def _as_places(pairs: list[LfwPair], places: dict[Picture, int]) -> Pairs:
-    _, fold = np.unique([pair.fold for pair in pairs], return_inverse=True)
+def picture_files(root: str | Path, pairs: Iterable[LfwPair]) -> dict[Picture, Path]:
+    """The file of every picture in the pairs, in the order of names and numbers.
+
+    Raises:
+        FaceDatasetError: a picture is missing.
+    """
+    folder = FaceFolder(root)
+    pictures = sorted({picture for pair in pairs for picture in (pair.first, pair.second)})
+    return {picture: _picture_path(folder, *picture) for picture in pictures}
+
+
+def pairs_among(pictures: Sequence[Picture], pairs: Sequence[LfwPair]) -> Pairs:
+    """Pairs as places in a list of pictures; those with a picture that is not in it are left out.
+
+    How many are left out is logged. Folds are numbered from 0 in rising order.
+    """
+    places = {picture: place for place, picture in enumerate(pictures)}
+    usable = [pair for pair in pairs if pair.first in places and pair.second in places]
+    if len(usable) < len(pairs):
+        _log.warning("%d of %d pairs left out, no face", len(pairs) - len(usable), len(pairs))
+    _, fold = np.unique([pair.fold for pair in usable], return_inverse=True)
     return Pairs(
-        first=np.array([places[pair.first] for pair in pairs], dtype=np.int64),
-        second=np.array([places[pair.second] for pair in pairs], dtype=np.int64),
-        same=np.array([pair.same for pair in pairs], dtype=bool),
+        first=np.array([places[pair.first] for pair in usable], dtype=np.int64),
+        second=np.array([places[pair.second] for pair in usable], dtype=np.int64),
+        same=np.array([pair.same for pair in usable], dtype=bool),
         fold=fold.astype(np.int64),
     )
 

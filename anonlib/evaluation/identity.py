@@ -121,7 +121,13 @@ def compare_clear_and_modified(
         `(P,)` similarities: `original` of two clear faces, `modified` of two modified ones, and
         `modified_original` of a modified first and a clear second one.
     """
-    known, hidden = face_features(classifier, clear), face_features(classifier, modified)
+    return compare_features(
+        face_features(classifier, clear), face_features(classifier, modified), pairs
+    )
+
+
+def compare_features(known: np.ndarray, hidden: np.ndarray, pairs: Pairs) -> dict[str, np.ndarray]:
+    """`compare_clear_and_modified` from `(N, F)` unit features of clear and modified faces."""
     return {
         "original": similarities(known, known, pairs),
         "modified": similarities(hidden, hidden, pairs),
