@@ -1,12 +1,14 @@
-"""A simulated participant, to try a study with. What it answers says nothing about people."""
+"""Simulated participants, to try a study with. What they answer says nothing about people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from anonlib.evaluation.identity import DIGITS, face_features
+from anonlib.evaluation.study_answers import SIMULATED, Answer, AnswerSheet, read_answers
 from anonlib.evaluation.user_study import DIFFERENT, NO, NO_IDEA, SAME, YES, Question, Study
 from anonlib.networks import SphereFace
 
@@ -16,7 +18,34 @@ SPREAD = 0.05
 Rater = Callable[[Question], str]
 
 
-def simulated_rater(study: Study, classifier: SphereFace, *, participant: int) -> Rater:
+def simulate(
+    study: Study, classifier: SphereFace, folder: str | Path, *, participants: int = 10
+) -> list[Answer]:
+    """Lets simulated participants, 0 and up, answer what they have not answered yet.
+
+    Their files are called `simulated-NUMBER.csv` and are never counted with people's.
+
+    Args:
+        study: what is asked.
+        classifier: D, with whose eyes they see.
+        folder: where answers are kept.
+        participants: how many.
+
+    Returns:
+        All simulated answers in the folder.
+    """
+    clear, hidden = (face_features(classifier, x) for x in (study.before, study.after))
+    for number in range(participants):
+        sheet = AnswerSheet(study, folder, participant=number, rater=SIMULATED)
+        rater = simulated_rater(study, clear, hidden, participant=number)
+        for question in sheet.left():
+            sheet.record(question, rater(question))
+    return read_answers(folder, rater=SIMULATED)
+
+
+def simulated_rater(
+    study: Study, clear: np.ndarray, hidden: np.ndarray, *, participant: int
+) -> Rater:
     """Somebody who sees with D's eyes and decides by a threshold of their own.
 
     Q1 is `same` where two faces are more alike than the study's pairs are on the whole, more or
@@ -27,14 +56,13 @@ def simulated_rater(study: Study, classifier: SphereFace, *, participant: int) -
 
     Args:
         study: what is asked.
-        classifier: D.
+        clear: `(N, F)` unit features of its pictures.
+        hidden: `(N, F)` unit features of the modified ones.
         participant: number, which with the study's seed draws the threshold and the doubt.
     """
     rng = np.random.default_rng([study.seed, participant, 1])
-    clear, hidden = (face_features(classifier, x) for x in (study.before, study.after))
     pairs = [q for q in study.questions if q.kind == "Q1"]
-    middle = np.median([_alike(hidden, q) for q in pairs])
-    threshold = middle + SPREAD * rng.standard_normal()
+    threshold = np.median([_alike(hidden, q) for q in pairs]) + SPREAD * rng.standard_normal()
     doubt = abs(SPREAD * rng.standard_normal())
 
     def answer(question: Question) -> str:

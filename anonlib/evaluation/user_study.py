@@ -29,6 +29,8 @@ FACES = 16
 """Modified faces in Q2."""
 SHOWN = 12
 """Modified faces that are shown together in Q3."""
+IMAGES = 10
+"""Pictures of each person to choose from."""
 SAME, DIFFERENT, NO_IDEA, YES, NO = "same", "different", "no idea", "yes", "no"
 NAMES = ("Alex", "Billie", "Charlie", "Dana", "Eli", "Frankie", "Gray", "Harper")
 """What synthetic people are called, in the order in which they are introduced: names that fit any
@@ -170,7 +172,7 @@ def _named(own: dict[int, list[int]], *, introduce: int, each: int) -> list[Ques
 def synthetic_study(
     anonymizer: Anonymizer, *, method: str, people: int = 40, size: int = 64, seed: int = 0
 ) -> Study:
-    """A study with test people who do not exist; ten pictures of each.
+    """A study with test people who do not exist.
 
     Args:
         anonymizer: what the study is about.
@@ -180,7 +182,7 @@ def synthetic_study(
         seed: another one draws other people, pictures and pairs.
     """
     start = PEOPLE["test"].start + 1000 * seed
-    faces = synthetic_faces(range(start, start + people), images=10, size=size, seed=seed)
+    faces = synthetic_faces(range(start, start + people), images=IMAGES, size=size, seed=seed)
     return build_study(faces, anonymizer, method=method, seed=seed)
 
 
@@ -190,7 +192,8 @@ def folder_study(
 ) -> Study:  # fmt: skip
     """A study with the people of a folder, `root/NAME/*.jpg`; folder names are the names.
 
-    Ask everybody who is in the pictures before you show them, and use no one's outside.
+    Ask everybody who is in the pictures before you show them. Up to ten pictures of each are
+    read; none of them is remembered between runs.
 
     Args:
         root: the folder, see data/README.md for the layout.
@@ -207,7 +210,8 @@ def folder_study(
         ConfigError: people or pictures are too few for the pairs.
         ImageError: a picture cannot be read.
     """
-    folder = FaceFolder(root, detect=detect or Mtcnn(), progress=False)
+    # The bound method has no `cache_key`, so that no face is left in the cache.
+    folder = FaceFolder(root, detect=detect or Mtcnn().__call__, progress=False)
     found = {name: load_person(folder, name, size=size) for name in folder.people_with(2)}
     kept = {name: faces for name, faces in found.items() if faces is not None}
     if not kept:
@@ -223,6 +227,6 @@ def folder_study(
 def load_person(folder: FaceFolder, name: str, *, size: int) -> FaceImages | None:
     """A person's faces, or None where fewer than two are found."""
     try:
-        return folder.load([name], size=size, minimum=2)
+        return folder.load([name], images=IMAGES, size=size, minimum=2)
     except FaceDatasetError:
         return None

@@ -44,7 +44,7 @@ def proportion_interval(
     middle = share + weight / 2
     reach = sqrt(weight * (share * (1 - share) + weight / 4))
     low, high = (middle - reach) / (1 + weight), (middle + reach) / (1 + weight)
-    return max(low, 0.0), min(high, 1.0)
+    return max(min(low, share), 0.0), min(max(high, share), 1.0)  # rounding may fall short
 
 
 def counts_behind(percent: float, *, decimals: int, trials: Iterable[int]) -> list[tuple[int, int]]:
