@@ -45,7 +45,7 @@ SURE = 0.95
 NARROW, LOWER = (0.75, 0.95), 0.06
 """MTCNN's boxes in sides of the synthetic people's squares: width, height, and how much lower."""
 SEED = 1000
-WIDTH, BATCH, LR, STEPS = 16, 16, 2e-3, 5000
+WIDTH, BATCH, LR, STEPS = 16, 16, 2e-3, 3400
 _log = logging.getLogger(__name__)
 
 

@@ -43,7 +43,8 @@ def _soften(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     if rng.random() < 0.2:
         return image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 2.0))))
     if rng.random() < 0.15:
-        small = tuple(int(s * rng.uniform(0.4, 0.8)) for s in image.size)
+        share = rng.uniform(0.4, 0.8)
+        small = (int(image.width * share), int(image.height * share))
         return image.resize(small, Image.Resampling.BILINEAR).resize(image.size)
     return image
 

@@ -1,6 +1,59 @@
 """Faces in frames: where they are, how sure the detector is, five landmarks each, who is missed."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from anonlib.detection.cascade import CascadeDetector
 from anonlib.detection.matching import face_precision_recall, missed_faces
 from anonlib.detection.mtcnn import Faces, MtcnnDetector
+from anonlib.detection.ssh import SshDetector
+from anonlib.errors import ConfigError
 
-__all__ = ["Faces", "MtcnnDetector", "face_precision_recall", "missed_faces"]
+__all__ = [
+    "CascadeDetector",
+    "Detector",
+    "Faces",
+    "MtcnnDetector",
+    "SshDetector",
+    "create",
+    "face_precision_recall",
+    "missed_faces",
+    "names",
+]
+
+Detector = Callable[[Tensor], list[Faces]]
+"""Frames `(B, 3, H, W)` in [0, 1] to the faces of each."""
+
+_DETECTORS: dict[str, Callable[..., Detector]] = {
+    "ssh": SshDetector,
+    "cascade": CascadeDetector,
+    "mtcnn": MtcnnDetector,
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every detector, the fastest first.
+
+    >>> names()
+    ('ssh', 'cascade', 'mtcnn')
+    """
+    return tuple(_DETECTORS)
+
+
+def create(name: str, *, device: str = "cpu") -> Detector:
+    """The detector of that name, with its own default thresholds.
+
+    Args:
+        name: one of `names()`.
+        device: where its networks run.
+
+    Raises:
+        ConfigError: no detector has that name.
+        CheckpointError: its weights are missing or damaged.
+    """
+    if name not in _DETECTORS:
+        raise ConfigError(f"detector '{name}' is unknown: use one of {', '.join(names())}")
+    return _DETECTORS[name](device=device)

@@ -67,9 +67,9 @@ class DetectionModule(nn.Module):
         self.seven = nn.Sequential(_layer(half, half), _layer(half, half))
         self.heads = nn.Conv2d(2 * channels, anchors * 15, 1)
         nn.init.normal_(self.heads.weight, std=0.01)
-        nn.init.zeros_(self.heads.bias)
-        with torch.no_grad():
-            self.heads.bias[::15] = -4.0  # nearly no anchor is a face
+        bias = torch.zeros(anchors, 15)
+        bias[:, 0] = -4.0  # nearly no anchor is a face
+        self.heads.bias = nn.Parameter(bias.flatten())
 
     def forward(self, maps: Tensor) -> Tensor:
         """`(B, inputs, h, w)` to `(B, h * w * anchors, 15)`: logit, box, landmarks."""

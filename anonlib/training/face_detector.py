@@ -145,7 +145,7 @@ def train_face_detector(
     Returns:
         The losses, every ten steps.
     """
-    network.to(memory_format=torch.channels_last).train()
+    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=1e-4)
     places = anchors(scenes.size, scenes.size)
     feed: list[object] = []
@@ -178,7 +178,7 @@ def _pace(step: int, steps: int, *, warm: int = 100) -> float:
 
 
 def _loader(scenes: Scenes, numbers: range, batch: int, workers: int) -> DataLoader[list[Scene]]:
-    dataset = cast("Dataset[Scene]", scenes)
+    dataset = cast("Dataset[list[Scene]]", scenes)
     return DataLoader(
         dataset, batch_size=batch, sampler=numbers, num_workers=workers, collate_fn=list,
         prefetch_factor=4 if workers else None,
