@@ -1,0 +1,290 @@
+"""The pictures of a video in order, upright and stamped, and its sound beside them.
+
+What is damaged is passed over and counted; what was whole is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Self, cast
+
+import av
+import numpy as np
+from av import AudioStream, Packet, VideoFrame, VideoStream
+from av.stream import Disposition, Stream
+from av.subtitles.stream import SubtitleStream
+from av.video.reformatter import VideoReformatter
+
+from anonlib.data.images import LARGEST_IMAGE
+from anonlib.errors import VideoError
+from anonlib.video.opening import Source, is_live, open_input, title
+from anonlib.video.turn import turn_of
+from anonlib.video.yuv import STEPS, YuvPicture
+
+LATEST_START = 10.0
+"""Seconds; a stream whose clock starts later than this, or a broadcast, is set back to zero."""
+_CLOCKS = ("mpegts", "mpeg")  # broadcasts, whose clock starts anywhere
+_MOST_ERRORS = 100
+_MISSING_SECONDS = 1.0
+_UNUSUAL_RATE = 240
+_READ_ERRORS = (av.FFmpegError, OSError, ValueError)
+
+
+class VideoReader:
+    """One video, opened; use it in a `with` block.
+
+    The packets of sound and subtitles that were passed on the way wait in `packets`, in order.
+    """
+
+    def __init__(
+        self, source: Source, *, audio: bool = True, subtitles: bool = False,
+        seconds: float | None = None, stop: threading.Event | None = None,
+    ) -> None:  # fmt: skip
+        """Opens the video and decodes its first picture.
+
+        Args:
+            source: see `anonlib.video.opening.Source`.
+            audio: whether sound is wanted.
+            subtitles: whether subtitles are wanted.
+            seconds: stop after so much; None for all.
+            stop: set it to end a camera or a stream.
+
+        Raises:
+            VideoError: no picture of it can be decoded.
+        """
+        self.source, self._seconds = source, seconds
+        self._stop, self._left = stop or threading.Event(), False
+        self.container = open_input(source)
+        self.packets: deque[Packet[Any]] = deque()
+        self.damaged = 0
+        """Pictures that could not be decoded whole."""
+        self.broken = False
+        """Whether the file ended in an error."""
+        length, start = self.container.duration, self.container.start_time or 0
+        self._start = start / av.time_base
+        self._promised = (start + length) / av.time_base if length else 0.0
+        self._errors, self._arrived, self._end = 0, 0, 0.0
+        self._last: int | None = None
+        try:
+            self.video = self._choose_video()
+            self.audio = [s for s in self.container.streams.audio if audio and _is_sound(s)]
+            self.subtitles: list[SubtitleStream] = (
+                list(self.container.streams.subtitles) if subtitles else []
+            )
+            self._counted = self.video.frames if self.container.format.name == "avi" else 0
+            self._frames = self._decode()
+            self.first = self._first()
+        except BaseException:
+            self.container.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._left = True
+        self.container.close()
+
+    @property
+    def matrix(self) -> list[int] | None:
+        """The display matrix, nine numbers, if there is one."""
+        return self._matrix
+
+    @property
+    def shortened(self) -> bool:
+        """Whether only the first seconds are wanted."""
+        return self._seconds is not None
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, as far as the file tells."""
+        rate = self.video.average_rate or self.video.guessed_rate
+        return rate if rate and 0 < rate <= _UNUSUAL_RATE else Fraction(25)
+
+    @property
+    def expected(self) -> int | None:
+        """How many pictures the file promises, if it does."""
+        if self.video.frames:
+            return self.video.frames
+        length = self.container.duration
+        return round(length / av.time_base * self.rate) if length else None
+
+    def pictures(self, pixel_format: str) -> Iterator[YuvPicture]:
+        """Every whole picture in order, with rising time stamps.
+
+        Args:
+            pixel_format: one of `STEPS`; frames of another, or of another size than the first,
+                are converted.
+        """
+        turn = turn_of(self._matrix)
+        scaler = VideoReformatter()
+        size = self.first.width, self.first.height
+        first: VideoFrame | None = self.first
+        start = self.first.time or 0.0
+        while (frame := first or next(self._frames, None)) is not None:
+            first = None
+            if self._seconds is not None and (frame.time or 0.0) - start >= self._seconds:
+                return
+            if (frame.width, frame.height) != size or not _is_plain(frame, pixel_format):
+                frame = _converted(scaler, frame, size, pixel_format)
+            self._stamp(frame)
+            yield YuvPicture(frame, turn)
+
+    def problems(self) -> list[str]:
+        """What was found wrong, in words; ask when the last picture has come."""
+        found = []
+        if self.damaged:
+            found.append(f"{self.damaged} damaged parts were left out")
+        if self._stop.is_set() or self.shortened:
+            return found
+        if self.broken or self._is_short():
+            found.append("the file breaks off early; what was whole is kept")
+        return found
+
+    def left_out(self) -> list[str]:
+        """Which streams are not passed on."""
+        kept = {self.video.index, *(s.index for s in [*self.audio, *self.subtitles])}
+        dropped = [s.type or "unknown" for s in self.container.streams if s.index not in kept]
+        return [f"{dropped.count(kind)} {kind}" for kind in sorted(set(dropped))]
+
+    def _choose_video(self) -> VideoStream:
+        films = [s for s in self.container.streams.video if _is_film(s)]
+        if not films:
+            raise VideoError(f"'{title(self.source)}' holds no video: give a film or a picture")
+        chosen = max(films, key=lambda s: s.width * s.height)
+        chosen.thread_type = "AUTO"
+        chosen.thread_count = 2
+        return chosen
+
+    def _first(self) -> VideoFrame:
+        frame = next(self._frames, None)
+        if frame is None:
+            raise VideoError(
+                f"'{title(self.source)}' holds no picture that can be decoded: fetch it again"
+            )
+        start = min(frame.time or 0.0, self._start)
+        clock = self.container.format.name in _CLOCKS or is_live(self.source)
+        self.offset = start if clock or start > LATEST_START else 0.0
+        """Seconds that are taken off every time stamp."""
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+        self._matrix = None if matrix is None else np.frombuffer(matrix, np.int32).tolist()
+        return frame
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        """Whole frames, in the order they are shown."""
+        for packet in self._demux():
+            if packet.stream.index != self.video.index:
+                if packet.dts is not None:
+                    self.packets.append(packet)
+                continue
+            yield from self._frames_of(packet)
+        yield from self._frames_of(None)
+
+    def _frames_of(self, packet: Packet[Any] | None) -> Iterator[VideoFrame]:
+        try:
+            frames = self.video.codec_context.decode(packet)
+        except EOFError:
+            return
+        except _READ_ERRORS:
+            self.damaged += 1
+            return
+        for frame in frames:
+            if frame.is_corrupt or not 0 < frame.width * frame.height <= LARGEST_IMAGE:
+                self.damaged += 1
+            else:
+                yield frame
+
+    def _demux(self) -> Iterator[Packet[Any]]:
+        """Packets of the chosen streams; goes on behind an error as long as that helps."""
+        streams: list[Stream] = [self.video, *self.audio, *self.subtitles]
+        while self._errors < _MOST_ERRORS and not self._is_over():
+            try:
+                for packet in self.container.demux(*cast(Any, streams)):
+                    if self._is_over():
+                        return
+                    if not packet.size:  # the end of a stream
+                        continue
+                    self._note(packet)
+                    yield packet
+                return
+            except EOFError:
+                return
+            except BlockingIOError:  # a camera without a new picture
+                continue
+            except _READ_ERRORS:
+                self._errors += 1
+                self.broken = True
+                if is_live(self.source):
+                    return
+
+    def _is_over(self) -> bool:
+        return self._left or self._stop.is_set()
+
+    def _note(self, packet: Packet[Any]) -> None:
+        self.broken = False
+        self._arrived += packet.stream.index == self.video.index
+        if packet.dts is not None and packet.time_base is not None:
+            end = packet.dts + (packet.duration or 0)
+            self._end = max(self._end, float(end * packet.time_base))
+
+    def _is_short(self) -> bool:
+        """Whether much less came than the file promises."""
+        if self._counted:
+            return self._arrived < self._counted - max(2, self._counted // 50)
+        if is_live(self.source):
+            return False
+        return self._end < self._promised - _MISSING_SECONDS
+
+    def _stamp(self, frame: VideoFrame) -> None:
+        """Gives the frame a time stamp later than that of the one before."""
+        base = frame.time_base or self.video.time_base or Fraction(1, 1000)
+        step = max(1, round(1 / (self.rate * base)))
+        pts = frame.pts
+        if pts is None:
+            pts = 0 if self._last is None else self._last + step
+        else:
+            pts -= round(self.offset / base)
+        if self._last is not None and pts <= self._last:
+            pts = self._last + 1
+        frame.pts, frame.time_base, self._last = pts, base, pts
+        frame.duration = frame.duration or step
+
+
+def _is_film(stream: VideoStream) -> bool:
+    """Whether it is moving pictures, not a cover or thumbnails."""
+    unwanted = Disposition.attached_pic | Disposition.timed_thumbnails
+    return bool(stream.codec_context) and not stream.disposition & unwanted
+
+
+def _is_sound(stream: AudioStream) -> bool:
+    return bool(stream.codec_context) and stream.rate > 0 and stream.channels > 0
+
+
+def _is_plain(frame: VideoFrame, pixel_format: str) -> bool:
+    """Whether faces can be written to the frame as it is."""
+    upright = all(plane.line_size > 0 for plane in frame.planes)
+    return frame.format.name == pixel_format and upright
+
+
+def _converted(
+    scaler: VideoReformatter, frame: VideoFrame, size: tuple[int, int], pixel_format: str
+) -> VideoFrame:
+    """The frame in that size and format; its time stamps are kept."""
+    assert pixel_format in STEPS
+    if frame.format.name == pixel_format and (frame.width, frame.height) == size:
+        frame = scaler.reformat(frame, format="rgb24")  # rows stored bottom up
+    out = scaler.reformat(
+        frame, *size, pixel_format,
+        dst_color_range="JPEG" if pixel_format.startswith("yuvj") else None,
+    )  # fmt: skip
+    out.pts, out.duration = frame.pts, frame.duration
+    if frame.time_base is not None:
+        out.time_base = frame.time_base
+    return out
