@@ -1,0 +1,144 @@
+"""Does the picture still look, near this place, like the face last seen there?
+
+A face is remembered as a patch of 16x16 grey cells of its box. The same cells are taken from
+a later picture, with a margin, and the patch is compared with every place in it. Cells outside
+the picture are left out of the comparison.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CELLS = 16
+"""Cells a side of the remembered patch."""
+NOISE = 4e-4
+"""Variance of grey levels in [0, 1] below which a patch counts as plain."""
+FEWEST = CELLS * CELLS // 4
+"""Cells inside the picture that a comparison needs."""
+NEARER = 0.05
+"""How much less alike a place may be, if it is the expected one and not at the margin."""
+
+Levels = list[Tensor]
+
+
+def grey_levels(picture: Tensor) -> Levels:
+    """Brightness of a picture `(3, h, w)` or `(h, w)` at 1, 1/2, 1/4 and 1/8 of its size.
+
+    >>> [tuple(level.shape) for level in grey_levels(torch.rand(3, 36, 64))]
+    [(36, 64), (18, 32), (9, 16), (5, 8)]
+    """
+    if picture.ndim == 3:
+        weights = picture.new_tensor([0.299, 0.587, 0.114])
+        picture = (weights @ picture.flatten(1)).reshape(picture.shape[1:])
+    levels = [picture]
+    while len(levels) < 4:
+        half = [(side + 1) // 2 for side in levels[-1].shape]
+        levels.append(F.interpolate(levels[-1][None, None], half, mode="bilinear")[0, 0])
+    return levels
+
+
+def sample_cells(levels: Levels, boxes: Tensor, margin: int = 0) -> tuple[Tensor, Tensor]:
+    """Grey cells of boxes, each box 16x16 cells, with a margin of cells on every side.
+
+    Args:
+        levels: see `grey_levels`.
+        boxes: `(n, 4)` xyxy pixels of the first level, with area.
+        margin: cells added on every side.
+
+    Returns:
+        Brightness and whether the cell's centre lies in the picture, both `(n, s, s)` with
+        s = 16 + 2 margin.
+    """
+    side = CELLS + 2 * margin
+    height, width = levels[0].shape
+    size = (boxes[:, 2:] - boxes[:, :2]) / CELLS
+    steps = torch.arange(side, dtype=boxes.dtype) - margin + 0.5
+    xs = boxes[:, :1] + size[:, :1] * steps
+    ys = boxes[:, 1:2] + size[:, 1:] * steps
+    inside = ((ys >= 0) & (ys < height))[:, :, None] & ((xs >= 0) & (xs < width))[:, None]
+    grid = torch.stack(
+        [(xs * 2 / width - 1)[:, None].expand(-1, side, -1),
+         (ys * 2 / height - 1)[:, :, None].expand(-1, -1, side)], dim=-1
+    ).float()  # fmt: skip
+    cells = torch.empty(len(boxes), side, side)
+    fitting = size.amin(dim=1).clamp(min=1).log2().long().clamp(max=len(levels) - 1)
+    for index in fitting.unique().tolist():
+        mine = (fitting == index).nonzero()[:, 0]
+        taken = F.grid_sample(
+            levels[index][None, None], grid[mine].reshape(1, -1, side, 2),
+            padding_mode="border", align_corners=False,
+        )  # fmt: skip
+        cells[mine] = taken.reshape(-1, side, side)
+    return cells, inside.float()
+
+
+def find_patches(
+    levels: Levels, boxes: Tensor, patches: Tensor, margin: int
+) -> tuple[Tensor, Tensor]:
+    """Where, near each box, the picture is most like the patch.
+
+    The likeness is (2 cov(x, p) + c) / (var x + var p + c), the contrast and structure term of
+    SSIM: 1 for the same picture at any brightness, 0 for an unrelated one. A plain patch is like
+    any plain place.
+
+    Args:
+        levels: see `grey_levels`.
+        boxes: `(n, 4)` expected places, xyxy pixels with area.
+        patches: `(n, 16, 16)` brightness.
+        margin: cells looked around, 16 to a box.
+
+    Returns:
+        Shift of the best place `(n, 2)` xy pixels, and its likeness `(n,)` in [-1, 1].
+    """
+    if not len(boxes):
+        return boxes.new_zeros(0, 2), torch.zeros(0)
+    alike = _likeness(*sample_cells(levels, boxes, margin), patches)
+    side = 2 * margin + 1
+    steps = (torch.arange(side) - margin) / max(margin, 1)
+    far = steps[:, None].square() + steps.square()
+    best = (alike - NEARER * far).flatten(1).argmax(dim=1)
+    rows, columns = best // side, best % side
+    rest = torch.stack([_summit(alike.transpose(1, 2), columns, rows),
+                        _summit(alike, rows, columns)], dim=1)  # fmt: skip
+    cell = (boxes[:, 2:] - boxes[:, :2]) / CELLS
+    shift = (torch.stack([columns, rows], dim=1) - margin + rest) * cell
+    return shift, alike.flatten(1).gather(1, best[:, None])[:, 0]
+
+
+def _likeness(cells: Tensor, inside: Tensor, patches: Tensor) -> Tensor:
+    """`(n, s, s)` cells against `(n, 16, 16)` patches at every place, `(n, o, o)`."""
+    x = _places(cells)
+    p = patches.flatten(1)[:, :, None]
+    ones = torch.ones_like(p)
+    if bool(inside.all()):
+        m, xm = torch.ones(len(x), 1, CELLS * CELLS), x
+    else:
+        m = _places(inside)
+        xm = x * m
+    number, sum_p, sum_pp = (m @ torch.cat([ones, p, p.square()], 2)).unbind(2)
+    sum_x, sum_xp = (xm @ torch.cat([ones, p], 2)).unbind(2)
+    sum_xx = (x * xm).sum(2)
+    n = number.clamp(min=1)
+    cov = sum_xp / n - sum_x * sum_p / n.square()
+    variances = (sum_xx + sum_pp) / n - (sum_x.square() + sum_p.square()) / n.square()
+    alike = (2 * cov + NOISE) / (variances + NOISE)
+    side = cells.shape[1] - CELLS + 1
+    return torch.where(number >= FEWEST, alike, -1.0).reshape(-1, side, side)
+
+
+def _places(cells: Tensor) -> Tensor:
+    """The 16x16 cells at every place of `(n, s, s)`, as `(n, o * o, 256)`."""
+    return cells.unfold(1, CELLS, 1).unfold(2, CELLS, 1).reshape(len(cells), -1, CELLS * CELLS)
+
+
+def _summit(alike: Tensor, along: Tensor, across: Tensor) -> Tensor:
+    """Where between the cells the likeness is highest along one axis, in [-0.5, 0.5] cells."""
+    n, last = torch.arange(len(alike)), alike.shape[1] - 1
+    before = alike[n, (along - 1).clamp(min=0), across]
+    after = alike[n, (along + 1).clamp(max=last), across]
+    bend = before + after - 2 * alike[n, along, across]
+    summit = 0.5 * (before - after) / bend.clamp(max=-1e-6)
+    at_edge = (along == 0) | (along == last)
+    return torch.where(at_edge, torch.zeros(()), summit.clamp(-0.5, 0.5))

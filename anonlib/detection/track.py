@@ -1,0 +1,158 @@
+"""The way of one face through the pictures: where it was seen, and where it must have been."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[Any]
+RADIUS = 5
+"""Pictures before and after one that its smooth place is fitted to."""
+SPREAD = 2.5
+"""Width in pictures of the Gaussian weights of that fit."""
+STRAY = 0.1
+"""How far, in sizes of the face, the smooth place may be from the one that was found."""
+GROW_SEEN = 0.01
+"""Growth of the box a picture of distance from where the detector last or next saw the face."""
+GROW_FOUND = 0.05
+"""The same for the distance from where the face was last or next found at all."""
+LARGEST = 2.0
+"""Most that a box grows."""
+DECAY = 0.95
+"""Share of its speed that a face keeps a picture while it is not found."""
+
+
+class Kind(IntEnum):
+    """How a place of a face is known."""
+
+    SEEN = 0
+    """The detector saw it."""
+    FOUND = 1
+    """The picture there looks like the face."""
+    GUESSED = 2
+    """It must be about here."""
+
+
+@dataclass(slots=True)
+class Spot:
+    """A face in one picture, xy pixels."""
+
+    centre: Array
+    size: Array
+    kind: Kind
+    fixed: bool = False
+    """A guess that has been shown: later findings no longer move it."""
+
+
+@dataclass(slots=True)
+class Track:
+    """One face. Times are numbers of pictures."""
+
+    patch: Tensor
+    """`(16, 16)` brightness, see `likeness`."""
+    path: dict[int, Spot] = field(default_factory=dict)
+    centre: Array = field(default_factory=lambda: np.zeros(2))
+    """Where it is now, or is expected."""
+    size: Array = field(default_factory=lambda: np.ones(2))
+    speed: Array = field(default_factory=lambda: np.zeros(2))
+    """Pixels a picture."""
+    last_seen: int = 0
+    last_found: int = 0
+    doubted_since: int | None = None
+    """The suspected cut after which it has not been found again."""
+
+    def box(self) -> Array:
+        """`(4,)` xyxy pixels, now."""
+        return np.concatenate([self.centre - self.size / 2, self.centre + self.size / 2])
+
+    def predict(self, time: int) -> None:
+        """Moves on to the next picture."""
+        if time - self.last_found > 1:
+            self.speed = self.speed * DECAY
+        self.centre = self.centre + self.speed
+
+    def place(self, time: int, centre: Array, kind: Kind, size: Array | None = None) -> None:
+        """Notes where it is in this picture, the latest."""
+        if kind != Kind.GUESSED:
+            self._measure_speed(time, centre)
+            self.last_found = time
+        if kind == Kind.SEEN:
+            self.last_seen = time
+        self.centre = centre
+        self.size = self.size if size is None else size
+        self.path[time] = Spot(centre, self.size, kind)
+
+    def _measure_speed(self, time: int, centre: Array) -> None:
+        before = self.path.get(self.last_found)
+        if before is None or time == self.last_found:
+            return
+        speed = (centre - before.centre) / (time - self.last_found)
+        first = sum(spot.kind != Kind.GUESSED for spot in self.path.values()) == 1
+        self.speed = speed if first else (self.speed + speed) / 2
+
+    def settle(self, time: int) -> None:
+        """Says that this picture has been shown, and drops what no later one needs."""
+        if time in self.path:
+            self.path[time].fixed = True
+        for old in [t for t in self.path if t < time - RADIUS and t != self.last_found]:
+            del self.path[old]
+
+    def unsure(self, time: int) -> bool:
+        """Whether its place is a guess, and no later picture tells."""
+        return self.path[time].kind == Kind.GUESSED and time > self.last_found
+
+    def smooth_box(self, time: int) -> Array:
+        """`(4,)` xyxy pixels at a picture of its path, grown by what is not known.
+
+        Places between two findings are interpolated; centre and size are each fitted by a line
+        over the pictures about this one, which follows a steady motion without lag. The centre
+        is known wherever the face was found, the size only where the detector saw it.
+        """
+        times = np.array([t for t in sorted(self.path) if abs(t - time) <= RADIUS])
+        raw_centre, raw_size = self._raw(times, Kind.FOUND), self._raw(times, Kind.SEEN)
+        here = int(np.searchsorted(times, time))
+        centre, size = (_fit_line(times - time, raw) for raw in (raw_centre, raw_size))
+        stray = STRAY * raw_size[here]
+        centre = np.clip(centre, raw_centre[here] - stray, raw_centre[here] + stray)
+        size = np.maximum(size, (1 - STRAY) * raw_size[here])
+        half = size / 2 * self._growth(time)
+        return np.concatenate([centre - half, centre + half])
+
+    def _raw(self, times: Array, worst: Kind) -> Array:
+        """`(n, 2)` centres (`worst` FOUND) or sizes (`worst` SEEN), interpolated where unknown."""
+        known = [t for t, spot in self.path.items() if spot.kind <= worst]
+        first, last = min(known, default=0), max(known, default=-1)
+        nodes = sorted(
+            t for t, spot in self.path.items()
+            if spot.kind <= worst or spot.fixed or not first <= t <= last
+        )  # fmt: skip
+        spots = [self.path[t] for t in nodes]
+        rows = np.array([s.centre if worst == Kind.FOUND else s.size for s in spots])
+        return np.stack([np.interp(times, nodes, rows[:, i]) for i in range(2)], axis=1)
+
+    def _growth(self, time: int) -> float:
+        unseen = self._distance(time, Kind.SEEN)
+        unfound = self._distance(time, Kind.FOUND)
+        return min(1 + GROW_SEEN * unseen + GROW_FOUND * unfound, LARGEST)
+
+    def _distance(self, time: int, worst: Kind) -> int:
+        """Pictures to the nearest in which it is known that well."""
+        known = [t for t, spot in self.path.items() if spot.kind <= worst]
+        known.append(self.last_seen if worst == Kind.SEEN else self.last_found)
+        return min(abs(t - time) for t in known)
+
+
+def _fit_line(offsets: Array, values: Array) -> Array:
+    """Value at offset 0 of the line through `(n, 2)` values, near ones weighing more."""
+    weights = np.exp(-0.5 * (offsets / SPREAD) ** 2)
+    mean = weights @ offsets / weights.sum()
+    level = weights @ values / weights.sum()
+    spread = weights @ (offsets - mean) ** 2
+    if spread < 1e-9:
+        return level
+    return level - mean * ((weights * (offsets - mean)) @ values) / spread
