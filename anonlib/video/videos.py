@@ -1,0 +1,123 @@
+"""One video without recognisable faces: decode, detect, track, anonymize, encode."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from time import perf_counter
+from typing import BinaryIO, cast
+
+from anonlib.video.complete import complete
+from anonlib.video.models import Models, load_models
+from anonlib.video.opening import Pipe, Source, is_live, title
+from anonlib.video.overlap import ahead
+from anonlib.video.reader import VideoReader
+from anonlib.video.report import FileReport
+from anonlib.video.settings import PREVIEW_SECONDS, Settings
+from anonlib.video.stream import Tally, anonymize_pictures
+from anonlib.video.writer import CONTAINERS, Container, VideoWriter, container_of, pixel_format_for
+from anonlib.video.yuv import YuvPicture
+
+OnFrame = Callable[[int, int | None], None]
+"""Told how many frames are done, and of how many if that is known."""
+_AHEAD_BYTES = 64 << 20
+
+
+def anonymize_video(
+    source: Source,
+    out: str | Path | BinaryIO,
+    *,
+    settings: Settings | None = None,
+    models: Models | None = None,
+    on_frame: OnFrame | None = None,
+    stop: threading.Event | None = None,
+) -> FileReport:
+    """Writes a video in which every face is replaced, whole or not at all.
+
+    Resolution, time stamps, turn, colours and, unless the settings say no, sound are kept.
+    Titles, places, subtitles, covers and further videos in the file are not. Of a damaged file
+    what was whole is kept, and the report's status is `partial`.
+
+    Args:
+        source: a path, `-` for stdin, `camera:0`, an address, or an open file.
+        out: a path that ends in .mp4, .m4v, .mov, .mkv or .webm and is replaced if it exists;
+            or `-` for stdout or an open file, which get Matroska.
+        settings: `Settings()` by default.
+        models: loaded before, for many files; by default those that the settings name.
+        on_frame: called after each frame.
+        stop: set it to end a camera or a stream; what was recorded is kept.
+
+    Raises:
+        VideoError: the source holds no picture that can be decoded, or the output's name is of
+            no kind that can be written.
+        OSError: the output cannot be written. Nothing is left of it.
+    """
+    settings = settings or Settings()
+    container = _container(out)
+    report = FileReport(input=title(source), output=title(out))
+    start = perf_counter()
+    seconds = PREVIEW_SECONDS if settings.preview else None
+    with VideoReader(
+        source, audio=settings.audio, subtitles=settings.keep_metadata, seconds=seconds, stop=stop
+    ) as reader:
+        models = models or load_models(settings)
+        with (
+            _target(out) as file,
+            VideoWriter(file, container, reader, keep_metadata=settings.keep_metadata) as writer,
+        ):
+            _run(reader, writer, container, settings, models, report, on_frame)
+        problems = reader.problems()
+        report.status = "partial" if problems else "done"
+        report.warnings = [*problems, *writer.warnings, *_notes(reader)]
+    report.seconds = round(perf_counter() - start, 3)
+    return report
+
+
+def _run(
+    reader: VideoReader, writer: VideoWriter, container: Container, settings: Settings,
+    models: Models, report: FileReport, on_frame: OnFrame | None,
+) -> None:  # fmt: skip
+    first, tally = reader.first, Tally()
+    wanted = pixel_format_for(container, first.format.name, first.width, first.height)
+    depth = max(1, min(8, _AHEAD_BYTES // (first.width * first.height * 3)))
+    with (
+        closing(_generator(ahead(reader.pictures(wanted), depth))) as pictures,
+        closing(_generator(anonymize_pictures(
+            pictures, detector=models.detector, anonymizer=models.anonymizer,
+            every=settings.every, enlarge=settings.enlarge, hold=settings.hold,
+            live=is_live(reader.source), tally=tally,
+        ))) as changed,
+    ):  # fmt: skip
+        for picture in changed:
+            writer.write(picture)
+            if on_frame is not None:
+                on_frame(tally.frames, reader.expected)
+    report.count(tally)
+
+
+def _generator(pictures: Iterator[YuvPicture]) -> Generator[YuvPicture]:
+    return cast(Generator[YuvPicture], pictures)
+
+
+def _container(out: str | Path | BinaryIO) -> Container:
+    if out == "-" or not isinstance(out, (str, Path)):
+        return CONTAINERS[".mkv"]
+    return container_of(out)
+
+
+def _target(out: str | Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    if out == "-":
+        return nullcontext(cast(BinaryIO, Pipe(sys.stdout.buffer)))
+    if isinstance(out, (str, Path)):
+        return complete(Path(out))
+    return nullcontext(out)
+
+
+def _notes(reader: VideoReader) -> list[str]:
+    notes = []
+    if left := reader.left_out():
+        notes.append(f"left out of the file: {', '.join(left)}")
+    return notes
