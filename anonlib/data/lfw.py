@@ -53,6 +53,8 @@ def lfw_pairs(root: str | Path, folds: Iterable[int] = range(1, 11)) -> list[Lfw
         FaceDatasetError: pairs.txt is missing or not as LFW writes it, or lacks a fold.
     """
     path = pairs_file(root)
+    if path is None and not Path(root).is_dir():
+        raise FaceDatasetError(f"face root '{root}' is no folder: check the path")
     if path is None:
         raise FaceDatasetError(f"face root '{root}' has no pairs.txt: {_MEND}")
     lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
