@@ -31,7 +31,8 @@ def statistics(answers: Iterable[Answer]) -> list[Share]:
     """The paper's three numbers: right in Q1, right in Q2 among those known, yes in Q3.
 
     Somebody is known to a participant who named their clear picture (`known`). Questions that
-    nobody answered have no row.
+    nobody answered have no row. Whoever says one name throughout knows that person by this rule
+    and names them every time: look for such sheets before you trust Q2.
 
     Two intervals, as neither is right alone. Wilson's takes all answers for independent trials of
     one chance; but a participant is good or bad at all pairs, and a pair is easy or hard for all
