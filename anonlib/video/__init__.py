@@ -1,1 +1,28 @@
-"""Videos and pictures without recognisable faces: decode, detect, track, anonymize, encode."""
+"""Videos and pictures without recognisable faces: decode, detect, track, anonymize, encode.
+
+>>> from anonlib.video import Settings, anonymize_video
+>>> anonymize_video("holiday.mp4", "safe.mp4", settings=Settings(method="blur8"))
+... # doctest: +SKIP
+"""
+
+from anonlib.video.files import anonymize_files
+from anonlib.video.images import anonymize_image
+from anonlib.video.models import Models, load_models
+from anonlib.video.report import FileReport, Report
+from anonlib.video.settings import Settings
+from anonlib.video.stream import Tally, anonymize_pictures, anonymize_stream
+from anonlib.video.videos import anonymize_video
+
+__all__ = [
+    "FileReport",
+    "Models",
+    "Report",
+    "Settings",
+    "Tally",
+    "anonymize_files",
+    "anonymize_image",
+    "anonymize_pictures",
+    "anonymize_stream",
+    "anonymize_video",
+    "load_models",
+]

@@ -96,6 +96,8 @@ def _camera(source: str) -> tuple[str, str]:
 def _refusal(source: Source) -> str:
     if is_live(source):
         return f"'{title(source)}' does not answer: check that it is connected and not in use"
+    if source == "-":
+        return "stdin holds no video, or one with its index at the end (.mp4): give it as a file"
     return (
         f"'{title(source)}' is no video, or is damaged where it begins: fetch it again, "
         "or convert it to .mp4"

@@ -166,8 +166,10 @@ class VideoReader:
     def _first(self) -> VideoFrame:
         frame = next(self._frames, None)
         if frame is None:
+            pipe = ", or as a file if it is an .mp4 with its index at the end"
             raise VideoError(
                 f"'{title(self.source)}' holds no picture that can be decoded: fetch it again"
+                + pipe * (self.source == "-")
             )
         start = min(frame.time or 0.0, self._start)
         clock = self.container.format.name in _CLOCKS or is_live(self.source)

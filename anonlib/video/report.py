@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import anonlib
 from anonlib.video.complete import complete
@@ -71,6 +72,14 @@ class Report:
         """The files that are not, or not whole, in the output."""
         return [file for file in self.files if file.status in ("failed", "partial")]
 
+    def lines(self) -> list[str]:
+        """The run in a few lines: each file that was written or went wrong, then how many."""
+        found = [line for file in self.files for line in _lines(file)]
+        counts = Counter(file.status for file in self.files)
+        if len(self.files) > 1:
+            found.append(", ".join(f"{counts[s]} {s}" for s in get_args(Status) if counts[s]))
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Everything, as plain values."""
         return {
@@ -85,6 +94,17 @@ class Report:
         """Writes JSON, whole or not at all."""
         with complete(path) as file:
             file.write((json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _lines(file: FileReport) -> list[str]:
+    if file.status == "failed":
+        return [f"error: {' '.join(warning.split())}" for warning in file.warnings]
+    if file.status in ("skipped", "no media"):
+        return [f"note: {file.input}: left alone, {warning}" for warning in file.warnings]
+    faces = f"{file.faces} face{'s' * (file.faces != 1)} in {file.frames} frame"
+    line = f"{file.input} -> {file.output}: {faces}{'s' * (file.frames != 1)}"
+    word = "error" if file.status == "partial" else "note"
+    return [line, *(f"{word}: {file.input}: {warning}" for warning in file.warnings)]
 
 
 def versions() -> dict[str, str]:
