@@ -49,7 +49,7 @@ class Spot:
     """A guess that has been shown: later findings no longer move it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """One face. Times are numbers of pictures."""
 

@@ -25,6 +25,8 @@ NEAR, FAR = 4, 8
 """Cells, 16 to a face, looked around for a face found a picture ago, and for one lost."""
 SAME = 0.5
 """Intersection over union from which two boxes hold one face."""
+MIXED = 0.1
+"""The same from which two boxes are taken to show parts of each other's face."""
 PATCH_RATE = {Kind.SEEN: 0.7, Kind.FOUND: 0.1}
 """Share of the new picture in what is remembered of a face."""
 
@@ -148,9 +150,17 @@ class Tracker:
             lost_for = np.array([self.time - t.last_found for t in free])
             for row, column in associate(expected, lost_for, boxes[candidates]):
                 joined = candidates[column]
-                free[row].place(self.time, *_centre_and_size(boxes[joined]))
-                taken[joined] = True
+                if self._agrees(free[row], boxes[joined]):
+                    free[row].place(self.time, *_centre_and_size(boxes[joined]))
+                    taken[joined] = True
         return taken
+
+    def _agrees(self, track: Track, box: Array) -> bool:
+        """Whether a detection is where the face must be, or else looks like it."""
+        if overlap(track.box()[None], box[None])[0, 0] >= SAME:
+            return True
+        levels, place = self.glimpses[self.time].levels, torch.from_numpy(box)[None]
+        return bool(find_patches(levels, place, track.patch[None], NEAR)[1][0] >= ALIKE)
 
     def _seen(self, track: Track) -> bool:
         return track.last_seen == self.time and self.time in track.path
@@ -188,15 +198,16 @@ class Tracker:
         return shifts.numpy(), alike.numpy()
 
     def _remember(self) -> None:
-        """Keeps what the faces look like now."""
-        known = [t for t in self.tracks if t.path[self.time].kind != Kind.GUESSED]
-        if not known:
+        """Keeps what the faces look like now, but for those that another may hide."""
+        if not self.tracks:
             return
-        boxes = torch.from_numpy(np.stack([t.box() for t in known]))
-        patches, _ = sample_cells(self.glimpses[self.time].levels, boxes)
-        for track, patch in zip(known, patches, strict=True):
-            rate = PATCH_RATE[track.path[self.time].kind]
-            track.patch = (1 - rate) * track.patch + rate * patch
+        boxes = np.stack([t.box() for t in self.tracks])
+        apart = overlap(boxes, boxes).sum(axis=1) < 1 + MIXED
+        patches, _ = sample_cells(self.glimpses[self.time].levels, torch.from_numpy(boxes))
+        for track, patch, alone in zip(self.tracks, patches, apart, strict=True):
+            rate = PATCH_RATE.get(track.path[self.time].kind, 0.0)
+            if alone and rate:
+                track.patch = (1 - rate) * track.patch + rate * patch
 
     def _part(self) -> None:
         """Ends the tracks of the faces that have clearly left."""
