@@ -121,7 +121,7 @@ class _Run:
             report.status = "no media"
             return report
         report.kind, out = kind, job.output(kind)
-        report.output = title(out)
+        report.output = str(out)
         if out != "-" and self._is_finished(job, Path(out)):
             report.status = "skipped"
             return report

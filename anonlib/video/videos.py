@@ -57,7 +57,7 @@ def anonymize_video(
     """
     settings = settings or Settings()
     container = _container(out)
-    report = FileReport(input=title(source), output=title(out))
+    report = FileReport(input=title(source), output="stdout" if out == "-" else title(out))
     start = perf_counter()
     seconds = PREVIEW_SECONDS if settings.preview else None
     with VideoReader(
