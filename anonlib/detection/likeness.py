@@ -74,8 +74,30 @@ def sample_cells(levels: Levels, boxes: Tensor, margin: int = 0) -> tuple[Tensor
     return cells, inside.float()
 
 
+def clear_cells(boxes: Tensor, others: Tensor) -> Tensor:
+    """`(n, 16, 16)` 1 for the cells of boxes `(n, 4)` whose centre is in none of their others.
+
+    Args:
+        boxes: `(n, 4)` xyxy pixels.
+        others: `(m, 4)`; a box among them is not its own other.
+
+    >>> box = torch.tensor([[0.0, 0.0, 16.0, 16.0]])
+    >>> clear_cells(box, torch.cat([box, torch.tensor([[8.0, 0.0, 30.0, 30.0]])]))[0].mean()
+    tensor(0.5000)
+    """
+    steps = (torch.arange(CELLS, dtype=boxes.dtype) + 0.5) / CELLS
+    hidden = []
+    for axis in (0, 1):
+        low, high = boxes[:, axis, None], boxes[:, axis + 2, None]
+        at = (low + (high - low) * steps)[:, None]
+        hidden.append((at >= others[:, axis, None]) & (at < others[:, axis + 2, None]))
+    own = (boxes[:, None] == others).all(dim=2)[:, :, None, None]
+    both = hidden[0][:, :, None, :] & hidden[1][:, :, :, None] & ~own
+    return 1 - both.any(dim=1).float()
+
+
 def find_patches(
-    levels: Levels, boxes: Tensor, patches: Tensor, margin: int
+    levels: Levels, boxes: Tensor, patches: Tensor, weights: Tensor, margin: int
 ) -> tuple[Tensor, Tensor]:
     """Where, near each box, the picture is most like the patch.
 
@@ -87,6 +109,7 @@ def find_patches(
         levels: see `grey_levels`.
         boxes: `(n, 4)` expected places, xyxy pixels with area.
         patches: `(n, 16, 16)` brightness.
+        weights: `(n, 16, 16)` 1 where the patch shows the face, 0 where another hides it.
         margin: cells looked around, 16 to a box.
 
     Returns:
@@ -94,7 +117,7 @@ def find_patches(
     """
     if not len(boxes):
         return boxes.new_zeros(0, 2), torch.zeros(0)
-    alike = _likeness(*sample_cells(levels, boxes, margin), patches)
+    alike = _likeness(*sample_cells(levels, boxes, margin), patches, weights)
     side = 2 * margin + 1
     steps = (torch.arange(side) - margin) / max(margin, 1)
     far = steps[:, None].square() + steps.square()
@@ -107,19 +130,18 @@ def find_patches(
     return shift, alike.flatten(1).gather(1, best[:, None])[:, 0]
 
 
-def _likeness(cells: Tensor, inside: Tensor, patches: Tensor) -> Tensor:
+def _likeness(cells: Tensor, inside: Tensor, patches: Tensor, weights: Tensor) -> Tensor:
     """`(n, s, s)` cells against `(n, 16, 16)` patches at every place, `(n, o, o)`."""
     x = _places(cells)
-    p = patches.flatten(1)[:, :, None]
-    ones = torch.ones_like(p)
+    p, w = (values.flatten(1)[:, :, None] for values in (patches, weights))
     if bool(inside.all()):
         m, xm = torch.ones(len(x), 1, CELLS * CELLS), x
     else:
         m = _places(inside)
         xm = x * m
-    number, sum_p, sum_pp = (m @ torch.cat([ones, p, p.square()], 2)).unbind(2)
-    sum_x, sum_xp = (xm @ torch.cat([ones, p], 2)).unbind(2)
-    sum_xx = (x * xm).sum(2)
+    number, sum_p, sum_pp = (m @ torch.cat([w, w * p, w * p.square()], 2)).unbind(2)
+    sum_x, sum_xp = (xm @ torch.cat([w, w * p], 2)).unbind(2)
+    sum_xx = ((x * xm) @ w)[:, :, 0]
     n = number.clamp(min=1)
     cov = sum_xp / n - sum_x * sum_p / n.square()
     variances = (sum_xx + sum_pp) / n - (sum_x.square() + sum_p.square()) / n.square()

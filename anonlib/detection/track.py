@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -55,6 +56,8 @@ class Track:
 
     patch: Tensor
     """`(16, 16)` brightness, see `likeness`."""
+    weight: Tensor
+    """`(16, 16)` 1 where the patch shows the face, 0 where another one has always hidden it."""
     path: dict[int, Spot] = field(default_factory=dict)
     centre: Array = field(default_factory=lambda: np.zeros(2))
     """Where it is now, or is expected."""
@@ -69,6 +72,12 @@ class Track:
     def box(self) -> Array:
         """`(4,)` xyxy pixels, now."""
         return np.concatenate([self.centre - self.size / 2, self.centre + self.size / 2])
+
+    def remember(self, patch: Tensor, clear: Tensor, rate: float) -> None:
+        """Mixes a share of what it looks like now into the patch, where nothing hides it."""
+        share = torch.where(self.weight > 0, rate, 1.0) * clear
+        self.patch = (1 - share) * self.patch + share * patch
+        self.weight = torch.maximum(self.weight, clear)
 
     def predict(self, time: int) -> None:
         """Moves on to the next picture."""

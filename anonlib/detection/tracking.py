@@ -12,21 +12,19 @@ import numpy as np
 import torch
 
 from anonlib.detection.association import associate, overlap
-from anonlib.detection.likeness import Levels, find_patches, sample_cells
+from anonlib.detection.likeness import Levels, clear_cells, find_patches, sample_cells
 from anonlib.detection.mtcnn import Faces
 from anonlib.detection.track import Array, Kind, Spot, Track
 from anonlib.errors import NumericError
 
 LOOK_BACK = 5
 """Pictures beyond the last detection over which a new face is followed backwards."""
-ALIKE = 0.5
-"""Likeness from which a place is the face's, see `likeness.find_patches`."""
 NEAR, FAR = 4, 8
 """Cells, 16 to a face, looked around for a face found a picture ago, and for one lost."""
+ALIKE = {NEAR: 0.5, FAR: 0.6}
+"""Likeness from which a place is the face's, see `likeness.find_patches`."""
 SAME = 0.5
 """Intersection over union from which two boxes hold one face."""
-MIXED = 0.1
-"""The same from which two boxes are taken to show parts of each other's face."""
 PATCH_RATE = {Kind.SEEN: 0.7, Kind.FOUND: 0.1}
 """Share of the new picture in what is remembered of a face."""
 
@@ -114,10 +112,9 @@ class Tracker:
         boxes, scores = _detections(glimpse.faces)
         taken = self._associate(boxes, scores)
         self._follow([t for t in self.tracks if self.time not in t.path])
-        self._remember()
         self._part()
-        for i in np.flatnonzero(~taken & (scores >= self.start)):
-            self._begin(boxes[i])
+        self._begin(boxes[~taken & (scores >= self.start)])
+        self._remember()
         return self._show(self.time - self.lookahead)
 
     def flush(self) -> list[Cover]:
@@ -160,7 +157,8 @@ class Tracker:
         if overlap(track.box()[None], box[None])[0, 0] >= SAME:
             return True
         levels, place = self.glimpses[self.time].levels, torch.from_numpy(box)[None]
-        return bool(find_patches(levels, place, track.patch[None], NEAR)[1][0] >= ALIKE)
+        _, alike = find_patches(levels, place, track.patch[None], track.weight[None], NEAR)
+        return bool(alike[0] >= ALIKE[NEAR])
 
     def _seen(self, track: Track) -> bool:
         return track.last_seen == self.time and self.time in track.path
@@ -177,7 +175,7 @@ class Tracker:
         for likeness, track, shift in sorted(found, key=lambda f: (-f[1].last_seen, -f[0])):
             box = track.box() + np.tile(shift, 2)
             free = not occupied or overlap(box[None], np.stack(occupied)).max() < SAME
-            if likeness >= ALIKE and free:
+            if likeness >= ALIKE[self._margin(track)] and free:
                 occupied.append(box)
                 track.place(self.time, track.centre + shift, Kind.FOUND)
                 track.doubted_since = None
@@ -194,20 +192,20 @@ class Tracker:
             return np.zeros((0, 2)), np.zeros(0)
         boxes = torch.from_numpy(np.stack([t.box() for t in tracks]))
         patches = torch.stack([t.patch for t in tracks])
-        shifts, alike = find_patches(self.glimpses[time].levels, boxes, patches, margin)
+        weights = torch.stack([t.weight for t in tracks])
+        shifts, alike = find_patches(self.glimpses[time].levels, boxes, patches, weights, margin)
         return shifts.numpy(), alike.numpy()
 
     def _remember(self) -> None:
-        """Keeps what the faces look like now, but for those that another may hide."""
-        if not self.tracks:
+        """Keeps what the faces look like now, but for what another may hide."""
+        known = [t for t in self.tracks if t.path[self.time].kind != Kind.GUESSED]
+        if not known:
             return
-        boxes = np.stack([t.box() for t in self.tracks])
-        apart = overlap(boxes, boxes).sum(axis=1) < 1 + MIXED
-        patches, _ = sample_cells(self.glimpses[self.time].levels, torch.from_numpy(boxes))
-        for track, patch, alone in zip(self.tracks, patches, apart, strict=True):
-            rate = PATCH_RATE.get(track.path[self.time].kind, 0.0)
-            if alone and rate:
-                track.patch = (1 - rate) * track.patch + rate * patch
+        boxes = torch.from_numpy(np.stack([t.box() for t in known]))
+        others = torch.from_numpy(np.stack([t.box() for t in self.tracks]))
+        patches, _ = sample_cells(self.glimpses[self.time].levels, boxes)
+        for track, patch, clear in zip(known, patches, clear_cells(boxes, others), strict=True):
+            track.remember(patch, clear, PATCH_RATE[track.path[self.time].kind])
 
     def _part(self) -> None:
         """Ends the tracks of the faces that have clearly left."""
@@ -226,14 +224,19 @@ class Tracker:
             track.smooth_box(self.time), height, width
         )
 
-    def _begin(self, box: Array) -> None:
-        """A new face, followed backwards through the pictures not yet shown."""
-        patch, _ = sample_cells(self.glimpses[self.time].levels, torch.from_numpy(box)[None])
-        track = Track(patch=patch[0], last_found=self.time)
-        track.place(self.time, *_centre_and_size(box))
-        self._look_back(track)
-        self.tracks.append(track)
-        self.started += 1
+    def _begin(self, boxes: Array) -> None:
+        """New faces, followed backwards through the pictures not yet shown."""
+        if not len(boxes):
+            return
+        places = torch.from_numpy(boxes)
+        others = torch.from_numpy(np.concatenate([boxes, *[t.box()[None] for t in self.tracks]]))
+        patches, _ = sample_cells(self.glimpses[self.time].levels, places)
+        for box, patch, clear in zip(boxes, patches, clear_cells(places, others), strict=True):
+            track = Track(patch=patch, weight=clear, last_found=self.time)
+            track.place(self.time, *_centre_and_size(box))
+            self._look_back(track)
+            self.tracks.append(track)
+        self.started += len(boxes)
 
     def _look_back(self, track: Track) -> None:
         """Adds where the face was before: while it is found, and where nobody looked for it."""
@@ -243,7 +246,7 @@ class Tracker:
             if before.levels[0].shape != after.levels[0].shape:
                 break
             shifts, alike = self._search([track], time, FAR)
-            found = bool(alike[0] >= ALIKE)
+            found = bool(alike[0] >= ALIKE[FAR])
             if not found and (asked or after.cut):
                 break
             if found:
