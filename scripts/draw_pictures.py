@@ -24,9 +24,9 @@ from anonlib.data.paths import data_path
 from anonlib.data.synthetic_actions import render_clips
 from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
 from anonlib.data.types import ActionFrames
+from anonlib.data.weights import load_weights
 from anonlib.evaluation import start
 from anonlib.networks import Modifier
-from anonlib.training.checkpoints import load_weights
 from anonlib.viz.figures import plot_baselines, plot_before_after, plot_privacy_utility
 
 

@@ -37,10 +37,14 @@ _HANDCRAFTED: dict[str, Anonymizer] = {
     "superpixel": handcrafted.superpixel,
 }
 _LEARNED = "modifier"
+SHIPPED = "modifier-lite"
+"""The modifier for real faces that ships with its weights."""
 
 
 def names() -> tuple[str, ...]:
-    """Every anonymizer: no protection, the hand-crafted ones, and the learned one last.
+    """The methods of the paper: no protection, the hand-crafted ones, and the learned one last.
+
+    `create` also knows `modifier-lite`, which is for faces of real people.
 
     >>> names()[0], names()[-1]
     ('unanonymized', 'modifier')
@@ -48,12 +52,13 @@ def names() -> tuple[str, ...]:
     return (*_HANDCRAFTED, _LEARNED)
 
 
-def create(name: str, modifier: nn.Module | None = None) -> Anonymizer:
+def create(name: str, modifier: nn.Module | None = None, *, device: str = "cpu") -> Anonymizer:
     """The anonymizer of that name.
 
     Args:
-        name: one of `names()`.
+        name: one of `names()`, or `modifier-lite`.
         modifier: the trained modifier M, for `modifier` only; see `LearnedAnonymizer`.
+        device: where `modifier-lite` runs, `cpu` or `cuda`.
 
     Returns:
         A callable on float RGB faces `(B, 3, H, W)` in [0, 1]. An image comes out the same
@@ -63,8 +68,13 @@ def create(name: str, modifier: nn.Module | None = None) -> Anonymizer:
     Raises:
         ConfigError: no anonymizer has that name, or the modifier is missing.
     """
+    if name == SHIPPED:
+        from anonlib.anonymizers.lite import lite_anonymizer
+
+        return partial(_anonymize, lite_anonymizer(device=device))
     if name not in names():
-        raise ConfigError(f"anonymizer '{name}' is unknown: use one of {', '.join(names())}")
+        known = ", ".join((*names(), SHIPPED))
+        raise ConfigError(f"anonymizer '{name}' is unknown: use one of {known}")
     if name != _LEARNED:
         return partial(_anonymize, _HANDCRAFTED[name])
     if modifier is None:

@@ -16,11 +16,11 @@ from torch import Tensor
 from anonlib.config import ClassifierConfig
 from anonlib.data.paths import data_path
 from anonlib.data.types import FaceImages
+from anonlib.data.weights import load_weights
 from anonlib.errors import CheckpointError, ConfigError
 from anonlib.evaluation.identity import face_features
 from anonlib.geometry import similarity_transform, warp_affine
 from anonlib.networks import SphereFace
-from anonlib.training.checkpoints import load_weights
 
 Recognizer = Callable[[FaceImages], np.ndarray]
 """Faces to `(N, F)` features of length one; the landmarks tell how the faces are aligned."""

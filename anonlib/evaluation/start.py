@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from anonlib.config import Profile, to_dict
 from anonlib.data.paths import data_path
 from anonlib.data.types import ActionFrames, FaceImages
+from anonlib.data.weights import load_weights
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import train_classifier, train_detector
-from anonlib.training.checkpoints import load_weights
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -16,7 +16,8 @@ class InstanceNorm(nn.InstanceNorm2d):
         return super().forward(x).contiguous(memory_format=torch.channels_last)
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
+    """A convolution with reflected borders, instance norm and ReLU."""
     return nn.Sequential(
         nn.ReflectionPad2d(kernel // 2),
         nn.Conv2d(inputs, outputs, kernel, stride=stride),
@@ -31,7 +32,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _convolution(channels, channels, 3),
+            convolution(channels, channels, 3),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
             InstanceNorm(channels),
@@ -60,16 +61,16 @@ class Modifier(nn.Module):
         self.config = config
         w = config.width
         self.encoder = nn.Sequential(
-            _convolution(3, w, 7),
-            _convolution(w, 2 * w, 3, stride=2),
-            _convolution(2 * w, 4 * w, 3, stride=2),
+            convolution(3, w, 7),
+            convolution(w, 2 * w, 3, stride=2),
+            convolution(2 * w, 4 * w, 3, stride=2),
         )
         self.blocks = nn.Sequential(*[ResidualBlock(4 * w) for _ in range(config.blocks)])
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2),
-            _convolution(4 * w, 2 * w, 3),
+            convolution(4 * w, 2 * w, 3),
             nn.Upsample(scale_factor=2),
-            _convolution(2 * w, w, 3),
+            convolution(2 * w, w, 3),
             nn.ReflectionPad2d(3),
             nn.Conv2d(w, 3, 7),
         )

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from safetensors.torch import save
+from torch import nn
 
+from anonlib.data.weights import load_weights
 from anonlib.errors import CheckpointError, ResultsError
 
 
@@ -62,23 +62,6 @@ def save_weights(path: Path, module: nn.Module, *, config: dict[str, Any]) -> No
     """Saves a module's weights as safetensors with its config beside them in the header."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
     write_atomically(path, save(tensors, metadata={"config": json.dumps(config)}))
-
-
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and config written by `save_weights`.
-
-    Raises:
-        CheckpointError: the file is missing, damaged or not of this project.
-    """
-    try:
-        content = path.read_bytes()
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return load(content), json.loads(header["__metadata__"]["config"])
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"weights {path} are missing or damaged ({type(error).__name__}); restore the file "
-            "from the repository or train it again"
-        ) from error
 
 
 def restore(module: nn.Module, path: Path, *, config: dict[str, Any]) -> None:

@@ -1,0 +1,49 @@
+"""Networks compiled for the CPU by OpenVINO: the same numbers, several times as fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Compiled(nn.Module):
+    """A network that OpenVINO runs; any batch, images of any size if `sizes` is left free.
+
+    On processors with bfloat16 it is used, at a precision of about a hundredth; elsewhere float.
+    The compiled network has no parameters and cannot be trained.
+    """
+
+    def __init__(
+        self, network: nn.Module, example: Tensor, *, threads: int | None = None,
+        free_sides: bool = False,
+    ) -> None:  # fmt: skip
+        """Traces and compiles.
+
+        Args:
+            network: from `(B, C, H, W)` to a tensor or a tuple of tensors.
+            example: `(B, C, H, W)`, two images or more.
+            threads: of the CPU; None leaves the choice to OpenVINO.
+            free_sides: whether H and W may differ from the example's.
+        """
+        super().__init__()
+        import openvino
+
+        with torch.no_grad():
+            model = openvino.convert_model(network.eval(), example_input=example)
+        sides = [-1, -1] if free_sides else list(example.shape[2:])
+        model.reshape([-1, example.shape[1], *sides])
+        core = openvino.Core()
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            options["INFERENCE_PRECISION_HINT"] = "bf16"
+        self.request = core.compile_model(model, "CPU", options).create_infer_request()
+
+    def forward(self, images: Tensor) -> Any:
+        """What the network returns for `(B, C, H, W)`, on the CPU and in new memory."""
+        found = self.request.infer(images.detach().contiguous().numpy())
+        outputs = tuple(torch.from_numpy(array.copy()) for array in found.to_tuple())
+        return outputs if len(outputs) > 1 else outputs[0]

@@ -1,0 +1,159 @@
+"""The game for real faces: Algorithm 1 with more adversaries than D, for modifiers that ship.
+
+| here                  | what it adds to Eq. (4)                                            |
+|-----------------------|--------------------------------------------------------------------|
+| `identity_margin_loss`| a recogniser that stands still must not match M(f) with f          |
+| `crowd_loss`          | nor tell modified people apart                                     |
+| `realism_loss`        | a critic must take M(f) for a photograph                           |
+
+D, A, the ascent on L_D, the L1 term and the pasting v' = v - r_v + M(r_v) are `algorithm1`'s own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from anonlib.config import TrainingConfig
+from anonlib.data.types import ActionFrames
+from anonlib.geometry import align_faces
+from anonlib.losses import annealing, photorealistic_loss
+from anonlib.losses.identity import crowd_loss, identity_margin_loss
+from anonlib.losses.realism import critic_loss, realism_loss
+from anonlib.networks import SphereFace
+from anonlib.training.algorithm1 import (
+    Players,
+    fool_classifier,
+    modify_frames,
+    update_classifier,
+)
+from anonlib.training.batches import FaceBatch, frame_batch
+from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adversaries:
+    """Who else looks at modified faces."""
+
+    recognizer: SphereFace
+    """Stands still; D as it was before the game."""
+    critic: nn.Module
+    """Faces to one value a patch; learns."""
+    margin: float = 0.0
+    """Cosine up to which M(f) and f count as two people."""
+    margin_weight: float = 1.0
+    crowd_weight: float = 1.0
+    realism_weight: float = 0.1
+
+
+def still_features(recognizer: SphereFace, images: Tensor, landmarks: Tensor) -> Tensor:
+    """`(B, F)` features of faces, their landmarks off by a pixel so that no one crop is learned."""
+    shaken = landmarks + torch.randn_like(landmarks[:, :1])
+    return recognizer(align_faces(images, shaken, recognizer.config.size))
+
+
+def update_critic(critic: nn.Module, optimizer: Adam, modified: Tensor, faces: FaceBatch) -> Losses:
+    """The critic learns to tell f from M(f)."""
+    loss = critic_loss(critic(faces.images), critic(modified.detach()))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return {"critic": loss.detach()}
+
+
+def further_terms(adversaries: Adversaries, modified: Tensor, faces: FaceBatch) -> Losses:
+    """What the recogniser that stands still and the critic say of M(f), weighted."""
+    with torch.no_grad():
+        known = still_features(adversaries.recognizer, faces.images, faces.landmarks)
+    hidden = still_features(adversaries.recognizer, modified, faces.landmarks)
+    margin = identity_margin_loss(hidden, known, margin=adversaries.margin)
+    return {
+        "margin": adversaries.margin_weight * margin,
+        "crowd": adversaries.crowd_weight * crowd_loss(hidden),
+        "realism": adversaries.realism_weight * realism_loss(adversaries.critic(modified)),
+    }
+
+
+def train_on_real_faces(
+    players: Players,
+    adversaries: Adversaries,
+    faces: Callable[[int], FaceBatch],
+    frames: ActionFrames,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    report: Report | None = None,
+) -> History:
+    """Alternating updates of D, of the critic, and of M and A.
+
+    Implements Ren et al., Algorithm 1, lines 1-9.
+    Differs from the paper: M is also held to the terms of `Adversaries`; D starts from distilled
+    weights; A looks at every fourth iteration only, with four times the weight.
+
+    Args:
+        players: M, D and A, trained in place.
+        adversaries: whom M has to convince besides; the critic is trained in place.
+        faces: from the number of the iteration to its batch.
+        frames: video frames V with actions and face boxes.
+        config: step counts, weights and learning rates.
+        seed: of batches of frames and of random numbers.
+        checkpoint: file to save to and resume from.
+        progress: whether to show a progress bar.
+        report: called with each row of the losses as it is logged.
+
+    Returns:
+        The losses every ten iterations.
+    """
+    networks: dict[str, nn.Module] = {
+        "M": players.modifier, "D": players.classifier, "A": players.detector,
+        "critic": adversaries.critic,
+    }  # fmt: skip
+    rates = {"M": config.modifier_lr, "D": config.modifier_lr, "A": config.detector_lr,
+             "critic": config.modifier_lr}  # fmt: skip
+    optimizers = {name: Adam(networks[name].parameters(), lr=rates[name], betas=config.betas)
+                  for name in networks}  # fmt: skip
+
+    def iteration(step: int) -> Losses:
+        anneal = annealing(config.classifier_age + step)
+        f = faces(step)
+        losses = update_classifier(players, optimizers["D"], f, config, anneal=anneal)
+        modified = players.modifier(f.images)
+        losses |= update_critic(adversaries.critic, optimizers["critic"], modified, f)
+        terms = {
+            "L_adv": fool_classifier(players, modified, f, config, anneal=anneal),
+            "L_l1": photorealistic_loss(modified, f.images, weight=config.l1_weight),
+            **further_terms(adversaries, modified, f),
+        }
+        if step % 4 == 0:
+            terms["L_det"] = 4 * detection(step)
+        for name in ("M", "A"):
+            optimizers[name].zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        for name in ("M", "A"):
+            optimizers[name].step()
+        return losses | {name: value.detach() for name, value in terms.items()}
+
+    def detection(step: int) -> Tensor:
+        v = frame_batch(frames, config.frames, seed=seed, step=step)
+        seen = modify_frames(players.modifier, v.frames, v.regions)
+        return torch.stack(list(players.detector.losses(seen, v.boxes, v.labels).values())).sum()
+
+    adversaries.recognizer.eval().requires_grad_(False)
+    for network in networks.values():
+        network.train()
+    trainee = Trainee(
+        modules=networks,
+        optimizers={f"{name} optimizer": optimizer for name, optimizer in optimizers.items()},
+    )
+    return run_steps(
+        trainee, iteration, name="Algorithm 1, real faces", steps=config.adversarial_steps,
+        seed=seed, lr_drop=config.adversarial_lr_drop, checkpoint=checkpoint, progress=progress,
+        report=report,
+    )  # fmt: skip
