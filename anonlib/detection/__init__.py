@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from anonlib.detection.cascade import CascadeDetector
-from anonlib.detection.matching import face_precision_recall, missed_faces
+from anonlib.detection.matching import face_precision_recall, false_finds, missed_faces
 from anonlib.detection.mtcnn import Faces, MtcnnDetector
 from anonlib.detection.ssh import SshDetector
 from anonlib.errors import ConfigError
@@ -20,6 +20,7 @@ __all__ = [
     "SshDetector",
     "create",
     "face_precision_recall",
+    "false_finds",
     "missed_faces",
     "names",
 ]

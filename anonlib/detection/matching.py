@@ -54,3 +54,33 @@ def missed_faces(
         boxes[~(box_iou(boxes.reshape(-1, 4), one.boxes) >= iou).any(dim=1)]
         for one, boxes in zip(found, true_boxes, strict=True)
     ]
+
+
+def false_finds(
+    found: Sequence[Faces], true_boxes: Sequence[Tensor], *, doubtful: Sequence[Tensor],
+    iou: float = 0.5,
+) -> list[Tensor]:  # fmt: skip
+    """The found boxes that are nobody's face; per frame `(m, 4)`.
+
+    A second find of one face hides nothing that is not hidden already, so it is not false.
+
+    Args:
+        found: the faces found in each frame.
+        true_boxes: per frame `(n, 4)` xyxy pixels.
+        doubtful: per frame `(k, 4)`; a find that overlaps one, or whose middle lies in one, is
+            neither right nor false.
+        iou: overlap from which a found box is a face's.
+
+    >>> box = torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 60.0, 10.0]])
+    >>> both = Faces(boxes=box, scores=torch.ones(2), landmarks=torch.zeros(2, 5, 2))
+    >>> false_finds([both], [box[:1]], doubtful=[torch.zeros(0, 4)])
+    [tensor([[50.,  0., 60., 10.]])]
+    """
+    kept = []
+    for one, faces, unsure in zip(found, true_boxes, doubtful, strict=True):
+        known = torch.cat([faces.reshape(-1, 4), unsure.reshape(-1, 4)])
+        right = (box_iou(one.boxes, known) >= iou).any(dim=1)
+        middle = ((one.boxes[:, :2] + one.boxes[:, 2:]) / 2)[:, None]
+        inside = (middle >= unsure[:, :2]) & (middle < unsure[:, 2:])
+        kept.append(one.boxes[~right & ~inside.all(dim=2).any(dim=1)])
+    return kept

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from anonlib.detection import Faces, face_precision_recall, missed_faces
+from anonlib.detection import Faces, face_precision_recall, false_finds, missed_faces
 
 
 def faces(boxes, scores=()):
@@ -35,3 +35,22 @@ def test_the_missed_are_those_that_no_box_overlaps_enough():
 
 def test_everybody_is_missed_where_nothing_is_found():
     assert torch.equal(missed_faces([faces([])], TRUE[:1])[0], TRUE[0])
+
+
+def test_false_finds_are_on_nobody():
+    doubtful = [torch.zeros(0, 4), torch.zeros(0, 4)]
+    first, second = false_finds(FOUND, TRUE, doubtful=doubtful)
+    assert first.tolist() == [[60, 0, 70, 10]] and second.tolist() == [[5, 5, 9, 9]]
+    assert len(false_finds(FOUND, TRUE, doubtful=doubtful, iou=0.81)[0]) == 2
+
+
+def test_where_it_is_doubtful_nothing_is_false():
+    around = [torch.zeros(0, 4), torch.tensor([[0.0, 0, 100, 100]])]
+    assert len(false_finds(FOUND, TRUE, doubtful=around)[1]) == 0
+    beside = [torch.zeros(0, 4), torch.tensor([[7.5, 0, 100, 100]])]
+    assert len(false_finds(FOUND, TRUE, doubtful=beside)[1]) == 1  # its middle is at 7
+
+
+def test_a_second_find_of_a_face_is_not_false():
+    twice = [faces([[0, 0, 10, 8], [0, 0, 10, 9]], [0.9, 0.6])]
+    assert len(false_finds(twice, TRUE[:1], doubtful=[torch.zeros(0, 4)])[0]) == 0
