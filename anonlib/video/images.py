@@ -151,6 +151,8 @@ def _kept(image: Image.Image, kind: str, settings: Settings) -> dict[str, Any]:
     if settings.keep_metadata and kind != "GIF":
         exif = kept_exif(image)
         options |= {"exif": exif} if exif else {}
+        if exif and kind == "TIFF":
+            del options["compression"]  # Pillow's compressing writer drops nested EXIF data
     return options
 
 

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anonlib import anonymizers
+from anonlib.errors import VideoError
+from anonlib.video import Models, Settings, anonymize_files
+from anonlib.video import files as files_module
+from tests.video.conftest import nothing
+
+Make = Callable[..., Path]
+
+
+def run(inputs: list[Any], out: Any = None, models: Any = None, **options: Any) -> Any:
+    report = options.pop("report", None)
+    models = models or Models(detector=nothing, anonymizer=anonymizers.create("mask"))
+    return anonymize_files(inputs, out, settings=Settings(**options), models=models, report=report)
+
+
+def statuses(report: Any) -> dict[str, str]:
+    return {Path(file.input).name: file.status for file in report.files}
+
+
+def photo(path: Path, value: int = 200) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((16, 16, 3), value, np.uint8)).save(path, format="png")
+    return path
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_outputs_lie_beside_their_inputs(video: Make, tmp_path: Path) -> None:
+    run([str(video("film.mkv"))])
+    run([str(photo(tmp_path / "face.png"))])
+    assert below(tmp_path) == [
+        "face.anonymized.png", "face.png", "film.anonymized.mkv", "film.mkv",
+    ]  # fmt: skip
+
+
+def test_a_folder_is_mirrored_and_a_second_run_skips(video: Make, tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    video("in/sub/a.avi", codec="mpeg4")
+    photo(root / "b.png")
+    (root / "notes.txt").write_text("words")
+    report = run([root], tmp_path / "out")
+    assert statuses(report) == {"b.png": "done", "notes.txt": "no media", "a.avi": "done"}
+    assert below(tmp_path / "out") == ["b.png", "sub/a.avi.mp4"]
+    (tmp_path / "out/b.png").unlink()
+    assert statuses(run([root], tmp_path / "out")) == {
+        "b.png": "done", "notes.txt": "no media", "a.avi": "skipped",
+    }  # fmt: skip
+
+
+def test_the_output_folder_may_lie_in_the_input(tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    for _ in range(2):
+        run([tmp_path / "in"], tmp_path / "in/out")
+    assert below(tmp_path / "in") == ["a.png", "out/a.png"]
+
+
+def test_contents_decide_and_not_names(video: Make, tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    video("in/film.jpg", container="mp4")
+    photo(root / "face.mp4")
+    report = run([root], tmp_path / "out")
+    assert {f.kind for f in report.files} == {"image", "video"} and not report.bad
+    assert below(tmp_path / "out") == ["face.mp4.png", "film.jpg.mp4"]
+
+
+def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    photo(root / "z.png")
+    (root / "a.mp4").write_bytes(b"")
+    (root / "b.jpg").write_bytes(b"\xff\xd8\xff broken")
+    (root / "c.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    (root / "empty.txt").write_bytes(b"")
+    report = run([root], tmp_path / "out")
+    assert statuses(report) == {
+        "a.mp4": "failed", "b.jpg": "failed", "c.heic": "failed", "empty.txt": "no media",
+        "z.png": "done",
+    }  # fmt: skip
+    assert below(tmp_path / "out") == ["z.png"]
+    assert report.lines()[-1] == "1 done, 3 failed, 1 no media"
+    assert any("c.heic' is a HEIC" in line for line in report.lines())
+
+
+def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    photo(root / "a.png")
+    photo(tmp_path / "secret/b.png")
+    (root / "b.png").symlink_to(tmp_path / "secret/b.png")
+    (root / "c").symlink_to(tmp_path / "secret")
+    (root / "d.png").symlink_to(root / "a.png")
+    (root / "e.png").symlink_to("nowhere")
+    os.mkfifo(root / "f.png")
+    report = run([root], tmp_path / "out")
+    why = {Path(f.input).name: f.warnings for f in report.files if f.status == "no media"}
+    assert why == {
+        "b.png": ["the link leads out of the folder"],
+        "c": ["links to folders are not followed"],
+        "e.png": ["the link leads nowhere"],
+        "f.png": ["it is no regular file"],
+    }
+    assert below(tmp_path / "out") == ["a.png", "d.png"]
+
+
+def test_an_output_folder_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    photo(tmp_path / "in/sub/a.png")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/sub").symlink_to(tmp_path / "elsewhere")
+    report = run([tmp_path / "in"], tmp_path / "out")
+    assert "through a link" in report.files[0].warnings[0]
+    assert below(tmp_path / "elsewhere") == []
+
+
+@pytest.mark.parametrize("how", ["same", "link", "hard link", "dots"])
+def test_the_input_is_never_the_output(tmp_path: Path, how: str) -> None:
+    source = photo(tmp_path / "a.png")
+    out = {"same": source, "dots": tmp_path / "x/../a.png"}.get(how, tmp_path / "b.png")
+    (tmp_path / "x").mkdir()
+    if how == "link":
+        out.symlink_to(source)
+    if how == "hard link":
+        os.link(source, out)
+    before = source.read_bytes()
+    report = run([source], out, overwrite=True)
+    assert "is an input itself" in report.files[0].warnings[0]
+    assert source.read_bytes() == before
+
+
+def test_a_folder_is_not_its_own_output(tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    with pytest.raises(VideoError, match="is the input itself"):
+        run([tmp_path / "in"], tmp_path / "in")
+
+
+def test_what_exists_is_kept_unless_asked(tmp_path: Path) -> None:
+    source, out = photo(tmp_path / "a.png"), photo(tmp_path / "b.png", 7)
+    before = out.read_bytes()
+    assert "give --overwrite" in run([source], out).files[0].warnings[0]
+    assert out.read_bytes() == before
+    assert run([source], out, overwrite=True).files[0].status == "done"
+    assert out.read_bytes() != before
+
+
+def test_several_files_rerun_without_doing_their_outputs(tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    photo(tmp_path / "b.png")
+    run([tmp_path / "a.png", tmp_path / "b.png"])
+    report = run(sorted(tmp_path.glob("*.png")))
+    assert statuses(report) == {"a.png": "skipped", "b.png": "skipped"}
+
+
+def test_two_inputs_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    inputs = [photo(tmp_path / "x/a.png"), photo(tmp_path / "y/a.png")]
+    report = run(inputs, tmp_path / "out")
+    assert [f.status for f in report.files] == ["done", "failed"]
+    assert "written for another input" in report.files[1].warnings[0]
+
+
+def test_what_does_not_fit_is_refused_at_once(tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    for inputs, out, message in [
+        ([], None, "nothing to anonymize"),
+        (["x.mp4"], None, "'x.mp4' is not there"),
+        ([tmp_path / "in"], "-", "does not fit into stdout"),
+        ([tmp_path / "in"] * 2, "-", "several inputs do not fit"),
+        ([tmp_path / "in"], tmp_path / "in/a.png", "is a file"),
+    ]:
+        with pytest.raises(VideoError, match=message):
+            run(inputs, out)
+
+
+def test_a_preview_does_the_first_file_again_and_again(tmp_path: Path) -> None:
+    for name in "ab":
+        photo(tmp_path / f"in/{name}.png")
+    for _ in range(2):
+        report = run([tmp_path / "in"], preview=True)
+        assert statuses(report) == {"a.png": "done"}
+    assert below(tmp_path / "in.preview") == ["a.png"]
+
+
+def test_the_report_says_what_an_auditor_asks(
+    video: Make, tmp_path: Path, mask_all: Models
+) -> None:
+    report = tmp_path / "r.json"
+    run([video()], tmp_path / "out.mp4", mask_all, report=report, every=1)
+    read = json.loads(report.read_text())
+    assert read["weights_sha256"] == {"x": "1"}
+    assert read["settings"]["method"] == "modifier-lite" and read["settings"]["every"] == 1
+    assert {"anonlib", "torch", "av"} <= set(read["versions"])
+    [file] = read["files"]
+    assert (file["status"], file["frames"], file["faces"]) == ("done", 12, 12)
+    assert file["tracks"] >= 1 and file["frames_held"] == file["misses_bridged"] == 0
+    assert file["seconds"] >= file["modification_seconds"] > 0
+
+
+def test_a_report_in_the_place_of_an_input_is_refused(tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png")
+    with pytest.raises(VideoError, match="name another file"):
+        run([source], report=source)
+
+
+def test_a_full_disk_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        photo(tmp_path / f"in/{name}.png")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files_module, "anonymize_image", full)
+    with pytest.raises(OSError, match="No space"):
+        run([tmp_path / "in"], tmp_path / "out", report=tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text())["files"] == []
+
+
+def test_other_errors_of_a_file_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(files_module, "anonymize_image", broken)
+    report = run([photo(tmp_path / "a.png")])
+    assert report.files[0].warnings[0].endswith("a.png': RuntimeError: out of order")
