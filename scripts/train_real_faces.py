@@ -58,10 +58,10 @@ MIXTURES = 24_000
 HELD_BACK = 5
 """Fold of LFW by which settings are chosen; nobody in it is trained on."""
 RECOGNIZER = ClassifierConfig(size=(64, 48), depth=20, width=32, features=128)
-DISTIL_STEPS, DISTIL_BATCH = 3600, 64
+DISTIL_STEPS, DISTIL_BATCH = 2800, 64
 GAME = replace(
-    TrainingConfig(), faces=24, frames=3, adversarial_steps=2400, modifier_lr=4e-4,
-    adversarial_lr_drop=0.8, adversarial_ceiling=20.0, l1_weight=10.0, classifier_age=30_000,
+    TrainingConfig(), faces=16, frames=3, adversarial_steps=2400, modifier_lr=4e-4,
+    adversarial_lr_drop=0.8, adversarial_ceiling=10.0, l1_weight=40.0, classifier_age=30_000,
 )  # fmt: skip
 
 
@@ -349,7 +349,7 @@ def main() -> None:
         )  # fmt: skip
 
 
-WEIGHT_OF = {"margin_weight": 2.0, "crowd_weight": 2.0, "realism_weight": 0.5}
+WEIGHT_OF = {"margin_weight": 2.0, "crowd_weight": 1.0, "realism_weight": 2.0}
 """Weights of the further terms; `margin` itself stays 0."""
 
 if __name__ == "__main__":

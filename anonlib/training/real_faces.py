@@ -95,7 +95,7 @@ def train_on_real_faces(
 
     Implements Ren et al., Algorithm 1, lines 1-9.
     Differs from the paper: M is also held to the terms of `Adversaries`; D starts from distilled
-    weights; A looks at every fourth iteration only, with four times the weight.
+    weights and learns at a quarter of M's rate, to keep them; A looks at every fourth iteration only, with four times the weight.
 
     Args:
         players: M, D and A, trained in place.
@@ -115,7 +115,7 @@ def train_on_real_faces(
         "M": players.modifier, "D": players.classifier, "A": players.detector,
         "critic": adversaries.critic,
     }  # fmt: skip
-    rates = {"M": config.modifier_lr, "D": config.modifier_lr, "A": config.detector_lr,
+    rates = {"M": config.modifier_lr, "D": config.modifier_lr / 4, "A": config.detector_lr,
              "critic": config.modifier_lr}  # fmt: skip
     optimizers = {name: Adam(networks[name].parameters(), lr=rates[name], betas=config.betas)
                   for name in networks}  # fmt: skip
