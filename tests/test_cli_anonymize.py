@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from anonlib.cli import app
+from anonlib.detection import Faces
+from anonlib.video import models as models_module
+
+
+def call(*args: str | Path) -> Result:
+    return CliRunner().invoke(app, ["anonymize", *map(str, args)])
+
+
+@pytest.fixture(autouse=True)
+def _whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector that loads at once: the whole frame is a face."""
+    import torch
+
+    def create(name: str, *, device: str) -> Any:
+        def detect(frames: torch.Tensor) -> list[Faces]:
+            height, width = frames.shape[2:]
+            return [
+                Faces(boxes=torch.tensor([[0.0, 0, width, height]]), scores=torch.ones(1),
+                      landmarks=torch.zeros(1, 5, 2))
+            ] * len(frames)  # fmt: skip
+
+        return detect
+
+    monkeypatch.setattr(models_module.detection, "create", create)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Iterator[Path]:
+    Image.fromarray(np.full((16, 24, 3), 200, np.uint8)).save(tmp_path / "a.png")
+    yield tmp_path / "a.png"
+
+
+def test_a_picture_is_written_beside_its_input(photo: Path) -> None:
+    result = call(photo, "--method", "mask", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    out = photo.with_name("a.anonymized.png")
+    assert result.stderr == f"{photo} -> {out}: 1 face in 1 frame\n"
+    with Image.open(out) as image:
+        assert np.array(image).max() == 0
+
+
+def test_options_reach_the_report(photo: Path, tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+    result = call(
+        photo, "-o", tmp_path / "o.png", "--method", "blur8", "--detector", "mtcnn", "--every", 3,
+        "--mask-scale", 2, "--hold", "--keep-metadata", "--no-audio", "--report", report,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    settings = json.loads(report.read_text())["settings"]
+    assert settings == {
+        "method": "blur8", "detector": "mtcnn", "device": "auto", "every": 3, "enlarge": 2,
+        "hold": True, "audio": False, "keep_metadata": True, "overwrite": False, "preview": False,
+    }  # fmt: skip
+
+
+def test_a_bad_file_ends_in_exit_code_2_and_the_rest_is_done(photo: Path) -> None:
+    (photo.parent / "b.mp4").write_bytes(b"")
+    result = call(photo.parent, "--method", "mask", "-o", photo.parent / "out")
+    assert result.exit_code == 2
+    assert "b.mp4' is empty: fetch it again or delete it" in result.stderr
+    assert result.stderr.splitlines()[-1] == "1 done, 1 failed"
+    assert (photo.parent / "out" / "a.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["missing.mp4"], "'missing.mp4' is not there: check the name"),
+        (["a.png", "--method", "magic"], "anonymizer 'magic' is unknown"),
+        (["a.png", "--method", "unanonymized"], "hides nobody"),
+        (["a.png", "-o", "a.png"], "is an input itself"),
+        (["a.png", "-o", "a.avi", "--method", "mask"], "pictures are written as .jpg"),
+    ],
+)
+def test_mistakes_are_one_line(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], message: str
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    result = call(*args)
+    assert result.exit_code == 2 and message in result.stderr
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("error: ")
+
+
+def test_ctrl_c_is_130(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anonlib.video.files.anonymize_image", interrupt)
+    result = call(photo, "--method", "mask")
+    assert result.exit_code == 130 and "goes on where this one stopped" in result.stderr
+
+
+def test_stdin_that_is_no_video_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stdin:
+        buffer = io.BytesIO(b"words" * 100)
+
+    monkeypatch.setattr(
+        "anonlib.video.opening.sys", type("S", (), {"stdin": Stdin, "platform": sys.platform})
+    )
+    result = call("-", "-o", "-", "--method", "mask")
+    assert result.exit_code == 2 and "stdin holds no video" in result.stderr
