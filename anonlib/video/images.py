@@ -152,7 +152,7 @@ def _kept(image: Image.Image, kind: str, settings: Settings) -> dict[str, Any]:
         exif = kept_exif(image)
         options |= {"exif": exif} if exif else {}
         if exif and kind == "TIFF":
-            del options["compression"]  # Pillow's compressing writer drops nested EXIF data
+            del options["compression"]  # Pillow's compressing writer refuses nested EXIF data
     return options
 
 

@@ -11,7 +11,7 @@ _KEPT = (
 _MAKER_NOTE = 0x927C
 
 
-def kept_exif(image: Image.Image) -> Image.Exif | None:
+def kept_exif(image: Image.Image) -> bytes | None:
     """The EXIF data that `keep_metadata` keeps; None if there is none.
 
     Description, camera, software, date, artist, copyright, how it was taken, and where. The
@@ -31,7 +31,7 @@ def kept_exif(image: Image.Image) -> Image.Exif | None:
         new.get_ifd(_EXIF).update(taken)
     if places:
         new.get_ifd(_GPS).update(places)
-    return new
+    return new.tobytes()
 
 
 def _is_short(value: object) -> bool:
