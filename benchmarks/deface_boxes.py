@@ -5,7 +5,7 @@ Runs under a Python that has deface, which needs nothing of anonlib:
     python benchmarks/deface_boxes.py FRAMES.npz OUT.npz [--scale WxH] [--threshold 0.2]
 
 Each array in FRAMES.npz is a stack of frames `(n, H, W, 3)` uint8 RGB. OUT.npz holds for each the
-finds as rows: number of the frame, x0, y0, x1, y1, score.
+finds as rows: number of the frame, x0, y0, x1, y1, score, then x and y of five landmarks.
 """
 
 from __future__ import annotations
@@ -28,13 +28,10 @@ def main() -> None:
     found = {}
     with np.load(arguments.frames) as subsets:
         for name in subsets.files:
-            rows = [
-                np.column_stack([np.full(len(faces), number), faces])
-                for number, frame in enumerate(subsets[name])
-                for faces in [
-                    network(np.ascontiguousarray(frame), threshold=arguments.threshold)[0]
-                ]
-            ]
+            rows = []
+            for number, frame in enumerate(subsets[name]):
+                faces, points = network(np.ascontiguousarray(frame), threshold=arguments.threshold)
+                rows.append(np.column_stack([np.full(len(faces), number), faces, points]))
             found[name] = np.concatenate(rows)
     np.savez(arguments.out, **found)
 

@@ -115,8 +115,9 @@ def judge(name: str, subset: Subset, detector: str, found: list[Faces]) -> dict[
     if subset.closed:
         false = sum(len(f) for f in false_finds(found, subset.faces, doubtful=subset.doubtful,
                                                 iou=IOU))  # fmt: skip
+        right = faces - missed
         row |= {"false": false, "false_a_frame": round(false / len(found), 4),
-                "precision": round((faces - missed) / max(faces - missed + false, 1), 4)}  # fmt: skip
+                "precision": round(right / max(right + false, 1), 4)}  # fmt: skip
     return row
 
 
