@@ -61,7 +61,7 @@ class VideoReader:
         self.container = open_input(source)
         self.packets: deque[Packet[Any]] = deque()
         self.damaged = 0
-        """Pictures that could not be decoded whole."""
+        """Pictures and packets that were not whole."""
         self.broken = False
         """Whether the file ended in an error."""
         length, start = self.container.duration, self.container.start_time or 0
@@ -141,7 +141,7 @@ class VideoReader:
         """What was found wrong, in words; ask when the last picture has come."""
         found = []
         if self.damaged:
-            found.append(f"{self.damaged} damaged parts were left out")
+            found.append(f"{self.damaged} damaged parts were found")
         if self._stop.is_set() or self.shortened:
             return found
         if self.broken or self._is_short():
@@ -231,6 +231,7 @@ class VideoReader:
 
     def _note(self, packet: Packet[Any]) -> None:
         self.broken = False
+        self.damaged += packet.is_corrupt
         self._arrived += packet.stream.index == self.video.index
         if packet.dts is not None and packet.time_base is not None:
             end = packet.dts + (packet.duration or 0)

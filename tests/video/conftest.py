@@ -81,7 +81,7 @@ def make_video(
         out.metadata.update(metadata)
         tracks: list[Any] = [out.add_stream(name, rate=48000) for name in sound]
         for number, track in enumerate(tracks):
-            track.metadata["language"] = ("deu", "eng", "fra")[number]
+            track.metadata["language"] = ("deu", "ita", "fra")[number]
             for packet in _second_of_sound(track, 440 * (number + 1)):
                 out.mux(packet)
         for index, stamp in enumerate(pts):
