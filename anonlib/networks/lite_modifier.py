@@ -22,8 +22,9 @@ def veil_mask(size: int) -> Tensor:
     """Where a head is in a box that was enlarged 1.6x: 1 inside an ellipse, 0 outside.
 
     Returns:
-        `(1, 1, size, size)` in [0, 1]; 1 on the whole box as it was before the enlargement but
-        for its outermost corners.
+        `(1, 1, size, size)` in [0, 1]; 1 on the whole box as it was before the enlargement. A
+        box enlarged over the frame's border and cut there is not in the middle: the ellipse does
+        not hold all of it.
 
     >>> mask = veil_mask(128)[0, 0]
     >>> mask[64, 64].item(), mask[0, 0].item(), mask[30, 30].item()
