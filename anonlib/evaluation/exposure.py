@@ -1,0 +1,80 @@
+"""How much of each face an anonymized clip leaves to be seen, and a detector that forgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anonlib.detection import Faces
+
+
+def exposure(
+    before: Tensor, after: Tensor, *, boxes: Sequence[Tensor], people: Sequence[Tensor]
+) -> NDArray[np.float64]:
+    """The share of each true face's pixels that are as they were.
+
+    Args:
+        before: `(T, 3, H, W)` uint8.
+        after: the same frames anonymized.
+        boxes: per frame `(n, 4)` true, tight face boxes, xyxy pixels.
+        people: per frame `(n,)` whose they are.
+
+    Returns:
+        `(P, T)` in [0, 1], people in the order of their numbers; NaN where somebody has no face.
+
+    >>> clear, black = torch.full((1, 3, 4, 4), 9), torch.zeros(1, 3, 4, 4)
+    >>> black[..., 0] = 9
+    >>> box, who = torch.tensor([[0.0, 0.0, 4.0, 4.0]]), torch.tensor([7])
+    >>> exposure(clear, black, boxes=[box], people=[who]).tolist()
+    [[0.25]]
+    """
+    numbers = torch.cat(list(people)).unique().tolist()
+    left = np.full((len(numbers), len(before)), np.nan)
+    same = (before == after).all(dim=1)  # (T, H, W)
+    for time, (found, who) in enumerate(zip(boxes, people, strict=True)):
+        for box, person in zip(found.round().int().clamp(min=0).tolist(), who, strict=True):
+            x0, y0, x1, y1 = box
+            inside = same[time, y0:y1, x0:x1]
+            if inside.numel():
+                left[numbers.index(int(person)), time] = float(inside.float().mean())
+    return left
+
+
+def since_seen(left: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What is left of faces from the picture on in which each was first seen; NaN before.
+
+    >>> left, seen = np.array([[1.0, 0.9, 0.2]]), np.array([[False, True, False]])
+    >>> since_seen(left, seen).tolist()
+    [[nan, 0.9, 0.2]]
+    """
+    return np.where(np.maximum.accumulate(seen, axis=1), left, np.nan)
+
+
+class Forgetful:
+    """A detector that at random sees nobody, to find out what then becomes of the faces."""
+
+    def __init__(
+        self, detector: Callable[[Tensor], list[Faces]], *, share: float = 0.0, seed: int = 0
+    ) -> None:
+        """Nothing is forgotten yet.
+
+        Args:
+            detector: asked about every frame.
+            share: of the frames are said to hold nobody, 0 to 1.
+            seed: the same seed forgets the same frames.
+        """
+        self.detector, self.share = detector, share
+        self.asked = self.forgotten = 0
+        self._random = np.random.default_rng(seed)
+
+    def __call__(self, frames: Tensor) -> list[Faces]:
+        """The faces of each frame `(B, 3, H, W)`, or none."""
+        found = self.detector(frames)
+        forget = self._random.random(len(found)) < self.share
+        self.asked += len(found)
+        self.forgotten += int(forget.sum())
+        return [f.above(float("inf")) if gone else f for f, gone in zip(found, forget, strict=True)]

@@ -1,0 +1,98 @@
+"""A clip for those who have none: synthetic people in two rooms, with a cut between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av import VideoStream
+from torch import Tensor
+
+from anonlib.data.actor import Sighting
+from anonlib.data.clip import ACTIONS, Role, stage_clip
+from anonlib.data.synthetic_faces import SyntheticPeople
+from anonlib.data.types import ActionFrames
+from anonlib.errors import ConfigError
+from anonlib.video.complete import complete
+
+SCENES = (("drink", "fold", "phone"), ("iron", "lip"))
+"""What the people of each room do; actions that leave most of the face to be seen."""
+RATE = 12
+"""Frames a second."""
+
+
+def demo_clip(
+    *, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int = 0
+) -> ActionFrames:
+    """Three people, then a cut, then two others, and where all of their faces are.
+
+    Args:
+        frames: frames of each of the two scenes.
+        size: height and width in pixels; a face has about an eighth of the height.
+        seed: the same seed gives the same clip.
+
+    Returns:
+        `2 * frames` frames; `clips` numbers the scenes.
+
+    Raises:
+        ConfigError: there are no frames.
+    """
+    if frames < 1:
+        raise ConfigError(f"{frames} frames a scene: use 1 or more")
+    heads, shots, seen = SyntheticPeople(), [], []
+    first = heads.people("test")[0]
+    for scene, actions in enumerate(SCENES):
+        person = first + 16 * seed + 8 * scene
+        roles = [Role(identity=person + k, label=ACTIONS.index(a)) for k, a in enumerate(actions)]
+        rng = np.random.default_rng([seed, scene])
+        clip = stage_clip(roles, heads, frames=frames, split="test", size=size, rng=rng)
+        for picture, sightings in clip.shots(frames):
+            shots.append(picture)
+            seen.append([one for one in sightings if one.face is not None])
+    scenes = torch.arange(len(SCENES)).repeat_interleave(frames)
+    return _gathered(np.stack(shots), seen, scenes)
+
+
+def _gathered(
+    shots: np.ndarray, seen: Sequence[Sequence[Sighting]], scenes: Tensor
+) -> ActionFrames:
+    def boxes(kind: str) -> list[Tensor]:
+        return [
+            torch.tensor([getattr(s, kind) for s in one]).float().reshape(-1, 4) for one in seen
+        ]
+
+    points = [[torch.as_tensor(s.landmarks).float() for s in one] for one in seen]
+    return ActionFrames(
+        frames=torch.from_numpy(shots).permute(0, 3, 1, 2).contiguous(),
+        boxes=boxes("box"), face_boxes=boxes("face"), clips=scenes,
+        labels=[torch.tensor([s.label for s in one]) for one in seen],
+        identities=[torch.tensor([s.identity for s in one]) for one in seen],
+        landmarks=[torch.stack(p) if p else torch.zeros(0, 5, 2) for p in points],
+    )  # fmt: skip
+
+
+def write_clip(frames: Tensor, path: str | Path, *, rate: int = RATE) -> None:
+    """Encodes frames as H.264, whole or not at all.
+
+    Args:
+        frames: `(N, 3, H, W)` uint8 RGB; height and width are even.
+        path: ends in .mp4.
+        rate: frames a second.
+
+    Raises:
+        ConfigError: a side is odd, or there are no frames.
+    """
+    if not len(frames) or frames.shape[2] % 2 or frames.shape[3] % 2:
+        raise ConfigError(f"frames of shape {tuple(frames.shape)}: give some, with even sides")
+    with complete(Path(path)) as file, av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(rate), options={"crf": "18"})
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = frames.shape[2:]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames.permute(0, 2, 3, 1).contiguous().numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
