@@ -50,17 +50,18 @@ class LiteModifierConfig:
     """Shape of the modifier for real faces on a CPU, `anonlib.networks.lite_modifier`."""
 
     size: int = 128
-    """Side in pixels of the square face image; a multiple of 8."""
+    """Side in pixels of the square face image; a multiple of 8, 16 or more."""
     width: int = 24
     """Channels of the first convolution; the bottleneck has four times as many."""
     blocks: int = 5
     """Residual blocks at an eighth of the resolution."""
-    cells: int = 16
-    """Side of the grid through which a head is read; a face is about 10 of them wide and high."""
+    cells: int = 12
+    """Side of the grid through which a head is read; a face is about 8 of them wide and high."""
 
     def __post_init__(self) -> None:
         _require(
-            self.size % 8 == 0 and self.size > 0, f"modifier size {self.size}: use a multiple of 8"
+            self.size % 8 == 0 and self.size > 8,
+            f"modifier size {self.size}: use a multiple of 8, 16 or more",
         )
         _require(
             0 < self.cells <= self.size, f"veil of {self.cells} cells: use 1 to {self.size}"

@@ -48,7 +48,7 @@ from anonlib.training import Players
 from anonlib.training.batches import FaceBatch
 from anonlib.training.checkpoints import save_weights
 from anonlib.training.distillation import distil_classifier
-from anonlib.training.real_faces import Adversaries, train_on_real_faces
+from anonlib.training.real_faces import Adversaries, train_on_real_faces, train_to_redraw
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "data" / "weights"
 CROP = 128
@@ -60,8 +60,8 @@ HELD_BACK = 5
 RECOGNIZER = ClassifierConfig(size=(64, 48), depth=20, width=32, features=128)
 DISTIL_STEPS, DISTIL_BATCH = 2800, 64
 GAME = replace(
-    TrainingConfig(), faces=16, frames=3, adversarial_steps=2400, modifier_lr=4e-4,
-    adversarial_lr_drop=0.8, adversarial_ceiling=10.0, l1_weight=40.0, classifier_age=30_000,
+    TrainingConfig(), faces=16, frames=3, adversarial_steps=700, modifier_lr=3e-4,
+    adversarial_lr_drop=0.8, adversarial_ceiling=8.0, l1_weight=60.0, classifier_age=30_000,
 )  # fmt: skip
 
 
@@ -294,16 +294,21 @@ def play(work: Path, config: LiteModifierConfig, game: TrainingConfig, weights: 
     critic = PatchCritic().to(memory_format=torch.channels_last)
     for network in (players.modifier, classifier, still, critic):
         in_half_precision(network)
-    start = time.time()
+    start, batches = time.time(), GameFaces(faces, config.size, game.faces)
+    train_to_redraw(
+        players.modifier, critic, batches, replace(game, modifier_lr=1e-3), steps=REDRAW_STEPS,
+        realism_weight=weights["realism_weight"], seed=1, checkpoint=work / f"{name}-redraw.pt",
+    )  # fmt: skip
     history = train_on_real_faces(
         players, Adversaries(recognizer=still, critic=critic, **weights),
-        GameFaces(faces, config.size, game.faces), frames, game, seed=0,
+        batches, frames, game, seed=0,
         checkpoint=work / f"{name}.pt", report=lambda row: print(json.dumps(row), flush=True),
     )  # fmt: skip
     save_weights(WEIGHTS / f"{name}.safetensors", players.modifier.half(), config=to_dict(config))
     write_record(name, {
         "modifier": to_dict(config), "game": to_dict(game), "adversaries": weights,
         "people": int(faces.labels.max()) + 1, "pictures": len(faces),
+        "redraw steps": REDRAW_STEPS,
         "minutes": round((time.time() - start) / 60, 1), "last losses": history[-1],
     })  # fmt: skip
 
@@ -325,7 +330,7 @@ def main() -> None:
     parser.add_argument("--lfw", type=Path, help="LFW with pairs.txt")
     parser.add_argument("--faces", type=Path, action="append", default=[], help="further roots")
     parser.add_argument("--work", type=Path, default=Path("checkpoints/real"))
-    parser.add_argument("--cells", type=int, default=16)
+    parser.add_argument("--cells", type=int, default=LiteModifierConfig().cells)
     parser.add_argument("--steps", type=int, default=GAME.adversarial_steps)
     parser.add_argument("--name", default="modifier-lite")
     for weight, value in WEIGHT_OF.items():
@@ -349,7 +354,8 @@ def main() -> None:
         )  # fmt: skip
 
 
-WEIGHT_OF = {"margin_weight": 2.0, "crowd_weight": 1.0, "realism_weight": 2.0}
+REDRAW_STEPS = 1100
+WEIGHT_OF = {"margin_weight": 0.5, "crowd_weight": 0.1, "realism_weight": 3.0}
 """Weights of the further terms; `margin` itself stays 0."""
 
 if __name__ == "__main__":
