@@ -9,6 +9,7 @@ torch.Size([2, 3, 48, 48])
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -62,7 +63,8 @@ def create(name: str, modifier: nn.Module | None = None, *, device: str = "cpu")
 
     Returns:
         A callable on float RGB faces `(B, 3, H, W)` in [0, 1]. An image comes out the same
-        whatever else is in its batch. It raises `ImageError` for another shape, type or range
+        whatever else is in its batch. Its `size` is the side that the learned ones work at, else
+        None. It raises `ImageError` for another shape, type or range
         or for faces under 8 pixels a side, and `NumericError` for NaN or infinity.
 
     Raises:
@@ -71,22 +73,34 @@ def create(name: str, modifier: nn.Module | None = None, *, device: str = "cpu")
     if name == SHIPPED:
         from anonlib.anonymizers.lite import lite_anonymizer
 
-        return partial(_anonymize, lite_anonymizer(device=device))
+        return _Method(lite_anonymizer(device=device))
     if name not in names():
         known = ", ".join((*names(), SHIPPED))
         raise ConfigError(f"anonymizer '{name}' is unknown: use one of {known}")
     if name != _LEARNED:
-        return partial(_anonymize, _HANDCRAFTED[name])
+        return _Method(_HANDCRAFTED[name])
     if modifier is None:
         raise ConfigError(
             "anonymizer 'modifier' needs a trained modifier: pass one, as read from a checkpoint"
         )
-    return partial(_anonymize, LearnedAnonymizer(modifier))
+    return _Method(LearnedAnonymizer(modifier))
 
 
-def _anonymize(method: Anonymizer, faces: Tensor) -> Tensor:
-    _check_faces(faces)
-    return method(faces) if len(faces) else faces.clone()
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A way to hide faces that refuses what are none."""
+
+    method: Anonymizer
+
+    @property
+    def size(self) -> int | None:
+        """Side of the images it works at, if there is one such size."""
+        size: int | None = getattr(self.method, "size", None)
+        return size
+
+    def __call__(self, faces: Tensor) -> Tensor:
+        _check_faces(faces)
+        return self.method(faces) if len(faces) else faces.clone()
 
 
 def _check_faces(faces: Tensor) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,12 +75,6 @@ class Track:
         """`(4,)` xyxy pixels, now."""
         return np.concatenate([self.centre - self.size / 2, self.centre + self.size / 2])
 
-    def remember(self, patch: Tensor, clear: Tensor, rate: float) -> None:
-        """Mixes a share of what it looks like now into the patch, where nothing hides it."""
-        share = torch.where(self.weight > 0, rate, 1.0) * clear
-        self.patch = (1 - share) * self.patch + share * patch
-        self.weight = torch.maximum(self.weight, clear)
-
     def predict(self, time: int) -> None:
         """Moves on to the next picture."""
         if time - self.last_found > 1:
@@ -142,6 +138,9 @@ class Track:
         )  # fmt: skip
         spots = [self.path[t] for t in nodes]
         rows = np.array([s.centre if worst == Kind.FOUND else s.size for s in spots])
+        whole = len(nodes) == nodes[-1] - nodes[0] + 1
+        if whole and nodes[0] <= times[0] and times[-1] <= nodes[-1]:
+            return rows[times - nodes[0]]
         return np.stack([np.interp(times, nodes, rows[:, i]) for i in range(2)], axis=1)
 
     def _growth(self, time: int) -> float:
@@ -156,12 +155,37 @@ class Track:
         return min(abs(t - time) for t in known)
 
 
+def remember(tracks: Sequence[Track], patches: Tensor, clear: Tensor, rates: Tensor) -> None:
+    """Mixes a share of what faces look like now into their patches, where nothing hides them.
+
+    Args:
+        tracks: n of them, changed.
+        patches: `(n, 16, 16)` what they look like now.
+        clear: `(n, 16, 16)` 1 where nothing hides them, else 0.
+        rates: `(n,)` shares in [0, 1].
+    """
+    old = torch.stack([track.patch for track in tracks])
+    weights = torch.stack([track.weight for track in tracks])
+    share = torch.where(weights > 0, rates[:, None, None], 1.0) * clear
+    mixed = (1 - share) * old + share * patches
+    known = torch.maximum(weights, clear)
+    for track, patch, weight in zip(tracks, mixed, known, strict=True):
+        track.patch, track.weight = patch, weight
+
+
 def _fit_line(offsets: Array, values: Array) -> Array:
     """Value at offset 0 of the line through `(n, 2)` values, near ones weighing more."""
-    weights = np.exp(-0.5 * (offsets / SPREAD) ** 2)
-    mean = weights @ offsets / weights.sum()
-    level = weights @ values / weights.sum()
-    spread = weights @ (offsets - mean) ** 2
+    return _shares(tuple(offsets.tolist())) @ values
+
+
+@lru_cache
+def _shares(offsets: tuple[int, ...]) -> Array:
+    """`(n,)` what each value adds to the line's value at offset 0."""
+    at = np.array(offsets)
+    weights = np.exp(-0.5 * (at / SPREAD) ** 2)
+    weights /= weights.sum()
+    mean = weights @ at
+    spread = weights @ (at - mean) ** 2
     if spread < 1e-9:
-        return level
-    return level - mean * ((weights * (offsets - mean)) @ values) / spread
+        return weights
+    return weights * (1 - mean * (at - mean) / spread)

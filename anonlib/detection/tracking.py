@@ -14,7 +14,7 @@ import torch
 from anonlib.detection.association import associate, overlap
 from anonlib.detection.likeness import Levels, clear_cells, find_patches, sample_cells
 from anonlib.detection.mtcnn import Faces
-from anonlib.detection.track import Array, Kind, Spot, Track
+from anonlib.detection.track import Array, Kind, Spot, Track, remember
 from anonlib.errors import NumericError
 
 LOOK_BACK = 5
@@ -204,8 +204,8 @@ class Tracker:
         boxes = torch.from_numpy(np.stack([t.box() for t in known]))
         others = torch.from_numpy(np.stack([t.box() for t in self.tracks]))
         patches, _ = sample_cells(self.glimpses[self.time].levels, boxes)
-        for track, patch, clear in zip(known, patches, clear_cells(boxes, others), strict=True):
-            track.remember(patch, clear, PATCH_RATE[track.path[self.time].kind])
+        rates = torch.tensor([PATCH_RATE[t.path[self.time].kind] for t in known])
+        remember(known, patches, clear_cells(boxes, others), rates)
 
     def _part(self) -> None:
         """Ends the tracks of the faces that have clearly left."""

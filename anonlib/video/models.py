@@ -43,7 +43,7 @@ def load_models(settings: Settings) -> Models:
     device = place(settings.device)
     return Models(
         detector=detection.create(settings.detector, device=device),
-        anonymizer=anonymizers.create(settings.method),
+        anonymizer=anonymizers.create(settings.method, device=device),
         hashes={
             **weight_hashes(settings.detector),
             **weight_hashes(settings.method),

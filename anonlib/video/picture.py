@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -43,6 +43,25 @@ class Picture(Protocol):
 
     def paste(self, box: Corners, face: Tensor) -> None:
         """Replaces those pixels, in place, by `(3, y1 - y0, x1 - x0)` float RGB in [0, 1]."""
+
+
+@runtime_checkable
+class Grey(Protocol):
+    """A picture whose brightness is to be had without its colours, at less cost."""
+
+    def grey(self, longest: int) -> Tensor:
+        """Brightness `(h, w)` in [0, 1] at the size of `small`."""
+
+
+@runtime_checkable
+class Resizing(Protocol):
+    """A picture that resizes faces while it cuts and replaces them, at less cost."""
+
+    def crop_to(self, box: Corners, size: int) -> Tensor:
+        """As `crop`, resized with antialiasing to `(3, size, size)`."""
+
+    def paste_from(self, box: Corners, face: Tensor) -> None:
+        """As `paste`, of a face `(3, size, size)` of any size."""
 
 
 def small_size(height: int, width: int, longest: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from anonlib.anonymizers import SMALLEST_FACE
 from anonlib.anonymizers.frames import anonymize_crops, face_corners
 from anonlib.config import ENLARGE
-from anonlib.video.picture import Picture
+from anonlib.video.picture import Corners, Picture, Resizing
 
 P = TypeVar("P", bound=Picture)
 BLOCKS = 8
@@ -64,12 +64,28 @@ def replace_faces(
             one.boxes, height=one.picture.height, width=one.picture.width, enlarge=enlarge
         )
     ]
-    faces = anonymize_crops([picture.crop(corners) for picture, corners in places], anonymizer)
-    for (picture, corners), face in zip(places, faces, strict=True):
-        picture.paste(corners, face)
+    size: int | None = getattr(anonymizer, "size", None)
+    crops = [_cut(picture, corners, size) for picture, corners in places]
+    for (picture, corners), face in zip(places, anonymize_crops(crops, anonymizer), strict=True):
+        _put(picture, corners, face)
     for one in whole:
         hide_whole(one.picture)
     return len(places)
+
+
+def _cut(picture: Picture, corners: Corners, size: int | None) -> Tensor:
+    """A face at the size the anonymizer works at, if the picture can resize it, else at its own."""
+    if size is not None and isinstance(picture, Resizing):
+        return picture.crop_to(corners, size)
+    return picture.crop(corners)
+
+
+def _put(picture: Picture, corners: Corners, face: Tensor) -> None:
+    x0, y0, x1, y1 = corners
+    if tuple(face.shape[1:]) != (y1 - y0, x1 - x0) and isinstance(picture, Resizing):
+        picture.paste_from(corners, face)
+    else:
+        picture.paste(corners, face)
 
 
 def too_small(picture: Picture) -> bool:

@@ -26,7 +26,7 @@ from anonlib.detection.likeness import grey_levels
 from anonlib.detection.tracking import Cover, Glimpse, Tracker
 from anonlib.errors import ConfigError
 from anonlib.video.overlap import ahead
-from anonlib.video.picture import Picture, RgbPicture, small_size
+from anonlib.video.picture import Grey, Picture, RgbPicture, small_size
 from anonlib.video.replacing import Found, replace_faces
 
 P = TypeVar("P", bound=Picture)
@@ -165,13 +165,13 @@ def _look(
     """Every picture with what the detector saw; it is asked at cuts and `every` pictures."""
     cuts, since = CutFinder(), 0
     for picture in pictures:
-        small = picture.small(LONGEST)
-        levels = grey_levels(small)
+        grey = isinstance(picture, Grey)
+        levels = grey_levels(picture.grey(LONGEST) if grey else picture.small(LONGEST))
         cut = cuts(levels[2])
         asked = cut or since + 1 >= every
         since = 0 if asked else since + 1
-        asked &= not _blind(*small.shape[1:])
-        faces = _detect(detector, small, tally) if asked else None
+        asked &= not _blind(*levels[0].shape)
+        faces = _detect(detector, picture.small(LONGEST), tally) if asked else None
         yield _Looked(picture, Glimpse(levels=levels, faces=faces, cut=cut))
         del picture
 

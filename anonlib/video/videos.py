@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import BinaryIO, cast
+
+import torch
 
 from anonlib.video.complete import complete
 from anonlib.video.models import Models, load_models
@@ -19,11 +21,12 @@ from anonlib.video.report import FileReport
 from anonlib.video.settings import PREVIEW_SECONDS, Settings
 from anonlib.video.stream import Tally, anonymize_pictures
 from anonlib.video.writer import CONTAINERS, Container, VideoWriter, container_of, pixel_format_for
-from anonlib.video.yuv import YuvPicture
 
 OnFrame = Callable[[int, int | None], None]
 """Told how many frames are done, and of how many if that is known."""
 _AHEAD_BYTES = 64 << 20
+_CHANGED = 2
+"""Pictures that wait for the encoder."""
 
 
 def anonymize_video(
@@ -84,22 +87,30 @@ def _run(
     wanted = pixel_format_for(container, first.format.name, first.width, first.height)
     depth = max(1, min(8, _AHEAD_BYTES // (first.width * first.height * 3)))
     with (
-        closing(_generator(ahead(reader.pictures(wanted), depth))) as pictures,
-        closing(_generator(anonymize_pictures(
+        _one_thread(),
+        closing(ahead(reader.pictures(wanted), depth)) as pictures,
+        closing(ahead(anonymize_pictures(
             pictures, detector=models.detector, anonymizer=models.anonymizer,
             every=settings.every, enlarge=settings.enlarge, hold=settings.hold,
             live=is_live(reader.source), tally=tally,
-        ))) as changed,
+        ), _CHANGED)) as changed,
     ):  # fmt: skip
-        for picture in changed:
+        for number, picture in enumerate(changed, start=1):
             writer.write(picture)
             if on_frame is not None:
-                on_frame(tally.frames, reader.expected)
+                on_frame(number, reader.expected)
     report.count(tally)
 
 
-def _generator(pictures: Iterator[YuvPicture]) -> Generator[YuvPicture]:
-    return cast(Generator[YuvPicture], pictures)
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for each operation of torch: the stages run beside each other already."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _container(out: str | Path | BinaryIO) -> Container:

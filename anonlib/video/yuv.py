@@ -75,6 +75,15 @@ class YuvPicture:
         pixels = torch.from_numpy(rgb.to_ndarray()).permute(2, 0, 1)
         return self._turn.upright(pixels).float().contiguous() / 255
 
+    def grey(self, longest: int) -> Tensor:
+        """Brightness `(h, w)`, each value a mean of the luma it covers."""
+        height, width = self._turn.size(*small_size(self.height, self.width, longest))
+        luma = _scaler().reformat(
+            self.frame, width, height, "gray", interpolation="AREA", dst_color_range="JPEG",
+            threads=1,
+        )  # fmt: skip
+        return self._turn.upright(_pixels(luma, 0)).float() / 255
+
     def crop(self, box: Corners) -> Tensor:
         """Those pixels as they are now, `(3, y1 - y0, x1 - x0)`."""
         x0, y0, x1, y1 = self._stored(box)
@@ -99,6 +108,27 @@ class YuvPicture:
         for plane, values in zip(self._planes[1:], differences, strict=True):
             plane[top:bottom, left:right] = _bytes(values)
 
+    def crop_to(self, box: Corners, size: int) -> Tensor:
+        """Those pixels resized to `(3, size, size)`; luma and chroma are resized as bytes."""
+        x0, y0, x1, y1 = self._stored(box)
+        top, left, bottom, right = self._shared(x0, y0, x1, y1)
+        luma = _resized(self._planes[0][None, y0:y1, x0:x1], (size, size))[0]
+        differences = torch.stack([p[top:bottom, left:right] for p in self._planes[1:]])
+        tint = self._colour.tint(_resized(differences, (size, size)))
+        return self._turn.upright(self._colour.to_rgb(luma, tint)).contiguous()
+
+    def paste_from(self, box: Corners, face: Tensor) -> None:
+        """Replaces those pixels by a face `(3, size, size)`; luma and chroma are resized."""
+        x0, y0, x1, y1 = self._stored(box)
+        top, left, bottom, right = self._shared(x0, y0, x1, y1)
+        face = self._turn.stored(face.detach().cpu().float().clamp(0, 1))
+        luma = _bytes(self._colour.to_luma(face))
+        self._planes[0][y0:y1, x0:x1] = _resized(luma[None], (y1 - y0, x1 - x0))[0]
+        differences = _bytes(self._colour.to_differences(face))
+        resized = _resized(differences, (bottom - top, right - left))
+        for plane, values in zip(self._planes[1:], resized, strict=True):
+            plane[top:bottom, left:right] = values
+
     def _shared(self, x0: int, y0: int, x1: int, y1: int) -> tuple[int, int, int, int]:
         """Top, left, bottom and right of the chroma values that touch a stored box."""
         step = self._step
@@ -120,6 +150,13 @@ def _spread(values: Tensor, step: int) -> Tensor:
     channels, height, width = values.shape
     wide = values[:, :, None, :, None].expand(channels, height, step, width, step)
     return wide.reshape(channels, height * step, width * step)
+
+
+def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bytes `(C, h, w)` at another size, with antialiasing."""
+    if tuple(values.shape[1:]) == size:
+        return values
+    return F.interpolate(values[None], size, mode="bilinear", antialias=True)[0]
 
 
 def _bytes(values: Tensor) -> Tensor:

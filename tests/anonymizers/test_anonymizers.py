@@ -100,3 +100,7 @@ def test_unknown_names_list_the_known_ones():
 def test_the_learned_one_needs_a_modifier():
     with pytest.raises(ConfigError, match="needs a trained modifier"):
         create("modifier")
+
+
+def test_only_the_learned_ones_work_at_one_size():
+    assert [make(name).size for name in ("mask", "modifier")] == [None, 32]

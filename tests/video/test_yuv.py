@@ -4,10 +4,11 @@ import av
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from anonlib.errors import VideoError
 from anonlib.video.colour import BT601, BT709, BT2020, Colour, colour_of
-from anonlib.video.picture import small_size
+from anonlib.video.picture import Grey, Resizing, small_size
 from anonlib.video.turn import Turn
 from anonlib.video.yuv import STEPS, YuvPicture
 
@@ -130,3 +131,45 @@ def test_frames_that_a_decoder_still_needs_stay_as_they_are(video) -> None:
 def test_another_pixel_format_is_refused() -> None:
     with pytest.raises(VideoError, match="'rgb24': convert it to yuv420p"):
         YuvPicture(av.VideoFrame(16, 16, "rgb24"))
+
+
+@pytest.mark.parametrize("pixel_format", STEPS)
+@pytest.mark.parametrize("turn", [Turn(), Turn(transpose=True, flip_x=True), Turn(flip_y=True)])
+def test_a_crop_resized_at_once_is_the_resized_crop(pixel_format: str, turn: Turn) -> None:
+    picture = YuvPicture(frame_of(smooth(61, 81), pixel_format), turn)
+    box = (11, 7, 42, 50)
+    expected = F.interpolate(picture.crop(box)[None], (16, 16), mode="bilinear", antialias=True)[0]
+    assert isinstance(picture, Resizing)
+    assert (picture.crop_to(box, 16) - expected).abs().max() < 0.04
+
+
+@pytest.mark.parametrize("pixel_format", STEPS)
+@pytest.mark.parametrize("turn", [Turn(), Turn(transpose=True, flip_x=True), Turn(flip_y=True)])
+def test_a_face_pasted_from_another_size_fills_the_box_alone(pixel_format: str, turn: Turn) -> None:
+    box = (11, 7, 42, 50)
+    once, apart = (YuvPicture(frame_of(smooth(61, 81), pixel_format), turn) for _ in range(2))
+    y, x = torch.meshgrid(torch.arange(16) / 16, torch.arange(16) / 16, indexing="ij")
+    face = torch.stack([x, y, 1 - x])
+    once.paste_from(box, face)
+    resized = F.interpolate(face[None], (43, 31), mode="bilinear", antialias=True)[0]
+    apart.paste(box, resized)
+    x0, y0, x1, y1 = turn.stored_box(box, height=once.height, width=once.width)
+    step = STEPS[pixel_format]
+    before = planes(frame_of(smooth(61, 81), pixel_format))
+    for mine, other, old, scale in zip(
+        planes(once.frame), planes(apart.frame), before, (1, step, step), strict=True
+    ):
+        inside = np.zeros(mine.shape, bool)
+        inside[y0 // scale : -(-y1 // scale), x0 // scale : -(-x1 // scale)] = True
+        assert np.abs(mine.astype(int) - other).max() < 12
+        assert (mine[~inside] == old[~inside]).all() and (mine[inside] != old[inside]).mean() > 0.9
+
+
+def test_grey_is_the_brightness_of_small() -> None:
+    rgb = smooth(60, 80)
+    rgb[:, :40] = 250
+    picture = YuvPicture(frame_of(rgb), Turn(transpose=True, flip_x=True))
+    grey, small = picture.grey(40), picture.small(40)
+    assert isinstance(picture, Grey) and grey.shape == small.shape[1:] == (40, 30)
+    weights = torch.tensor([0.299, 0.587, 0.114])
+    assert (grey - torch.tensordot(weights, small, dims=1)).abs().max() < 0.03
