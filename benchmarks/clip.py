@@ -27,8 +27,7 @@ from anonlib.data.looks import Comb
 from anonlib.data.scene import draw_room
 from anonlib.data.synthetic_faces import PEOPLE, SyntheticPeople
 
-RATE, PEOPLE_MOST, ALWAYS = 30, 6, 2
-LANES = 3
+RATE = 30
 SIDES = (130, 400)
 """Pixels of the square around a head, 1.6 times its face."""
 DRAWN = 160
@@ -54,7 +53,7 @@ class Walker:
         """Left, top and side in pixels."""
         turn = frame / RATE * np.array([1.1, 0.8]) + self.phase
         side = self.side * (1 + 0.12 * np.sin(0.7 * turn[0]))
-        centre = self.place + np.array([130, 60]) * np.sin(turn)
+        centre = self.place + np.array([130, 60]) / 1080 * height * np.sin(turn)
         away = max(self.arrives - frame, frame - self.leaves, 0) / RATE
         centre[1] += away * height * (1 if self.below else -1)
         left, top = centre - side / 2
@@ -62,17 +61,20 @@ class Walker:
 
 
 def walkers(
-    frames: int, size: tuple[int, int], rng: np.random.Generator, faces: Path | None, seed: int
-) -> list[Walker]:
-    """Six, of whom two are there from the first frame to the last."""
+    frames: int, size: tuple[int, int], rng: np.random.Generator, faces: Path | None, seed: int,
+    people: tuple[int, int],
+) -> list[Walker]:  # fmt: skip
+    """In two rows; the first of them are there from the first frame to the last."""
     height, width = size
-    pictures = lfw_pictures(faces, PEOPLE_MOST, seed=seed) if faces else None
-    sides = np.geomspace(*SIDES, PEOPLE_MOST) * height / 1080
+    always, most = people
+    pictures = lfw_pictures(faces, most, seed=seed) if faces else None
+    sides = np.geomspace(*SIDES, most) * height / 1080
+    lanes = -(-most // 2)
     made = []
-    for number, lane in enumerate(rng.permutation(PEOPLE_MOST)):
-        below = lane // LANES == 1
-        stays = number < ALWAYS
-        place = [(lane % LANES + 0.5) / LANES * width, (0.73 if below else 0.27) * height]
+    for number, lane in enumerate(rng.permutation(most)):
+        below = lane // lanes == 1
+        stays = number < always
+        place = [(lane % lanes + 0.5) / lanes * width, (0.73 if below else 0.27) * height]
         made.append(Walker(
             sprites=cut_out(pictures[number]) if pictures else drawn(number, frames, seed),
             place=np.array(place), side=float(sides[number]), phase=rng.uniform(0, 6, 2),
@@ -94,28 +96,28 @@ def cut_out(picture: np.ndarray) -> list[Image.Image]:
     x0, y0, x1, y1 = LFW_FACE
     half = max(x1 - x0, y1 - y0) / 2 * CUT
     middle = np.array([x0 + x1, y0 + y1]) / 2
-    head = Image.fromarray(picture).crop((*(middle - half).astype(int), *(middle + half).astype(int)))
+    corners = np.concatenate([middle - half, middle + half]).astype(int).tolist()
+    head = Image.fromarray(picture).crop(tuple(corners))
     line = np.abs((np.arange(head.width) + 0.5) / head.width * 2 - 1)
-    away = np.maximum(line[:, None], line)[: head.height]
-    alpha = (np.clip((1 - away) / 0.12, 0, 1) * 255).astype(np.uint8)
-    head.putalpha(Image.fromarray(alpha).resize(head.size))
+    alpha = np.clip((1 - np.maximum(line[:, None], line)) / 0.12, 0, 1) * 255
+    head.putalpha(Image.fromarray(alpha.astype(np.uint8)).resize(head.size))
     return [head]
 
 
 def render(
-    frames: int, size: tuple[int, int], seed: int, faces: Path | None
+    frames: int, size: tuple[int, int], seed: int, faces: Path | None, people: tuple[int, int]
 ) -> Iterator[tuple[np.ndarray, list[tuple[float, ...]]]]:
     """Every frame `(H, W, 3)` uint8 and its rows of person, x0, y0, x1, y1."""
     rng = np.random.default_rng(seed)
     height, width = size
     room = draw_room(Comb("test", rng), size=(height, width * 3 // 2), horizon=0.85)
     noise = rng.normal(0, NOISE, (8, height, width, 1)).astype(np.int8)
-    people = walkers(frames, size, rng, faces, seed)
+    cast = walkers(frames, size, rng, faces, seed, people)
     for frame in range(frames):
         pan = round((0.5 - 0.5 * np.cos(frame / RATE / 3)) * (room.width - width))
         picture = room.crop((pan, 0, pan + width, height))
         rows = []
-        for number, walker in enumerate(people):
+        for number, walker in enumerate(cast):
             left, top, side = walker.square(frame, height)
             sprite = walker.sprites[frame % len(walker.sprites)].resize((side, side))
             picture.paste(sprite, (left, top), sprite)
@@ -129,16 +131,25 @@ def render(
 
 def make_clip(
     out: Path, *, frames: int = 300, size: tuple[int, int] = (1080, 1920), seed: int = 0,
-    faces: Path | None = None,
+    faces: Path | None = None, people: tuple[int, int] = (2, 6),
 ) -> None:  # fmt: skip
-    """Writes OUT and, beside it, the true faces; the same seed writes the same bytes."""
+    """Writes OUT and, beside it, the true faces; the same seed writes the same bytes.
+
+    Args:
+        out: the clip, .mp4.
+        frames: its length.
+        size: height and width in pixels.
+        seed: of all that is drawn.
+        faces: LFW, for real faces.
+        people: how many are there always and at most.
+    """
     rows = []
     with av.open(str(out), "w") as container:
         options = {"preset": "medium", "crf": "20", "threads": "1"}
         stream = container.add_stream("libx264", rate=Fraction(RATE), options=options)
         stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
-        for number, (pixels, boxes) in enumerate(render(frames, size, seed, faces)):
+        for number, (pixels, boxes) in enumerate(render(frames, size, seed, faces, people)):
             rows += [(float(number), *box) for box in boxes]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))

@@ -1,0 +1,192 @@
+"""`anonlib anonymize` against the package deface: frames a second of whole processes, one file.
+
+    python benchmarks/speed.py --deface PYTHON_WITH_DEFACE [--clip CLIP.mp4] [--repeats 3]
+
+The clip comes from `benchmarks/clip.py`; without one it is made. The programs take turns, each
+process is timed from its start to its end. A face counts as changed if little of its detail is
+left: the correlation of its luma, less a local mean, with the original's is under 0.5. Results go
+to results/real/speed.csv and .json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+import torch.nn.functional as F
+from clip import make_clip
+
+from anonlib.evaluation.run import commit, hardware
+from anonlib.metrics.proportions import proportion_interval
+
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "real"
+ANONLIB = "from anonlib.cli import main; main()"
+GRID, ALIKE = 48, 0.5
+
+
+def programs(deface: str, options: list[str]) -> dict[str, list[str]]:
+    """Commands without their input and output, by name."""
+    ours = [sys.executable, "-c", ANONLIB, "anonymize", "--overwrite", "--device", "cpu"]
+    theirs = [deface, "-m", "deface.deface"]
+    return {
+        "anonlib": [*ours, "--method", "modifier-lite", *options],
+        "deface 640x360": [*theirs, "-s", "640x360"],
+        "deface": theirs,
+    }
+
+
+def timed(command: list[str]) -> dict[str, float]:
+    """Seconds, seconds of all cores and peak memory in MB of a process and those it waits for.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    start = time.perf_counter()
+    process = os.posix_spawnp(command[0], command, dict(os.environ))
+    _, status, used = os.wait4(process, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    return {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime,
+            "peak_mb": used.ru_maxrss / (1 << 10)}  # fmt: skip
+
+
+def lumas(path: Path) -> Iterator[torch.Tensor]:
+    """Luma of every frame, `(H, W)` float in [0, 255]."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield torch.from_numpy(frame.to_ndarray(format="gray")).float()
+
+
+def likeness(a: torch.Tensor, b: torch.Tensor, box: np.ndarray) -> float:
+    """Correlation of the detail of two pictures in a box."""
+    x0, y0, x1, y1 = box.round().astype(int)
+    details = []
+    for picture in (a, b):
+        face = F.interpolate(picture[None, None, y0:y1, x0:x1], (GRID, GRID), mode="bilinear",
+                             antialias=True)  # fmt: skip
+        details.append((face - F.avg_pool2d(face, 9, 1, 4, count_include_pad=False)).flatten())
+    return float(torch.corrcoef(torch.stack(details))[0, 1].nan_to_num())
+
+
+def changed(clip: Path, out: Path, truth: np.ndarray, *, step: int) -> tuple[int, int]:
+    """Faces in every `step`-th frame, and how many of them were changed."""
+    faces = hidden = frames = 0
+    for number, (before, after) in enumerate(zip(lumas(clip), lumas(out), strict=True)):
+        frames += 1
+        if number % step:
+            continue
+        for row in truth[truth[:, 0] == number]:
+            faces += 1
+            hidden += likeness(before, after, row[2:]) < ALIKE
+    return faces, hidden
+
+
+def compare(
+    clip: Path, commands: dict[str, list[str]], *, repeats: int, step: int
+) -> list[dict[str, Any]]:
+    """A row for every run of every program."""
+    with np.load(clip.with_suffix(".npz")) as stored:
+        truth, frames = stored["faces"], int(stored["frames"])
+    rows = []
+    with tempfile.TemporaryDirectory(dir=clip.parent) as folder:
+        for repeat in range(repeats):
+            for name, command in commands.items():
+                out = Path(folder) / f"{name.replace(' ', '-')}.mp4"
+                out.unlink(missing_ok=True)
+                run = timed([*command, str(clip), "-o", str(out)])
+                faces, hidden = changed(clip, out, truth, step=step) if not repeat else (0, 0)
+                rows.append({
+                    "program": name, "run": repeat + 1, "frames": frames,
+                    **{key: round(value, 2) for key, value in run.items()},
+                    "fps": round(frames / run["seconds"], 2),
+                    "cpu_ms_a_frame": round(1000 * run["cpu_seconds"] / frames, 1),
+                    **(recall(faces, hidden) if faces else dict.fromkeys(recall(1, 1), "")),
+                })  # fmt: skip
+                print(rows[-1], flush=True)
+    return rows
+
+
+def recall(faces: int, hidden: int) -> dict[str, Any]:
+    low, high = proportion_interval(hidden, faces)
+    return {"faces": faces, "changed": hidden, "recall": round(hidden / faces, 4),
+            "recall_low": round(low, 4), "recall_high": round(high, 4)}  # fmt: skip
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians, and how many times as fast anonlib is, by the clock and in time of the cores."""
+    names = list(dict.fromkeys(row["program"] for row in rows))
+
+    def median(name: str, key: str) -> float:
+        return statistics.median(row[key] for row in rows if row["program"] == name)
+
+    fps = {name: median(name, "fps") for name in names}
+    if "anonlib" not in fps:
+        return {"fps": fps}
+    return {
+        "fps": fps,
+        "times_as_fast": {n: round(median("anonlib", "fps") / median(n, "fps"), 2) for n in names},
+        "cpu_ratio": {
+            n: round(median(n, "cpu_seconds") / median("anonlib", "cpu_seconds"), 2) for n in names
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--deface", required=True, help="a Python that has the package deface")
+    parser.add_argument("--clip", type=Path, help="made by benchmarks/clip.py")
+    parser.add_argument("--frames", type=int, default=300, help="of a clip that is made")
+    parser.add_argument("--seed", type=int, default=0, help="of a clip that is made")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--step", type=int, default=3, help="recall is measured each so many")
+    parser.add_argument("--only", nargs="+", help="names of programs")
+    parser.add_argument("--options", default="", help="of anonlib anonymize, as '--every 3'")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        clip = arguments.clip or Path(folder) / "clip.mp4"
+        if arguments.clip is None:
+            make_clip(clip, frames=arguments.frames, seed=arguments.seed)
+        commands = programs(arguments.deface, arguments.options.split())
+        commands = {n: c for n, c in commands.items() if n in (arguments.only or commands)}
+        rows = compare(clip, commands, repeats=arguments.repeats, step=arguments.step)
+    record = {
+        "command": "python " + " ".join(["benchmarks/speed.py", "--deface", "PYTHON",
+                                         *_told(sys.argv[1:])]),
+        "commit": commit(), "seed": arguments.seed, "date": time.strftime("%Y-%m-%d"),
+        "hardware": hardware(), "cores": os.cpu_count(), "load_before": load,
+        **summary(rows),
+    }  # fmt: skip
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with (arguments.out / "speed.csv").open("w") as file:
+        table = csv.DictWriter(file, rows[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    (arguments.out / "speed.json").write_text(json.dumps(record, indent=2) + "\n")
+    print(json.dumps(record, indent=2))
+
+
+def _told(words: list[str]) -> list[str]:
+    """The arguments without the places of this machine."""
+    private = {"--deface", "--out", "--clip"}
+    return [w for before, w in zip(["", *words], words, strict=False)
+            if w not in private and before not in private]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
