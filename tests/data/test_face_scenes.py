@@ -99,6 +99,17 @@ def test_a_scene_depends_on_its_number_and_seed_alone(white_face):
     assert all(torch.equal(a, b) for a, b in zip(next(iter(scenes)), scenes[0], strict=True))
 
 
+def test_every_other_scene_shows_a_part_of_a_whole_frame(white_face):
+    dark = Labelled(white_face.picture // 9, NOWHERE, np.zeros((0, 5, 2), np.float32), NOWHERE)
+    plain = Scenes([white_face], [dark], size=96, seed=3)
+    mixed = Scenes([white_face], [dark], size=96, seed=3, whole=[white_face])
+    assert torch.equal(mixed[6].picture, plain[6].picture)
+    shown = [mixed[n] for n in range(1, 61, 2)]
+    assert {len(scene.boxes) for scene in shown} == {0, 1}  # never laid on one another
+    tall = torch.cat([scene.boxes[:, 3] - scene.boxes[:, 1] for scene in shown])
+    assert tall.min() >= 30 * 0.8 - 0.01 and tall.max() <= 30 * 2.5 + 0.01
+
+
 def test_textures_and_disturbances_keep_the_size():
     for seed in range(12):
         rng = np.random.default_rng(seed)
