@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,9 @@ from anonlib.errors import ImageError, NumericError
 from anonlib.geometry import box_corners, clip_boxes, enlarge_boxes
 
 Corners = tuple[int, int, int, int]
+Margins = tuple[float, float, float, float]
+"""Left, top, right and bottom: what a frame's border cuts off a face, in sides of what is left."""
+LARGEST_MARGIN = 4.0
 
 
 def anonymize_frames(
@@ -46,23 +49,25 @@ def anonymize_frames(
     height, width = frames.shape[2:]
     if min(height, width) < SMALLEST_FACE:
         raise ImageError(f"frames of {height}x{width} pixels are too small to hold a face")
-    corners = [
-        (frame, box)
+    regions = [
+        (frame, corners, margins)
         for frame, boxes in enumerate(face_boxes)
-        for box in face_corners(boxes, height=height, width=width)
+        for corners, margins in face_regions(boxes, height=height, width=width)
     ]
-    modified = anonymize_crops([frames[i][:, b[1] : b[3], b[0] : b[2]] for i, b in corners],
-                                anonymizer)  # fmt: skip
+    modified = anonymize_crops(
+        [frames[i][:, y0:y1, x0:x1] for i, (x0, y0, x1, y1), _ in regions],
+        anonymizer, margins=[margins for _, _, margins in regions],
+    )  # fmt: skip
     out = frames.clone()
-    for (i, (x0, y0, x1, y1)), face in zip(corners, modified, strict=True):
+    for (i, (x0, y0, x1, y1), _), face in zip(regions, modified, strict=True):
         out[i, :, y0:y1, x0:x1] = face
     return out
 
 
-def face_corners(
+def face_regions(
     boxes: Tensor, *, height: int, width: int, enlarge: float = ENLARGE
-) -> list[Corners]:
-    """Enlarged boxes in whole pixels inside the frame, none under 8 pixels a side.
+) -> list[tuple[Corners, Margins]]:
+    """Enlarged boxes in whole pixels inside the frame, 8 or more a side, and their margins.
 
     Args:
         boxes: `(n, 4)` xyxy pixels, not enlarged; those outside the frame are passed over.
@@ -70,16 +75,21 @@ def face_corners(
         width: columns of the frame, 8 or more.
         enlarge: factor about the centre.
 
-    >>> face_corners(torch.tensor([[10.0, 10.0, 20.0, 20.0]]), height=30, width=40)
-    [(7, 7, 23, 23)]
+    >>> face_regions(torch.tensor([[0.0, 10.0, 10.0, 20.0]]), height=30, width=40)
+    [((0, 7, 13, 23), (0.23, 0.0, 0.0, 0.0))]
     """
-    enlarged = clip_boxes(enlarge_boxes(boxes.reshape(-1, 4), enlarge), height=height, width=width)
-    inside = (enlarged[:, 2:] > enlarged[:, :2]).all(dim=1)
-    corners = []
-    for x0, y0, x1, y1 in box_corners(enlarged[inside]):
+    whole = enlarge_boxes(boxes.reshape(-1, 4), enlarge)
+    clipped = clip_boxes(whole, height=height, width=width)
+    inside = (clipped[:, 2:] > clipped[:, :2]).all(dim=1)
+    regions = []
+    for box, (x0, y0, x1, y1) in zip(whole[inside].tolist(), box_corners(clipped[inside]),
+                                     strict=True):  # fmt: skip
         (x0, x1), (y0, y1) = _at_least(x0, x1, width), _at_least(y0, y1, height)
-        corners.append((x0, y0, x1, y1))
-    return corners
+        beyond = (-box[0] / (x1 - x0), -box[1] / (y1 - y0),
+                  (box[2] - width) / (x1 - x0), (box[3] - height) / (y1 - y0))  # fmt: skip
+        left, top, right, bottom = (round(min(max(b, 0.0), LARGEST_MARGIN), 2) for b in beyond)
+        regions.append(((x0, y0, x1, y1), (left, top, right, bottom)))
+    return regions
 
 
 def _at_least(low: int, high: int, limit: int) -> tuple[int, int]:
@@ -91,16 +101,21 @@ def _at_least(low: int, high: int, limit: int) -> tuple[int, int]:
     return low, low + SMALLEST_FACE
 
 
-def anonymize_crops(crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor]) -> list[Tensor]:
+def anonymize_crops(
+    crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor], *,
+    margins: Sequence[Margins] | None = None,
+) -> list[Tensor]:  # fmt: skip
     """Crops through the anonymizer, in the order they came.
 
     An anonymizer that works at one size says so by an attribute `size`: then all crops are
-    resized to it and pass together, and come back at their own size. For others, the crops of
-    one size pass together.
+    resized to it and pass together, and come back at their own size. It expects the face in the
+    middle, so what the frame's border cut off is made up by repeating the border. For others, the
+    crops of one size pass together, as they are.
 
     Args:
         crops: `(3, h, w)` each, in [0, 1].
         anonymizer: faces `(N, 3, h, w)` to the same shape.
+        margins: what is cut off each crop, see `face_regions`; None for nothing.
 
     Returns:
         As many images of the same shapes.
@@ -110,6 +125,34 @@ def anonymize_crops(crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor])
         NumericError: it returned NaN or infinity.
     """
     size = getattr(anonymizer, "size", None)
+    if size is None or margins is None:
+        return _anonymize_whole(crops, anonymizer, size)
+    padded = [_with_margins(crop, m) for crop, m in zip(crops, margins, strict=True)]
+    modified = _anonymize_whole(padded, anonymizer, size)
+    return [_without_margins(face, crop, m)
+            for face, crop, m in zip(modified, crops, margins, strict=True)]  # fmt: skip
+
+
+def _margin_pixels(crop: Tensor, margins: Margins) -> tuple[int, int, int, int]:
+    """Left, right, top and bottom in pixels of the crop, as `F.pad` takes them."""
+    height, width = crop.shape[1:]
+    left, top, right, bottom = margins
+    return round(left * width), round(right * width), round(top * height), round(bottom * height)
+
+
+def _with_margins(crop: Tensor, margins: Margins) -> Tensor:
+    pixels = _margin_pixels(crop, margins)
+    return F.pad(crop[None], pixels, mode="replicate")[0] if any(pixels) else crop
+
+
+def _without_margins(face: Tensor, crop: Tensor, margins: Margins) -> Tensor:
+    left, _, top, _ = _margin_pixels(crop, margins)
+    return face[:, top : top + crop.shape[1], left : left + crop.shape[2]]
+
+
+def _anonymize_whole(
+    crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor], size: int | None
+) -> list[Tensor]:
     by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, crop in enumerate(crops):
         by_size[tuple(crop.shape[1:]) if size is None else (size, size)].append(index)

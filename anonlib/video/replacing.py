@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anonlib.anonymizers import SMALLEST_FACE
-from anonlib.anonymizers.frames import anonymize_crops, face_corners
+from anonlib.anonymizers.frames import anonymize_crops, face_regions
 from anonlib.config import ENLARGE
 from anonlib.video.picture import Corners, Picture, Resizing
 
@@ -57,16 +57,17 @@ def replace_faces(
     """
     whole = [one for one in found if one.hold or too_small(one.picture)]
     places = [
-        (one.picture, corners)
+        (one.picture, corners, margins)
         for one in found
         if not (one.hold or too_small(one.picture))
-        for corners in face_corners(
+        for corners, margins in face_regions(
             one.boxes, height=one.picture.height, width=one.picture.width, enlarge=enlarge
         )
     ]
     size: int | None = getattr(anonymizer, "size", None)
-    crops = [_cut(picture, corners, size) for picture, corners in places]
-    for (picture, corners), face in zip(places, anonymize_crops(crops, anonymizer), strict=True):
+    crops = [_cut(picture, corners, size) for picture, corners, _ in places]
+    faces = anonymize_crops(crops, anonymizer, margins=[margins for *_, margins in places])
+    for (picture, corners, _), face in zip(places, faces, strict=True):
         _put(picture, corners, face)
     for one in whole:
         hide_whole(one.picture)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from anonlib.anonymizers import create, names
 from anonlib.anonymizers.frames import anonymize_frames
+from anonlib.config import ENLARGE
 from anonlib.errors import ImageError
 from anonlib.geometry import clip_boxes, enlarge_boxes
 
@@ -104,3 +105,27 @@ def test_no_pixel_of_an_enlarged_face_survives(found):
 def test_frames_too_small_for_a_face_are_named():
     with pytest.raises(ImageError, match="frames of 6x40 pixels are too small"):
         anonymize_frames(torch.rand(1, 3, 6, 40), [NONE], create("mask"))
+
+
+class HidesTheMiddle:
+    """Blackens what an enlarged box holds of the box itself, as the veil of `modifier-lite`."""
+
+    size = 64
+
+    def __call__(self, faces: torch.Tensor) -> torch.Tensor:
+        hidden = faces.clone()
+        edge = round(64 * (1 - 1 / ENLARGE) / 2) - 1
+        hidden[:, :, edge : 64 - edge, edge : 64 - edge] = 0
+        return hidden
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[40, 40, 72, 72], [-8, 30, 24, 62], [0, 0, 32, 32], [70, 75, 102, 107], [-20, 40, 12, 72]],
+)
+def test_a_face_at_the_border_is_as_much_in_the_middle_as_any(box: list[float]) -> None:
+    found = torch.tensor([box]).float()
+    changed = anonymize_frames(torch.ones(1, 3, 96, 96), [found], HidesTheMiddle())
+    x0, y0, x1, y1 = (int(v) for v in found[0].clamp(0, 96))
+    assert changed[0, :, y0 + 1 : y1 - 1, x0 + 1 : x1 - 1].max() < 0.05
+    assert changed[0].mean() > 0.7
