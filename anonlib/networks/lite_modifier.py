@@ -39,6 +39,8 @@ def veil_mask(size: int) -> Tensor:
 def veil(faces: Tensor, *, cells: int, mask: Tensor) -> Tensor:
     """Faces of which nothing finer than a grid of cells is left where the mask is 1.
 
+    At its feathered edge detail fades out; where it is 0 the face stays as it is.
+
     Args:
         faces: `(B, 3, S, S)` in [0, 1].
         cells: of the grid, a side.
@@ -49,7 +51,7 @@ def veil(faces: Tensor, *, cells: int, mask: Tensor) -> Tensor:
     """
     coarse = F.adaptive_avg_pool2d(faces, cells)
     coarse = F.interpolate(coarse, faces.shape[2:], mode="bilinear", align_corners=False)
-    return faces + mask * (coarse - faces)
+    return mask * coarse + (1 - mask) * faces  # nothing of a face is left where the mask is 1
 
 
 class LiteModifier(nn.Module):
