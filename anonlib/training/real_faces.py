@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -52,9 +53,14 @@ class Adversaries:
 
 
 def still_features(recognizer: SphereFace, images: Tensor, landmarks: Tensor) -> Tensor:
-    """`(B, F)` features of faces, their landmarks off by a pixel so that no one crop is learned."""
+    """`(B, F)` features of faces, never seen twice alike: landmarks off by a pixel, and one time in
+    two at half the resolution, so that M has to change faces and not to find a pattern.
+    """
     shaken = landmarks + torch.randn_like(landmarks[:, :1])
-    return recognizer(align_faces(images, shaken, recognizer.config.size))
+    aligned = align_faces(images, shaken, recognizer.config.size)
+    if torch.rand(()) < 0.5:
+        aligned = F.interpolate(F.avg_pool2d(aligned, 2), aligned.shape[2:], mode="bilinear")
+    return recognizer(aligned)
 
 
 def update_critic(critic: nn.Module, optimizer: Adam, modified: Tensor, faces: FaceBatch) -> Losses:
@@ -77,6 +83,64 @@ def further_terms(adversaries: Adversaries, modified: Tensor, faces: FaceBatch) 
         "crowd": adversaries.crowd_weight * crowd_loss(hidden),
         "realism": adversaries.realism_weight * realism_loss(adversaries.critic(modified)),
     }
+
+
+def train_to_redraw(
+    modifier: nn.Module,
+    critic: nn.Module,
+    faces: Callable[[int], FaceBatch],
+    config: TrainingConfig,
+    *,
+    steps: int,
+    realism_weight: float,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> History:
+    """M learns to draw a face from what it reads of one, before anybody attacks it.
+
+    Implements Ren et al., Eq. (3), without the adversarial terms.
+    Differs from the paper: which starts M from random weights; the critic is ours.
+
+    Args:
+        modifier: M, trained in place.
+        critic: faces to one value a patch, trained in place.
+        faces: from the number of the iteration to its batch.
+        config: weight of the L1 term and learning rate.
+        steps: number of updates.
+        realism_weight: of the critic's word.
+        seed: of the random numbers inside a step.
+        checkpoint: file to save to and resume from.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The losses every ten iterations.
+    """
+    networks = {"M": modifier, "critic": critic}
+    optimizers = {name: Adam(network.parameters(), lr=config.modifier_lr, betas=config.betas)
+                  for name, network in networks.items()}  # fmt: skip
+
+    def iteration(step: int) -> Losses:
+        f = faces(step)
+        modified = modifier(f.images)
+        losses = update_critic(critic, optimizers["critic"], modified, f)
+        l1 = photorealistic_loss(modified, f.images, weight=config.l1_weight)
+        realism = realism_weight * realism_loss(critic(modified))
+        optimizers["M"].zero_grad(set_to_none=True)
+        (l1 + realism).backward()
+        optimizers["M"].step()
+        return losses | {"L_l1": l1.detach(), "realism": realism.detach()}
+
+    for network in networks.values():
+        network.train()
+    trainee = Trainee(
+        modules=networks,
+        optimizers={f"{name} optimizer": optimizer for name, optimizer in optimizers.items()},
+    )
+    return run_steps(
+        trainee, iteration, name="M alone", steps=steps, seed=seed, lr_drop=1.0,
+        checkpoint=checkpoint, progress=progress,
+    )  # fmt: skip
 
 
 def train_on_real_faces(
