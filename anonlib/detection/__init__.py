@@ -9,7 +9,7 @@ from torch import Tensor
 from anonlib.detection.cascade import CascadeDetector
 from anonlib.detection.matching import face_precision_recall, false_finds, missed_faces
 from anonlib.detection.mtcnn import Faces, MtcnnDetector
-from anonlib.detection.ssh import SshDetector
+from anonlib.detection.ssh import SshDetector, fast_ssh
 from anonlib.errors import ConfigError
 
 __all__ = [
@@ -57,4 +57,5 @@ def create(name: str, *, device: str = "cpu") -> Detector:
     """
     if name not in _DETECTORS:
         raise ConfigError(f"detector '{name}' is unknown: use one of {', '.join(names())}")
-    return _DETECTORS[name](device=device)
+    options = {} if name == "mtcnn" else {"network": fast_ssh(device=device)}
+    return _DETECTORS[name](device=device, **options)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from torchvision.ops import batched_nms
 from anonlib.data.paths import data_path
 from anonlib.detection.mtcnn import Faces
 from anonlib.errors import CheckpointError, ConfigError
+from anonlib.networks.compiled import Compiled
 from anonlib.networks.ssh import Ssh, anchors, decode_boxes, decode_landmarks
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -29,6 +32,7 @@ OVERLAP = 0.4
 """Of two finds that overlap by more only the surer is kept."""
 _COARSEST = 32
 _BATCH = 16
+_anchors = lru_cache(maxsize=4)(anchors)
 
 
 class SshDetector:
@@ -76,7 +80,7 @@ class SshDetector:
     def _find(self, frames: Tensor) -> list[Faces]:
         small, scale = reduced(frames.detach().float().to(self.device), longest=self.longest)
         logits, boxes, points = (part.float().cpu() for part in self.network(small))
-        places = anchors(*small.shape[2:])
+        places = _anchors(*small.shape[2:])
         return [
             self._faces(logits[i].sigmoid(), boxes[i], points[i], places, scale)
             for i in range(len(frames))
@@ -118,6 +122,19 @@ def load_ssh(path: Path | None = None, *, device: str = "cpu") -> Ssh:
             "the file from the repository or train it again"
         ) from error
     return network.eval().to(device)
+
+
+def fast_ssh(*, device: str = "cpu") -> Network:
+    """The shipped network; by OpenVINO on a CPU where that is installed.
+
+    Raises:
+        CheckpointError: see `load_ssh`.
+    """
+    network = load_ssh(device=device)
+    if device == "cpu" and importlib.util.find_spec("openvino") is not None:
+        example = torch.rand(2, 3, 2 * _COARSEST, 3 * _COARSEST)
+        return Compiled(network, example, threads=1, free_sides=True)
+    return network
 
 
 def reduced(frames: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:

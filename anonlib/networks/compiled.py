@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -30,8 +31,7 @@ class Compiled(nn.Module):
         super().__init__()
         import openvino
 
-        with torch.no_grad():
-            model = openvino.convert_model(network.eval(), example_input=example)
+        model = _converted(network.eval(), example)
         sides = [-1, -1] if free_sides else list(example.shape[2:])
         model.reshape([-1, example.shape[1], *sides])
         core = openvino.Core()
@@ -47,3 +47,20 @@ class Compiled(nn.Module):
         found = self.request.infer(images.detach().contiguous().numpy())
         outputs = tuple(torch.from_numpy(array.copy()) for array in found.to_tuple())
         return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _converted(network: nn.Module, example: Tensor) -> Any:
+    """The network as OpenVINO's model, by its reader of PyTorch alone.
+
+    `openvino.convert_model` does the same, takes twice as long and reports its use over the
+    internet.
+    """
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch would rather be exported, a slower way
+        traced = torch.jit.trace(network, example, check_trace=False, strict=False)
+        decoder = TorchScriptPythonDecoder(traced, example_input=example)
+        reader = FrontEndManager().load_by_framework("pytorch")
+        return reader.convert(reader.load(decoder))

@@ -23,7 +23,7 @@ class Settings:
 
     method: str = "modifier-lite"
     """What hides a face, see `anonlib.anonymizers.names`."""
-    detector: str = "cascade"
+    detector: str = "ssh"
     """What finds faces, see `anonlib.detection.names`."""
     device: str = "auto"
     """Where the networks run: auto (a GPU if one is there), cpu or cuda."""

@@ -123,7 +123,7 @@ def anonymize_stream(
     frames: Iterable[NDArray[Any]],
     *,
     method: str | Callable[[Tensor], Tensor] = "modifier-lite",
-    detector: str | Callable[[Tensor], list[Faces]] = "cascade",
+    detector: str | Callable[[Tensor], list[Faces]] = "ssh",
     device: str = "cpu",
     **options: Any,
 ) -> Iterator[NDArray[Any]]:
