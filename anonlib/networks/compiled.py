@@ -52,8 +52,8 @@ class Compiled(nn.Module):
 def _converted(network: nn.Module, example: Tensor) -> Any:
     """The network as OpenVINO's model, by its reader of PyTorch alone.
 
-    `openvino.convert_model` does the same, takes twice as long and reports its use over the
-    internet.
+    `openvino.convert_model` does the same, takes twice as long and calls the sender of OpenVINO's
+    telemetry on the way.
     """
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
