@@ -91,7 +91,7 @@ def main() -> None:
 def write(rows: list[tuple[str, list[float]]], name: str) -> None:
     """One row a clip with a face, and the record of the run."""
     with (RESULTS / f"flicker-{name}.csv").open("w", newline="") as file:
-        table = csv.writer(file)
+        table = csv.writer(file, lineterminator="\n")
         table.writerow(["clip", "couples", "mean", "median"])
         for clip, found in rows:
             if found:
