@@ -57,10 +57,12 @@ def plot_exposure(left: Mapping[str, NDArray[np.float64]], *, clear: float) -> F
     people = len(next(iter(left.values())))
     figure = Figure(figsize=(9, len(left) * (0.22 * people + 0.4) + 0.5), layout="constrained")
     panels = figure.subplots(len(left), 1, squeeze=False, sharex=True)[:, 0]
-    colors = ListedColormap(["#F2F2F2", BLUE, VERMILION])
+    colors = ("#F2F2F2", BLUE, VERMILION)
     for axes, (title, shares) in zip(panels, left.items(), strict=True):
         state = np.where(np.isnan(shares), 0, 1 + (shares > clear))
-        axes.pcolormesh(state, cmap=colors, vmin=0, vmax=2, edgecolors="white", linewidth=0.5)
+        axes.pcolormesh(
+            state, cmap=ListedColormap(colors), vmin=0, vmax=2, edgecolors="white", linewidth=0.5
+        )
         axes.set_yticks(np.arange(people) + 0.5, [f"person {k + 1}" for k in range(people)])
         axes.tick_params(labelsize=8, length=0)
         axes.set_title(title, fontsize=9, loc="left")
@@ -70,7 +72,7 @@ def plot_exposure(left: Mapping[str, NDArray[np.float64]], *, clear: float) -> F
     figure.legend(
         handles=[
             Patch(facecolor=c, edgecolor=GREY, label=n, hatch="///" * (n == "clear"))
-            for c, n in zip(colors.colors, names, strict=True)
+            for c, n in zip(colors, names, strict=True)
         ],
         loc="outside lower center", ncols=3, fontsize=8, frameon=False,
     )  # fmt: skip

@@ -7,7 +7,7 @@ its faces, unless the reader asks to see what was before.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,9 @@ class LiveDemo:
         self.every.observe(lambda change: self.player.restart(every=change["new"]), names="value")
         self.method.observe(lambda change: self._switched("anonymizer", change), names="value")
         self.detector.observe(lambda change: self._switched("detector", change), names="value")
-        self.view.observe(lambda change: change["new"] or self.close(), names="comm")
+        self.view.observe(lambda change: _unless(change["new"], self.close), names="comm")
         self.view._view_count = 0  # asks the front end to count who looks
-        self.view.observe(lambda change: change["new"] or self._pause(), names="_view_count")
+        self.view.observe(lambda change: _unless(change["new"], self._pause), names="_view_count")
 
     def _method(self, name: str) -> Anonymizer:
         if name not in self.methods:
@@ -213,6 +213,11 @@ class LiveDemo:
         return mime_bundle(self.view, png=self.png(), description=self.description)
 
 
+def _unless(there: Any, leave: Callable[[], None]) -> None:
+    if not there:
+        leave()
+
+
 def _stop_others(demo: LiveDemo | None) -> None:
     """At most one demo runs: there is one camera, and a cell that is run again makes a new one."""
     for other in [one for one in _NOW if one is not demo]:
@@ -223,7 +228,7 @@ def _stop_others(demo: LiveDemo | None) -> None:
 
 
 def live_demo(
-    source: str | Path | Tensor, *, method: str = SHIPPED, detector: str = "cascade",
+    source: str | Path | Tensor, *, method: str = SHIPPED, detector: str = "ssh",
     every: int = 1, show: str = ANONYMIZED, rate: float = 12,
     methods: Mapping[str, Anonymizer] | None = None,
     detectors: Mapping[str, detection.Detector] | None = None,
