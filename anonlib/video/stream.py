@@ -165,8 +165,9 @@ def _look(
     """Every picture with what the detector saw; it is asked at cuts and `every` pictures."""
     cuts, since = CutFinder(), 0
     for picture in pictures:
-        grey = isinstance(picture, Grey)
-        levels = grey_levels(picture.grey(LONGEST) if grey else picture.small(LONGEST))
+        levels = grey_levels(
+            picture.grey(LONGEST) if isinstance(picture, Grey) else picture.small(LONGEST)
+        )
         cut = cuts(levels[2])
         asked = cut or since + 1 >= every
         since = 0 if asked else since + 1
