@@ -297,7 +297,7 @@ def anonymize(
         bool, typer.Option("--preview", help="Only the first file, and 3 seconds of a video.")
     ] = False,
     hold: Annotated[
-        bool, typer.Option("--hold", help="Hide whole frames in which a face may be lost.")
+        bool, typer.Option("--hold", help="Frames in which a face may be lost become coarse blocks.")
     ] = False,
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Keep titles, dates, places and subtitles.")

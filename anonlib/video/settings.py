@@ -32,7 +32,7 @@ class Settings:
     enlarge: float = ENLARGE
     """How much larger than the face the region is that is replaced."""
     hold: bool = False
-    """Whether frames in which a face may be lost are replaced by the last sure one."""
+    """Whether frames in which a face may be lost become a few coarse blocks of colour."""
     audio: bool = True
     """Whether sound is kept."""
     keep_metadata: bool = False
