@@ -82,6 +82,7 @@ def make_video(
         tracks: list[Any] = [out.add_stream(name, rate=48000) for name in sound]
         for number, track in enumerate(tracks):
             track.metadata["language"] = ("deu", "ita", "fra")[number]
+        for number, track in enumerate(tracks):  # the first packet writes the header
             for packet in _second_of_sound(track, 440 * (number + 1)):
                 out.mux(packet)
         for index, stamp in enumerate(pts):
