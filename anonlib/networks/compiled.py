@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from anonlib.errors import ImageError
+
 
 class Compiled(nn.Module):
     """A network that OpenVINO runs; any batch, images of any size if `sizes` is left free.
@@ -40,10 +42,20 @@ class Compiled(nn.Module):
             options["INFERENCE_NUM_THREADS"] = threads
         if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             options["INFERENCE_PRECISION_HINT"] = "bf16"
+        self.sides = None if free_sides else tuple(example.shape[1:])
         self.request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def forward(self, images: Tensor) -> Any:
-        """What the network returns for `(B, C, H, W)`, on the CPU and in new memory."""
+        """What the network returns for `(B, C, H, W)`, on the CPU and in new memory.
+
+        Raises:
+            ImageError: the images are not as large as the example, and the sides are not free.
+                OpenVINO would read them as if they were.
+        """
+        if self.sides not in (None, tuple(images.shape[1:])):
+            raise ImageError(
+                f"images {tuple(images.shape[1:])}: this network takes {self.sides}; resize them"
+            )
         found = self.request.infer(images.detach().contiguous().numpy())
         outputs = tuple(torch.from_numpy(array.copy()) for array in found.to_tuple())
         return outputs if len(outputs) > 1 else outputs[0]

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from anonlib.config import LiteModifierConfig
+from anonlib.errors import ImageError
 from anonlib.networks.compiled import Compiled
 from anonlib.networks.lite_modifier import LiteModifier
 
 BF16 = 0.05
-"""Of values in [0, 1] after the layers of a network in bfloat16."""
+"""Of values in [0, 1] after one layer in bfloat16."""
 
 
 class Two(nn.Module):
@@ -25,13 +28,20 @@ class Two(nn.Module):
 
 
 def test_any_batch_comes_out_as_from_torch():
+    """No further from the floats than PyTorch is in bfloat16, with weights that nobody trained."""
+    torch.manual_seed(0)
     network = LiteModifier(LiteModifierConfig(size=16, width=4, blocks=1, cells=4)).eval()
+    rounded = deepcopy(network).bfloat16()
     compiled = Compiled(network, torch.rand(2, 3, 16, 16), threads=1)
     assert not list(compiled.parameters())
     for batch in (1, 2, 5):
         faces = torch.rand(batch, 3, 16, 16)
         with torch.no_grad():
-            torch.testing.assert_close(compiled(faces), network(faces), atol=BF16, rtol=0)
+            expected = network(faces)
+            off = (compiled(faces) - expected).abs()
+            allowed = (rounded(faces.bfloat16()) - expected).abs()
+        assert off.mean() < 1.5 * allowed.mean() < BF16
+        assert off.max() < 2 * allowed.max()
 
 
 def test_sides_left_free_and_several_outputs():
@@ -50,5 +60,11 @@ def test_results_stay_when_the_network_runs_again():
     kept = first.clone()
     compiled(torch.ones(1, 3, 8, 8))
     assert torch.equal(first, kept)
-    with pytest.raises(RuntimeError):
-        compiled(torch.zeros(1, 3, 9, 9))  # sides are fixed unless left free
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 9, 9), (1, 3, 4, 16), (1, 4, 8, 8)])
+def test_images_of_another_size_are_refused(shape: tuple[int, ...]):
+    """OpenVINO itself takes them and reads the first values as if they were an image."""
+    compiled = Compiled(nn.Conv2d(3, 2, 1), torch.rand(2, 3, 8, 8), threads=1)
+    with pytest.raises(ImageError, match=r"this network takes \(3, 8, 8\)"):
+        compiled(torch.zeros(shape))
