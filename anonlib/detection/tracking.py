@@ -71,6 +71,10 @@ class Tracker:
     - a cut was suspected, and within `LOOK_BACK` pictures no place near looks like it. Those
       pictures are not covered then, unless live.
 
+    One face may be shown although it was seen: if it is seen while another, which the detector
+    has never seen, covers a part of it, the picture of both is taken for the face. Until the
+    detector sees it again the track may stay with the nearer one.
+
     Implements the tracking that Ren et al. leave to the detector: their demo treats each frame by
     itself. Differs from the paper: all of it.
     """

@@ -94,6 +94,7 @@ class FaultyDetector:
         self.truth = {}
         self.blind = {}
         self.seen = {}
+        self.first = {}
         self.calls = 0
 
     def learn(self, frame, index, boxes):
@@ -119,6 +120,7 @@ class FaultyDetector:
                 continue
             if not self.misses(face):
                 self.seen.setdefault(face, index)
+                self.first.setdefault(face, index)
                 side = box[2] - box[0]
                 rows.append(box + self.rng.normal(0, self.tremble * side, 4))
         found = torch.tensor(np.array(rows).reshape(-1, 4), dtype=torch.float32)
@@ -157,7 +159,24 @@ def uncovered(scenes, *, drop, every, seed, length=40, noise=0.01, **options):
                 if clear > 0.05:
                     shown.append((index, face, round(float(clear), 2)))
     assert index + 1 == len(frames) == tally.frames
+    detector.behind = {s for s in shown if behind_one_never_seen(s[1], s[0], detector, truth)}
     return shown, looked, tally, detector
+
+
+def behind_one_never_seen(face, index, detector, truth):
+    """Whether a face was partly hidden, since it was first seen, by one not seen until now."""
+    unseen = [
+        other for other in truth[index]
+        if other[1] > face[1] and detector.first.get(other, index + 1) > index
+    ]  # fmt: skip
+    return any(
+        meet(truth[t][face], truth[t][other])
+        for t in range(detector.first[face], index + 1) for other in unseen
+    )  # fmt: skip
+
+
+def meet(a, b):
+    return (np.maximum(a[:2], b[:2]) < np.minimum(a[2:], b[2:])).all()
 
 
 def scenes_of(seed, count=2, actors=5):
@@ -200,11 +219,21 @@ def test_live_hides_faces_too():
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(
     seed=st.integers(0, 10_000), every=st.sampled_from([1, 2, 5]), drop=st.floats(0, 0.5),
     together=st.sampled_from([1, 4]),
 )  # fmt: skip
 def test_no_face_seen_before_is_shown_whatever_happens(seed, every, drop, together):
-    shown, *_ = uncovered(scenes_of(seed), drop=drop, every=every, seed=seed, together=together)
-    assert not shown
+    """But for what the tracker cannot know: a face behind one that nobody has seen yet."""
+    shown, *_, detector = uncovered(
+        scenes_of(seed), drop=drop, every=every, seed=seed, together=together
+    )
+    assert set(shown) <= detector.behind
+
+
+def test_only_a_face_behind_one_never_seen_is_lost():
+    """In this scene the nearer face is not seen once, and the farther one's track stays on it."""
+    shown, *_, detector = uncovered(scenes_of(111, 3), drop=0.5, every=5, seed=111)
+    assert set(shown) <= detector.behind
+    assert len(shown) <= 6
