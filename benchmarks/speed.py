@@ -4,7 +4,8 @@
 
 The clip comes from `benchmarks/clip.py`; without one it is made. The programs take turns, each
 process is timed from its start to its end. A face counts as changed if little of its detail is
-left: at 48x48, the correlation of its luma less the mean of 3x3 with the original's is under 0.5. Results go
+left: at 48x48, the correlation of its luma less the mean of 3x3 with the original's is under
+0.7 (faces that were only encoded anew have 0.97 and more). Results go
 to results/real/speed.csv and .json.
 """
 
