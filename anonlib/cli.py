@@ -297,7 +297,7 @@ def anonymize(
         bool, typer.Option("--preview", help="Only the first file, and 3 seconds of a video.")
     ] = False,
     hold: Annotated[
-        bool, typer.Option("--hold", help="Frames in which a face may be lost become coarse blocks.")
+        bool, typer.Option("--hold", help="Make frames in which a face may be lost coarse blocks.")
     ] = False,
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Keep titles, dates, places and subtitles.")
@@ -340,11 +340,11 @@ def anonymize(
 @app.command()
 def methods() -> None:
     """List the anonymizers, learned or not."""
-    from anonlib.anonymizers import names
+    from anonlib.anonymizers import SHIPPED, names
     from anonlib.viz.styles import style
 
-    for name in names():
-        typer.echo(f"{name:<14}{style(name).label}")
+    for name in (*names(), SHIPPED):
+        typer.echo(f"{name:<15}{style(name).label}")
 
 
 @app.command()

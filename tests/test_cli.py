@@ -56,10 +56,12 @@ def test_help_does_not_wait_for_torch() -> None:
 
 
 def test_methods_are_listed_in_order() -> None:
-    names = [line.split()[0] for line in call("methods").output.splitlines()]
+    lines = call("methods").output.splitlines()
+    names = [line.split()[0] for line in lines]
     assert names[:2] == ["unanonymized", "blur8"]
-    assert names[-1] == "modifier"
-    assert len(names) == 11
+    assert names[-2:] == ["modifier", "modifier-lite"]
+    assert lines[-1] == "modifier-lite  Learned, for real faces"
+    assert len(names) == 12
 
 
 def test_profiles_are_listed() -> None:
