@@ -63,9 +63,7 @@ class LiteModifierConfig:
             self.size % 8 == 0 and self.size > 8,
             f"modifier size {self.size}: use a multiple of 8, 16 or more",
         )
-        _require(
-            0 < self.cells <= self.size, f"veil of {self.cells} cells: use 1 to {self.size}"
-        )
+        _require(0 < self.cells <= self.size, f"veil of {self.cells} cells: use 1 to {self.size}")
         _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
 
 
