@@ -11,6 +11,7 @@ from anonlib.anonymizers.learned import LearnedAnonymizer
 from anonlib.config import LiteModifierConfig
 from anonlib.data.paths import data_path
 from anonlib.data.weights import load_weights
+from anonlib.errors import CheckpointError, ConfigError
 from anonlib.networks.compiled import Compiled
 from anonlib.networks.lite_modifier import LiteModifier
 
@@ -20,11 +21,17 @@ def lite_modifier() -> LiteModifier:
 
     Raises:
         FaceDatasetError: the weights are not where `data_path` looks.
-        CheckpointError: they are damaged.
+        CheckpointError: they are damaged or of another network.
     """
-    tensors, config = load_weights(data_path("weights", "modifier-lite.safetensors"))
-    network = LiteModifier(LiteModifierConfig(**config))
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    path = data_path("weights", "modifier-lite.safetensors")
+    tensors, config = load_weights(path)
+    try:
+        network = LiteModifier(LiteModifierConfig(**config))
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except (TypeError, RuntimeError, ConfigError) as error:
+        raise CheckpointError(
+            f"weights {path} do not fit the network; restore the file from the repository"
+        ) from error
     return network.eval()
 
 
