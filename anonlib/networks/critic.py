@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 class PatchCritic(nn.Module):
     """Judges overlapping patches of 38 pixels (Isola et al., CVPR 2017), spectrally normalised.
 
+    >>> import torch
     >>> PatchCritic(width=8)(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 1, 8, 8])
     """

@@ -52,7 +52,7 @@ def container_of(name: str | Path) -> Container:
 
     >>> container_of("a.MKV").format
     'matroska'
-    >>> container_of("a.avi")
+    >>> container_of("a.avi")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     anonlib.errors.VideoError: 'a.avi': videos are written as .mp4, .m4v, .mov, .mkv, .webm; ...
     """
