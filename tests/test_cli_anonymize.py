@@ -26,7 +26,7 @@ def _whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that loads at once: the whole frame is a face."""
     import torch
 
-    def create(name: str, *, device: str) -> Any:
+    def create(name: str, *, device: str, unsure: bool) -> Any:
         def detect(frames: torch.Tensor) -> list[Faces]:
             height, width = frames.shape[2:]
             return [

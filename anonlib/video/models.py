@@ -42,7 +42,7 @@ def load_models(settings: Settings) -> Models:
     """
     device = place(settings.device)
     return Models(
-        detector=detection.create(settings.detector, device=device),
+        detector=detection.create(settings.detector, device=device, unsure=True),
         anonymizer=anonymizers.create(settings.method, device=device),
         hashes={
             **weight_hashes(settings.detector),

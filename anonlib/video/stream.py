@@ -153,7 +153,11 @@ def anonymize_stream(
     [10, 20]
     """
     hide = anonymizers.create(method) if isinstance(method, str) else method
-    look = detection.create(detector, device=device) if isinstance(detector, str) else detector
+    look = (
+        detection.create(detector, device=device, unsure=True)
+        if isinstance(detector, str)
+        else detector
+    )
     pictures = (RgbPicture(np.array(frame)) for frame in frames)
     changed = anonymize_pictures(pictures, detector=look, anonymizer=hide, **options)
     return (picture.array for picture in changed)
