@@ -9,6 +9,8 @@ pack    canonical crops of everybody who may be trained on: the other roots, and
 teach   dlib's features of the crops, of their mirror images and of mixtures of two faces.
 distil  D, a SphereFace-20, learns to give faces those directions: data/weights/recognizer.
 play    Algorithm 1 on these faces (anonlib.training.real_faces): data/weights/modifier-lite.
+attack  D learns anew, from modified faces, what dlib says of the clear ones. It and the D that
+        played the game are asked who is who in LFW's folds 6-10: results/real/attackers.csv.
 
 Pictures and features stay in --work, outside of the repository; every stage resumes.
 """
@@ -17,10 +19,11 @@ from __future__ import annotations
 
 import argparse
 import copy
+import csv
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +32,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anonlib.anonymizers import create
+from anonlib.anonymizers.lite import lite_modifier
 from anonlib.config import ClassifierConfig, LiteModifierConfig, TrainingConfig, profile, to_dict
 from anonlib.data.face_crops import crop_pictures
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.face_views import box_views
 from anonlib.data.folder_people import FolderPeople
-from anonlib.data.lfw import lfw_pairs, people_in_folds
+from anonlib.data.lfw import lfw_pairs, pairs_among, people_in_folds, picture_files
 from anonlib.data.types import FaceImages
 from anonlib.data.weights import load_weights
+from anonlib.evaluation.framing import face_images, see
+from anonlib.evaluation.identity import compare_features, face_features
 from anonlib.evaluation.run import commit, hardware
 from anonlib.evaluation.start import starting_detector
+from anonlib.evaluation.verify import compare
 from anonlib.evaluation.world import LFW_TEST_FOLDS, clips
 from anonlib.geometry import align_faces
 from anonlib.networks import SphereFace
@@ -46,7 +54,7 @@ from anonlib.networks.critic import PatchCritic
 from anonlib.networks.lite_modifier import LiteModifier
 from anonlib.training import Players
 from anonlib.training.batches import FaceBatch
-from anonlib.training.checkpoints import save_weights
+from anonlib.training.checkpoints import load_checkpoint, save_weights
 from anonlib.training.distillation import distil_classifier
 from anonlib.training.real_faces import Adversaries, train_on_real_faces, train_to_redraw
 
@@ -59,6 +67,7 @@ HELD_BACK = 5
 """Fold of LFW by which settings are chosen; nobody in it is trained on."""
 RECOGNIZER = ClassifierConfig(size=(64, 48), depth=20, width=32, features=128)
 DISTIL_STEPS, DISTIL_BATCH = 2800, 64
+ATTACK_STEPS, ATTACK_BATCH = 500, 48
 GAME = replace(
     TrainingConfig(), faces=16, frames=3, adversarial_steps=700, modifier_lr=3e-4,
     adversarial_lr_drop=0.8, adversarial_ceiling=8.0, l1_weight=60.0, classifier_age=30_000,
@@ -228,6 +237,72 @@ def distil(work: Path) -> None:
     })  # fmt: skip
 
 
+# ---- attack ---------------------------------------------------------------------------------
+
+
+class Eavesdropper:
+    """Modified faces of training people, and what the teacher says of the clear ones."""
+
+    def __init__(self, lessons: Lessons) -> None:
+        self.lessons, self.modifier = lessons, lite_modifier()
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """A batch; random numbers are those of the step."""
+        images, points, taught = self.lessons.photographs(ATTACK_BATCH)
+        views, points = box_views(images, points, size=self.modifier.config.size)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            modified = self.modifier(views).float()
+        aligned = align_faces(modified, points + torch.randn(len(points), 1, 2), RECOGNIZER.size)
+        return aligned.contiguous(memory_format=torch.channels_last), taught - self.lessons.mean
+
+
+def attack(work: Path) -> None:
+    """D goes on from the recogniser that ships; the result is no part of the repository."""
+    torch.manual_seed(0)
+    tensors, _ = load_weights(WEIGHTS / "recognizer.safetensors")
+    network = SphereFace(RECOGNIZER, people=1).to(memory_format=torch.channels_last)
+    network.load_state_dict(tensors)
+    distil_classifier(
+        in_half_precision(network), Eavesdropper(Lessons(work)), steps=ATTACK_STEPS, lr=5e-4,
+        seed=0, checkpoint=work / "attack.pt",
+    )  # fmt: skip
+    save_weights(work / "recognizer.safetensors", network, config=to_dict(RECOGNIZER))
+
+
+def measure_attackers(lfw: Path, work: Path) -> None:
+    """Three times D before the same modified pictures: as it ships, from the game, retrained."""
+    listed = lfw_pairs(lfw, LFW_TEST_FOLDS)
+    files = picture_files(lfw, listed)
+    seen = see(list(files.values()), create("modifier-lite"), framing="frame")
+    there = seen.original.found
+    pairs = pairs_among([p for p, found in zip(files, there, strict=True) if found], listed)
+    before, after = face_images(seen.original, there), face_images(seen.modified, there)
+    game = load_checkpoint(work / "modifier-lite.pt")["parts"]["D"]
+    weights = {
+        "ships": load_weights(WEIGHTS / "recognizer.safetensors")[0],
+        "played the game": game,
+        "retrained on modified faces": load_weights(work / "recognizer.safetensors")[0],
+    }
+    rows = []
+    for name, tensors in weights.items():
+        network = SphereFace(RECOGNIZER, people=len(tensors["identities"]))
+        network.load_state_dict(tensors)
+        known, hidden = face_features(network, before), face_features(network, after)
+        for faces, scores in compare_features(known, hidden, pairs).items():
+            rows.append({"D": name, **asdict(compare(faces, scores, pairs))})
+    write_table(rows)
+
+
+def write_table(rows: list[dict[str, Any]]) -> None:
+    """results/real/attackers.csv, a row for each D and each kind of couple."""
+    path = WEIGHTS.parents[1] / "results" / "real" / "attackers.csv"
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            table.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
+
+
 # ---- play ------------------------------------------------------------------------------------
 
 
@@ -326,7 +401,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stages", nargs="+", choices=["pack", "teach", "distil", "play"])
+    parser.add_argument("stages", nargs="+", choices=["pack", "teach", "distil", "play", "attack"])
     parser.add_argument("--lfw", type=Path, help="LFW with pairs.txt")
     parser.add_argument("--faces", type=Path, action="append", default=[], help="further roots")
     parser.add_argument("--work", type=Path, default=Path("checkpoints/real"))
@@ -352,6 +427,10 @@ def main() -> None:
             arguments.work, LiteModifierConfig(cells=arguments.cells), game,
             {weight: getattr(arguments, weight) for weight in WEIGHT_OF}, arguments.name,
         )  # fmt: skip
+    if "attack" in arguments.stages:
+        attack(arguments.work)
+        if arguments.lfw is not None:
+            measure_attackers(arguments.lfw, arguments.work)
 
 
 REDRAW_STEPS = 1100
