@@ -55,7 +55,7 @@ def create(name: str, *, device: str = "cpu", unsure: bool = False) -> Detector:
         name: one of `names()`.
         device: where its networks run.
         unsure: whether SSH also tells of faces it is not sure of, from 0.3 on: a tracker goes on
-            with them and begins with none. Of faces turned aside it then finds a quarter more.
+            with them and begins with none.
 
     Raises:
         ConfigError: no detector has that name.

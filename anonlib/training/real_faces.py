@@ -11,7 +11,7 @@ D, A, the ascent on L_D, the L1 term and the pasting v' = v - r_v + M(r_v) are `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,16 @@ def further_terms(adversaries: Adversaries, modified: Tensor, faces: FaceBatch) 
     }
 
 
+def _in_training(networks: Mapping[str, nn.Module], optimizers: Mapping[str, Adam]) -> Trainee:
+    """What the loop saves, its networks in training mode."""
+    for network in networks.values():
+        network.train()
+    return Trainee(
+        modules=networks,
+        optimizers={f"{name} optimizer": optimizer for name, optimizer in optimizers.items()},
+    )
+
+
 def train_to_redraw(
     modifier: nn.Module,
     critic: nn.Module,
@@ -131,12 +141,7 @@ def train_to_redraw(
         optimizers["M"].step()
         return losses | {"L_l1": l1.detach(), "realism": realism.detach()}
 
-    for network in networks.values():
-        network.train()
-    trainee = Trainee(
-        modules=networks,
-        optimizers={f"{name} optimizer": optimizer for name, optimizer in optimizers.items()},
-    )
+    trainee = _in_training(networks, optimizers)
     return run_steps(
         trainee, iteration, name="M alone", steps=steps, seed=seed, lr_drop=1.0,
         checkpoint=checkpoint, progress=progress,
@@ -211,12 +216,7 @@ def train_on_real_faces(
         return torch.stack(list(players.detector.losses(seen, v.boxes, v.labels).values())).sum()
 
     adversaries.recognizer.eval().requires_grad_(False)
-    for network in networks.values():
-        network.train()
-    trainee = Trainee(
-        modules=networks,
-        optimizers={f"{name} optimizer": optimizer for name, optimizer in optimizers.items()},
-    )
+    trainee = _in_training(networks, optimizers)
     return run_steps(
         trainee, iteration, name="Algorithm 1, real faces", steps=config.adversarial_steps,
         seed=seed, lr_drop=config.adversarial_lr_drop, checkpoint=checkpoint, progress=progress,
