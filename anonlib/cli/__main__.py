@@ -1,0 +1,5 @@
+"""`python -m anonlib.cli`."""
+
+from anonlib.cli import main
+
+main()
