@@ -12,8 +12,16 @@ class ConfigError(AnonlibError):
     """A profile, a method or a setting that does not exist or cannot be."""
 
 
-class FaceDatasetError(AnonlibError):
+class DatasetError(AnonlibError):
+    """A data set, or a file of one, that is missing, damaged, refused or cannot be fetched."""
+
+
+class FaceDatasetError(DatasetError):
     """A folder of face images that is not laid out as its loader expects."""
+
+
+class ActionDatasetError(DatasetError):
+    """A dataset of action clips that is partial, damaged or not laid out as its loader expects."""
 
 
 class ImageError(AnonlibError):
