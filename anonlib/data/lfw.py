@@ -36,6 +36,25 @@ class LfwPair(NamedTuple):
         return self.first[0] == self.second[0]
 
 
+class LFW(FaceFolder):
+    """Labeled Faces in the Wild: its people, and the pairs of View 2.
+
+    `ROOT/lfw-deepfunneled/NAME/NAME_0001.jpg`, with `ROOT/pairs.txt`.
+    """
+
+    def pairs(self, folds: Iterable[int] = range(1, 11)) -> list[LfwPair]:
+        """The pairs of some folds, see `lfw_pairs`."""
+        return lfw_pairs(self.root, folds)
+
+    def load_pairs(
+        self, folds: Iterable[int] = range(1, 11), *, size: int
+    ) -> tuple[FaceImages, Pairs]:
+        """Canonical crops of the pictures in those pairs, and the pairs, see `load_lfw_pairs`."""
+        return load_lfw_pairs(
+            self.root, folds, size=size, detect=self.detect, progress=self.progress
+        )
+
+
 def pairs_file(root: str | Path) -> Path | None:
     """The pairs.txt of an LFW root, in it or beside it; None if there is none."""
     candidates = (Path(root) / "pairs.txt", Path(root).parent / "pairs.txt")

@@ -1,0 +1,264 @@
+"""Fetching files that are large from places that fail: mirrors, resumption, checksums."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from anonlib.data.catalog import DataSet, Source
+from anonlib.data.unpack import unpack
+from anonlib.errors import DatasetError
+
+TRIES = 4
+"""How often an address is asked again after the connection broke."""
+PATIENCE = 30.0
+"""Seconds without a byte after which a connection counts as broken."""
+_CHUNK = 1 << 18
+_BROKEN = (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+
+
+class _FailedError(Exception):
+    """This address will not do; the next may."""
+
+
+def download(entry: DataSet, root: Path, *, progress: bool = True) -> list[str]:
+    """Fetches what may be fetched of a data set; what is there already is left alone.
+
+    Repeating it after an interruption goes on where it stopped.
+
+    Args:
+        entry: of the catalog.
+        root: the folder.
+        progress: whether to show progress bars.
+
+    Returns:
+        A line for each part: what was fetched, and whether a published checksum vouches for it.
+
+    Raises:
+        DatasetError: there is nothing to fetch, or no source of a part works; the message says
+            what a human can do.
+        OSError: the disk is full, or the root cannot be written.
+    """
+    if not entry.parts:
+        raise DatasetError(f"{entry.title} cannot be downloaded. {entry.by_hand} {_terms(entry)}")
+    root.mkdir(parents=True, exist_ok=True)
+    return [_part(entry, sources, root, progress=progress) for sources in entry.parts]
+
+
+def _terms(entry: DataSet) -> str:
+    return f"Terms: {entry.terms}; {entry.ask}"
+
+
+def _part(entry: DataSet, sources: tuple[Source, ...], root: Path, *, progress: bool) -> str:
+    for source in sources:
+        if all((root / place).exists() for place in source.places):
+            return f"{' and '.join(source.places)}: there already"
+    failures = []
+    for source in sources:
+        try:
+            path = fetch(source, root, progress=progress)
+            if source.keep:
+                _unpack(path, root, source, progress=progress)
+        except DatasetError as error:
+            failures.append(str(error))
+            continue
+        vouched = "checksum as published" if source.digest else "no published checksum, recorded"
+        return f"{' and '.join(source.places)}: fetched from {source.name}, {vouched}"
+    raise DatasetError(
+        f"{entry.title}: no source of {sources[0].name} works. {'; '.join(failures)}. "
+        f"{entry.by_hand} {_terms(entry)}"
+    )
+
+
+def _unpack(path: Path, root: Path, source: Source, *, progress: bool) -> None:
+    """The archive is gone afterwards, unpacked or of no use; what interrupts leaves it."""
+    try:
+        unpack(path, root, source.keep, progress=progress)
+    except DatasetError:
+        path.unlink()
+        raise
+    path.unlink()
+
+
+def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
+    """One file, verified.
+
+    The bytes so far are in `NAME.part`, which a later call goes on with. Where no SHA-256 was
+    published, that of the first download is recorded in `NAME.sha256`; without any published
+    checksum, it must come again.
+
+    Raises:
+        DatasetError: no address works; the message says why for each.
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    path = folder / source.name
+    if path.exists():
+        _verify(path, source, folder)
+        return path
+    part = folder / f"{source.name}.part"
+    failures = []
+    for url in source.urls:
+        try:
+            _get(url, part, progress=progress)
+            sha256 = _verify(part, source, folder)
+        except (_FailedError, DatasetError) as error:
+            failures.append(f"{url}: {error}")
+            continue
+        os.replace(part, path)
+        _origin(part).unlink(missing_ok=True)
+        if not source.digest.startswith("sha256:"):
+            _record(source, folder).write_text(f"{sha256}  {source.name}\n", encoding="utf-8")
+        return path
+    raise DatasetError(f"{source.name} could not be fetched ({'; '.join(failures)})")
+
+
+def _record(source: Source, folder: Path) -> Path:
+    return folder / f"{source.name}.sha256"
+
+
+def _verify(path: Path, source: Source, folder: Path) -> str:
+    """The SHA-256 of a file that is what it should be; another is deleted.
+
+    Raises:
+        DatasetError: it is another file.
+    """
+    kind, _, expected = source.digest.partition(":")
+    record = _record(source, folder)
+    if not source.digest and record.is_file():
+        kind, expected = "sha256", record.read_text(encoding="utf-8").split()[0]
+    found = digest(path, kind or "sha256")
+    if expected and found != expected.lower():
+        path.unlink()
+        _origin(path).unlink(missing_ok=True)
+        raise DatasetError(
+            f"wrong checksum, {kind} {found} instead of {expected}: the file was deleted"
+        )
+    return found if kind in ("sha256", "") else digest(path, "sha256")
+
+
+def digest(path: Path, kind: str) -> str:
+    """Checksum of a file, in hexadecimal; `kind` is sha256 or md5."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def _get(url: str, part: Path, *, progress: bool) -> None:
+    """All bytes of an address, after those that are there.
+
+    Raises:
+        _FailedError: it does not answer, or breaks off again and again.
+    """
+    if url.startswith("gdrive:"):
+        return _get_from_drive(url.removeprefix("gdrive:"), part, progress=progress)
+    if not _same_origin(url, part):
+        part.unlink(missing_ok=True)
+    for attempt in range(TRIES):
+        try:
+            if _get_rest(url, part, progress=progress):
+                return None
+            reason = "the connection broke"
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code not in (408, 429):
+                raise _FailedError(f"HTTP {error.code}") from error
+            reason = f"HTTP {error.code}"
+        except _BROKEN as error:
+            reason = str(getattr(error, "reason", None) or error) or type(error).__name__
+        if attempt + 1 < TRIES:
+            time.sleep(0.5 * 2**attempt)
+    raise _FailedError(reason)
+
+
+def _get_rest(url: str, part: Path, *, progress: bool) -> bool:
+    """Asks for the bytes that are missing; whether the file is complete now."""
+    start = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers=_headers(part, start))
+    try:
+        response: HTTPResponse = urllib.request.urlopen(request, timeout=PATIENCE)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and start:  # nothing behind what is there: complete, or another file
+            if error.headers.get("Content-Range") == f"bytes */{start}":
+                return True
+            part.unlink()
+            return False
+        raise
+    with response:
+        if response.status != 206:
+            start = 0
+        left = response.headers.get("Content-Length")
+        total = start + int(left) if left is not None else None
+        _check_space(part, left)
+        _origin(part).write_text(f"{url}\n{response.headers.get('ETag') or ''}\n", encoding="utf-8")
+        _copy(response.read, part, start=start, total=total, progress=progress)
+    return total is None or part.stat().st_size == total
+
+
+def _headers(part: Path, start: int) -> dict[str, str]:
+    """Asks for the rest, but for the whole if the file has changed since."""
+    headers = {"User-Agent": "anonlib"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        with suppress(OSError, IndexError):
+            if tag := _origin(part).read_text(encoding="utf-8").splitlines()[1]:
+                headers["If-Range"] = tag
+    return headers
+
+
+def _copy(
+    read: Callable[[int], bytes], part: Path, *, start: int, total: int | None, progress: bool
+) -> None:
+    bar = tqdm(
+        total=total, initial=start, desc=part.name.removesuffix(".part"), unit="B", unit_scale=True,
+        disable=not progress,
+    )  # fmt: skip
+    with part.open("ab" if start else "wb") as file, bar:
+        while chunk := read(_CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
+
+
+def _origin(part: Path) -> Path:
+    """Where the address and the version of the bytes in a .part are noted."""
+    return part.with_name(f"{part.name}.from")
+
+
+def _same_origin(url: str, part: Path) -> bool:
+    try:
+        return _origin(part).read_text(encoding="utf-8").splitlines()[0] == url
+    except (OSError, IndexError):
+        return False
+
+
+def _check_space(part: Path, needed: str | None) -> None:
+    if needed is not None and shutil.disk_usage(part.parent).free < int(needed):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part))
+
+
+def _get_from_drive(identity: str, part: Path, *, progress: bool) -> None:
+    """A file on Google Drive; gdown goes on with what it has."""
+    import gdown
+    from gdown.exceptions import DownloadError
+
+    whole = part.with_name(f"{part.name}.drive")
+    try:
+        gdown.download(
+            id=identity, output=str(whole), quiet=not progress, resume=True, use_cookies=False
+        )
+        os.replace(whole, part)
+    except DownloadError as error:
+        raise _FailedError("Google Drive refuses, or has had too many visitors today") from error
+    except OSError as error:  # those of the connection have no number
+        if error.errno is not None:
+            raise
+        raise _FailedError(f"Google Drive: {type(error).__name__}") from error
