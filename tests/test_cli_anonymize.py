@@ -100,7 +100,7 @@ def test_ctrl_c_is_130(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("anonlib.video.files.anonymize_image", interrupt)
+    monkeypatch.setattr("anonlib.video.tasks.anonymize_image", interrupt)
     result = call(photo, "--method", "mask")
     assert result.exit_code == 130 and "goes on where this one stopped" in result.stderr
 

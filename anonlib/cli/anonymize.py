@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from anonlib.cli.shared import FAILED, Device, plain_errors
+from anonlib.errors import ConfigError
+
+if TYPE_CHECKING:
+    from anonlib.video.files import Engine
 
 
 @plain_errors()
@@ -57,6 +61,14 @@ def anonymize(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that exist.")
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="One file after the other here, or many at once on Ray."),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes of --engine ray.", min=1, show_default="one a core"),
+    ] = None,
 ) -> None:  # fmt: skip
     """Replace every face in pictures and videos.
 
@@ -64,11 +76,15 @@ def anonymize(
     so that the same command goes on where it was stopped. Ctrl-C ends the recording of a camera.
     Nothing of a face is logged or reported.
 
+    --engine ray shares the files among the cores of this machine, or of the Ray cluster that
+    RAY_ADDRESS names, whose machines must see the files under the same paths.
+
     \b
     Examples:
       anonlib anonymize holiday.mp4
       anonlib anonymize holiday.mp4 --preview --method blur8
       anonlib anonymize photos/ -o safe/ --report report.json
+      anonlib anonymize archive/ -o safe/ --engine ray --workers 8
       anonlib anonymize camera:0 -o door.mp4
       cat film.mkv | anonlib anonymize - -o - > safe.mkv
     """
@@ -81,8 +97,22 @@ def anonymize(
         audio=not no_audio, overwrite=overwrite,
         **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[arg-type]
     )  # fmt: skip
-    done = anonymize_files(inputs, out, settings=settings, report=report, watcher=Bar())
+    done = anonymize_files(
+        inputs, out, settings=settings, report=report, watcher=Bar(),
+        engine=_engine(engine, workers),
+    )  # fmt: skip
     for line in done.lines():
         typer.echo(line, err=True)
     if done.bad:
         raise typer.Exit(FAILED)
+
+
+def _engine(name: str, workers: int | None) -> Engine | None:
+    """What does the files; None for one after the other."""
+    if name == "local":
+        if workers is not None:
+            raise ConfigError("--workers goes with --engine ray: give both or neither")
+        return None
+    from anonlib.video.ray_engine import RayEngine
+
+    return RayEngine(workers=workers)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from anonlib.errors import VideoError
 
 SUFFIX = ".part"
+Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
+"""Opens a file to write that is whole or absent afterwards, as `complete` does."""
 
 
 def part_of(path: Path) -> Path:
@@ -35,7 +37,7 @@ def complete(path: Path) -> Iterator[BinaryIO]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)
-    with _locked(part) as file:
+    with locked(part) as file:
         try:
             yield file
             file.flush()
@@ -45,15 +47,19 @@ def complete(path: Path) -> Iterator[BinaryIO]:
             with suppress(OSError):
                 part.unlink()
             raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
-def _locked(part: Path) -> Iterator[BinaryIO]:
-    """The part, empty and ours alone; links are not followed."""
+def locked(part: Path) -> Iterator[BinaryIO]:
+    """The part, empty and ours alone; links are not followed.
+
+    Raises:
+        VideoError: another process holds it.
+    """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(part, flags, 0o666), "r+b") as file:
-        if not _lock(file) or not _is_still(part, file):
+        if not _lock(file) or not is_still(part, file):
             raise VideoError(f"'{part}' is being written by another run: wait for it")
         file.truncate()
         yield file
@@ -73,7 +79,7 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
-def _is_still(part: Path, file: BinaryIO) -> bool:
+def is_still(part: Path, file: BinaryIO) -> bool:
     """Whether the name still means this file: another run may have finished in between."""
     try:
         return os.path.samestat(part.stat(), os.fstat(file.fileno()))
@@ -81,7 +87,8 @@ def _is_still(part: Path, file: BinaryIO) -> bool:
         return False
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Sees to it that what was renamed in a folder stays so if the power fails."""
     with suppress(OSError):  # Windows, and some network file systems, cannot
         descriptor = os.open(folder, os.O_RDONLY)
         try:

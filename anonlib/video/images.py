@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from anonlib.data.images import LARGEST_IMAGE
 from anonlib.errors import ImageError
-from anonlib.video.complete import complete
+from anonlib.video.complete import Opened, complete
 from anonlib.video.metadata import kept_exif
 from anonlib.video.models import Models, load_models
 from anonlib.video.report import FileReport
@@ -48,6 +48,7 @@ def anonymize_image(
     *,
     settings: Settings | None = None,
     models: Models | None = None,
+    opened: Opened = complete,
 ) -> FileReport:
     """Writes a picture in which every face is replaced, whole or not at all.
 
@@ -60,6 +61,7 @@ def anonymize_image(
         out: a path whose suffix is in `FORMATS`; replaced if it exists.
         settings: `Settings()` by default.
         models: loaded before, for many files; by default those that the settings name.
+        opened: opens the output.
 
     Raises:
         ImageError: the source is no picture, damaged, or too large; or the output's kind cannot
@@ -76,7 +78,7 @@ def anonymize_image(
     models = models or load_models(settings)
     for group in [pages] if kind in _ANIMATED else [[page] for page in pages]:
         _replace(group, settings, models, report)
-    with complete(Path(out)) as file:
+    with opened(Path(out)) as file:
         _save(file, [image_of(page) for page in pages], kind, options)
     report.seconds = round(perf_counter() - start, 3)
     return report

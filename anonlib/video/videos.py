@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 import torch
 
-from anonlib.video.complete import complete
+from anonlib.video.complete import Opened, complete
 from anonlib.video.models import Models, load_models
 from anonlib.video.opening import Pipe, Source, is_live, title
 from anonlib.video.overlap import ahead
@@ -37,6 +37,7 @@ def anonymize_video(
     models: Models | None = None,
     on_frame: OnFrame | None = None,
     stop: threading.Event | None = None,
+    opened: Opened = complete,
 ) -> FileReport:
     """Writes a video in which every face is replaced, whole or not at all.
 
@@ -52,6 +53,7 @@ def anonymize_video(
         models: loaded before, for many files; by default those that the settings name.
         on_frame: called after each frame.
         stop: set it to end a camera or a stream; what was recorded is kept.
+        opened: opens the output, if that is a path.
 
     Raises:
         VideoError: the source holds no picture that can be decoded, or the output's name is of
@@ -68,7 +70,7 @@ def anonymize_video(
     ) as reader:
         models = models or load_models(settings)
         with (
-            _target(out) as file,
+            _target(out, opened) as file,
             VideoWriter(file, container, reader, keep_metadata=settings.keep_metadata) as writer,
         ):
             _run(reader, writer, container, settings, models, report, on_frame)
@@ -119,11 +121,11 @@ def _container(out: str | Path | BinaryIO) -> Container:
     return container_of(out)
 
 
-def _target(out: str | Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
+def _target(out: str | Path | BinaryIO, opened: Opened) -> AbstractContextManager[BinaryIO]:
     if out == "-":
         return nullcontext(cast(BinaryIO, Pipe(sys.stdout.buffer)))
     if isinstance(out, (str, Path)):
-        return complete(Path(out))
+        return opened(Path(out))
     return nullcontext(out)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from anonlib import anonymizers
 from anonlib.errors import VideoError
 from anonlib.video import Models, Settings, anonymize_files
-from anonlib.video import files as files_module
+from anonlib.video import tasks as tasks_module
 from tests.video.conftest import nothing
 
 Make = Callable[..., Path]
@@ -220,7 +220,7 @@ def test_a_full_disk_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files_module, "anonymize_image", full)
+    monkeypatch.setattr(tasks_module, "anonymize_image", full)
     with pytest.raises(OSError, match="No space"):
         run([tmp_path / "in"], tmp_path / "out", report=tmp_path / "r.json")
     assert json.loads((tmp_path / "r.json").read_text())["files"] == []
@@ -230,6 +230,6 @@ def test_other_errors_of_a_file_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(files_module, "anonymize_image", broken)
+    monkeypatch.setattr(tasks_module, "anonymize_image", broken)
     report = run([photo(tmp_path / "a.png")])
     assert report.files[0].warnings[0].endswith("a.png': RuntimeError: out of order")
