@@ -1,8 +1,9 @@
 """Every hyper-parameter of the project, once.
 
-Three profiles share one implementation. `paper` holds the published values (Ren, Lee and Ryoo,
-ECCV 2018, section 4); `laptop` shrinks networks, images and step counts until the whole experiment
-fits twenty minutes on two cores; `smoke` is the same code on a handful of people, for tests.
+Four profiles share one implementation. `paper` holds the published values (Ren, Lee and Ryoo,
+ECCV 2018, section 4); `workstation` takes real faces and clips through an evening on two cores;
+`laptop` shrinks networks, images and step counts until the whole experiment fits twenty minutes on
+two cores; `smoke` is the same code on a handful of people, for tests.
 
 >>> profile("paper").modifier.blocks
 9
@@ -130,7 +131,7 @@ class DataConfig:
     test_clips: int = 200
     """Test clips."""
     frames: int = 16
-    """Frames a clip."""
+    """Frames a clip, evenly spread where it has more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +163,9 @@ class TrainingConfig:
     l1_weight: float = 1.0
     """lambda of Eq. (3)."""
     modifier_lr: float = 3e-4
-    """Adam learning rate of M and D in Algorithm 1."""
+    """Adam learning rate of M in Algorithm 1."""
+    classifier_lr: float = 3e-4
+    """Adam learning rate of D in Algorithm 1."""
     pretrain_lr: float = 3e-4
     """Adam learning rate of M or D trained alone."""
     detector_lr: float = 1e-3
@@ -173,6 +176,10 @@ class TrainingConfig:
     """Fraction of the training of D or A alone after which learning rates fall to a tenth."""
     adversarial_lr_drop: float = 7 / 12
     """The same for the alternating updates of Algorithm 1; 1 never drops."""
+    augment: bool = False
+    """Whether A, trained alone, sees frames zoomed and in another light."""
+    precision: str = "float32"
+    """`float32`, or `bfloat16` for the forward passes of training and of A."""
     objective: str = "ascent"
     """`ascent` on the classification loss, or the `random_label` ablation (section 5.6)."""
 
@@ -180,6 +187,10 @@ class TrainingConfig:
         _require(
             self.objective in ("ascent", "random_label"),
             f"objective '{self.objective}': use 'ascent' or 'random_label'",
+        )
+        _require(
+            self.precision in ("float32", "bfloat16"),
+            f"precision '{self.precision}': use 'float32' or 'bfloat16'",
         )
         _require(
             self.classifier_updates > 0,
@@ -195,8 +206,8 @@ class Profile:
     """One size of the experiment."""
 
     name: str
-    """`smoke`, `laptop` or `paper`."""
-    modifier: ModifierConfig = field(default_factory=ModifierConfig)
+    """`smoke`, `laptop`, `workstation` or `paper`."""
+    modifier: ModifierConfig | LiteModifierConfig = field(default_factory=ModifierConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -220,7 +231,7 @@ _LAPTOP = Profile(
     training=TrainingConfig(
         faces=24, frames=4, adversarial_steps=150, detector_steps=100, pretrain_steps=600,
         classifier_steps=400, classifier_age=1500, classifier_updates=1, clear_weight=3.0,
-        adversarial_ceiling=40.0, l1_weight=4.0, modifier_lr=1e-3, pretrain_lr=9e-4,
+        adversarial_ceiling=40.0, l1_weight=4.0, modifier_lr=1e-3, classifier_lr=1e-3, pretrain_lr=9e-4,
         adversarial_lr_drop=1.0, judge_every=15,
     ),
 )  # fmt: skip
@@ -236,14 +247,29 @@ _SMOKE = replace(
         pretrain_steps=4, classifier_steps=4, judge_every=2,
     ),
 )  # fmt: skip
-_PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _PAPER)}
+_WORKSTATION = Profile(
+    name="workstation",
+    modifier=LiteModifierConfig(),
+    classifier=ClassifierConfig(size=(64, 48), depth=20, width=32, features=128),
+    detector=DetectorConfig(backbone="small", frame=(192, 256), width=24),
+    data=DataConfig(
+        people=600, images=12, test_people=200, test_images=10, pairs=6000,
+        train_clips=1000, test_clips=1000, frames=12, validation_people=100,
+    ),
+    training=TrainingConfig(
+        faces=16, frames=8, adversarial_steps=150, detector_steps=200, pretrain_steps=4000,
+        classifier_steps=300, clear_weight=3.0, adversarial_ceiling=16.0, l1_weight=60.0, classifier_lr=6e-5,
+        adversarial_lr_drop=0.8, judge_every=25, augment=True, precision="bfloat16",
+    ),
+)  # fmt: skip
+_PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _WORKSTATION, _PAPER)}
 
 
 def profiles() -> tuple[str, ...]:
     """Names of the profiles, the smallest first.
 
     >>> profiles()
-    ('smoke', 'laptop', 'paper')
+    ('smoke', 'laptop', 'workstation', 'paper')
     """
     return tuple(_PROFILES)
 

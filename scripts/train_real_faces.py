@@ -6,7 +6,9 @@
 pack    canonical crops of everybody who may be trained on: the other roots, and LFW's people who
         occur in no pair of folds 6-10. Fold 5 is held back to choose settings by. Whom dlib takes
         for somebody of folds 6-10 is dropped.
-teach   dlib's features of the crops, of their mirror images and of mixtures of two faces.
+teach   dlib's features of the crops, of their mirror images and of mixtures of two faces; names of
+        whom dlib takes for somebody of the test, and of fold 5, in WORK/exclude.txt for
+        `anonlib reproduce --exclude`.
 distil  D, a SphereFace-20, learns to give faces those directions: data/weights/recognizer.
 play    Algorithm 1 on these faces (anonlib.training.real_faces): data/weights/modifier-lite.
 attack  D learns anew, from modified faces, what dlib says of the clear ones. It and the D that
@@ -99,6 +101,8 @@ def pack(lfw: Path, others: list[Path], work: Path) -> None:
     known = [(root, name) for root in map(FaceFolder, others) for name in root.people]
     known += [(folder, name) for name in folder.people if name not in test | held]
     crop_people(known, work / "train.npz")
+    (work / "people.txt").write_text("\n".join(name for _, name in known) + "\n")
+    (work / "held.txt").write_text("\n".join(sorted(held)) + "\n")
     crop_people([(folder, name) for name in folder.people if name in held],
                 work / "validation.npz")  # fmt: skip
     np.save(work / "test.npy", match_features(lfw, folder))
@@ -142,6 +146,9 @@ def teach(work: Path) -> None:
                       .clip(min=0)).min(axis=1)  # fmt: skip
     matching = np.unique(packed["labels"][nearest < MATCH])
     print(f"{len(matching)} of {len(np.unique(packed['labels']))} people dropped")
+    names, held = ((work / f"{part}.txt").read_text().split() for part in ("people", "held"))
+    excluded = sorted({*held, *(names[number] for number in matching)})
+    (work / "exclude.txt").write_text("\n".join(excluded) + "\n")
     rng = np.random.default_rng(0)
     first, second = rng.integers(count, size=(2, MIXTURES))
     share = rng.uniform(0.3, 0.7, MIXTURES).astype(np.float32)

@@ -66,8 +66,8 @@ def test_methods_are_listed_in_order() -> None:
 
 def test_profiles_are_listed() -> None:
     rows = call("profiles").output.splitlines()
-    assert [row.split()[0] for row in rows] == ["smoke", "laptop", "paper"]
-    assert "M 256 px, 9 blocks; D SphereFace-20; A resnet101" in rows[2]
+    assert [row.split()[0] for row in rows] == ["smoke", "laptop", "workstation", "paper"]
+    assert "M 256 px, 9 blocks; D SphereFace-20; A resnet101" in rows[3]
 
 
 def test_reproduce_passes_its_options_on_and_prints_every_table(
@@ -95,11 +95,13 @@ def test_reproduce_passes_its_options_on_and_prints_every_table(
     result = call(
         "reproduce", "--profile", "smoke", "--out", str(tmp_path), "--seed", "3",
         "--faces", "lfw", "--faces", "casia", "--exclude", str(names), "--device", "cpu",
+        "--actions", "jhmdb", "--protocol", "boxed",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert seen.pop("profile").name == "smoke"
     faces = (Path("lfw"), Path("casia"))
     assert seen.pop("exclude") == {"Ann_Example", "Bob_Example"}
+    assert (seen.pop("actions"), seen.pop("protocol")) == (Path("jhmdb"), "boxed")
     assert seen == {"out": tmp_path, "seed": 3, "faces": faces, "device": "cpu"}
     rows = [line.split() for line in result.output.splitlines()]
     assert ["Masked", "25.0", "12.5"] in rows
@@ -157,7 +159,10 @@ def test_programming_errors_keep_their_traceback(
 def test_unknown_profile() -> None:
     result = call("reproduce", "--profile", "desktop")
     assert result.exit_code == 2
-    assert result.stderr == "error: profile 'desktop' is unknown: use one of smoke, laptop, paper\n"
+    assert (
+        result.stderr
+        == "error: profile 'desktop' is unknown: use one of smoke, laptop, workstation, paper\n"
+    )
 
 
 def test_cuda_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

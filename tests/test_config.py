@@ -55,7 +55,11 @@ def test_smoke_is_laptop_with_less_data_and_fewer_steps():
 @pytest.mark.parametrize(
     ("make", "fields", "message"),
     [
-        (profile, {"name": "tiny"}, "profile 'tiny' is unknown: use one of smoke, laptop, paper"),
+        (
+            profile,
+            {"name": "tiny"},
+            "profile 'tiny' is unknown: use one of smoke, laptop, workstation, paper",
+        ),
         (ModifierConfig, {"size": 30}, "modifier size 30: use a multiple of 4"),
         (ModifierConfig, {"size": 0}, "modifier size 0: use a multiple of 4"),
         (ModifierConfig, {"blocks": 0}, "modifier width and blocks must be positive"),

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anonlib.errors import NumericError
+from anonlib.networks.lite_modifier import LiteModifier
 from anonlib.networks.modifier import Modifier
 
-BATCH = 64
-"""Faces that pass through the modifier together, to bound the memory."""
+BATCH, CPU_BATCH = 64, 16
+"""Faces that pass through the modifier together; on a CPU as many as its cache holds."""
 
 
 class LearnedAnonymizer:
@@ -26,11 +27,11 @@ class LearnedAnonymizer:
         Args:
             modifier: `(B, 3, size, size)` in [0, 1] to the same shape.
             size: side of the images it reads; by default what the configuration of a `Modifier`
-                says, and for other modules the size of the faces themselves.
+                or `LiteModifier` says, and for other modules the size of the faces themselves.
         """
         self.modifier = modifier.eval()
         self.size = size
-        if size is None and isinstance(modifier, Modifier):
+        if size is None and isinstance(modifier, Modifier | LiteModifier):
             self.size = modifier.config.size
 
     @torch.no_grad()
@@ -49,9 +50,8 @@ class LearnedAnonymizer:
         size = (self.size, self.size) if self.size is not None else faces.shape[2:]
         small = _resize(faces, size)
         device = next((p.device for p in self.modifier.parameters()), faces.device)
-        modified = torch.cat(
-            [self.modifier(part.to(device)).to(faces.device) for part in small.split(BATCH)]
-        )
+        parts = small.split(CPU_BATCH if device.type == "cpu" else BATCH)
+        modified = torch.cat([self.modifier(part.to(device)).to(faces.device) for part in parts])
         bad = ~torch.isfinite(modified).flatten(1).all(dim=1)
         if bad.any():
             raise NumericError(

@@ -21,7 +21,7 @@ def profiles() -> None:
     for name in config.profiles():
         p = config.profile(name)
         typer.echo(
-            f"{name:<8}M {p.modifier.size} px, {p.modifier.blocks} blocks; "
+            f"{name:<12}M {p.modifier.size} px, {p.modifier.blocks} blocks; "
             f"D SphereFace-{p.classifier.depth}; A {p.detector.backbone}; "
             f"{p.data.people} people, {p.data.train_clips} clips, "
             f"{p.training.adversarial_steps} + {p.training.detector_steps} steps"

@@ -11,7 +11,7 @@ from anonlib import config
 from anonlib.cli.shared import Device, plain_errors, prepare_device
 
 if TYPE_CHECKING:
-    from anonlib.evaluation.reproduce import Reproduction
+    from anonlib.evaluation.tables import Reproduction
 
 TABLES = {
     "table1": "Table 1. Average precision of action detection at IoU 0.5, percent",
@@ -24,7 +24,8 @@ TABLES = {
 @plain_errors()
 def reproduce(
     profile: Annotated[
-        str, typer.Option(help="How large an experiment: smoke, laptop or paper.")
+        str,
+        typer.Option(help="How large an experiment: smoke, laptop, workstation or paper."),
     ] = "laptop",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results.", show_default="results/PROFILE")
@@ -46,11 +47,30 @@ def reproduce(
             metavar="FILE", help="Names of real people to leave out of training, one a line."
         ),
     ] = None,
+    actions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ROOT",
+            help="Real clips: the folder of JHMDB.",
+            show_default="clips of people who do not exist",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Which clips are the test: split1, or boxed for true boxes only.")
+    ] = "split1",
     device: Annotated[
         Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
     ] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", min=1, show_default="PyTorch's choice")
+    ] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Train nothing: compute a finished run's tables again from its "
+            "stored predictions and compare.",
+        ),
     ] = None,
 ) -> None:
     """Rebuild the experiment and print Table 1 and Figure 4.
@@ -63,7 +83,9 @@ def reproduce(
       anonlib reproduce --profile laptop --out results/tour
       anonlib reproduce --profile laptop --seed 1 --out results/seed1
       anonlib reproduce --profile laptop --faces casia --faces lfw --out results/real
+      anonlib reproduce --profile workstation --faces lfw --faces casia --actions jhmdb
       anonlib reproduce --profile paper --device cuda
+      anonlib reproduce --verify results/jhmdb-split1
 
     \b
     Written to the folder:
@@ -71,7 +93,12 @@ def reproduce(
       figure4.csv                  verification error and action mAP, with intervals
       ablation_classifier.csv      does the face classifier remain accurate?
       ablation_random_label.csv    gradient ascent or random labels?
+      action_groups.csv            actions about the face, and the others
+      comparisons.csv              ours beside each method, on the same resampled clips
+      faces_found.csv              how often a face is found in each action
     """
+    if verify is not None:
+        return _verify(verify)
     chosen = config.profile(profile)
     out = out or Path("results", profile)
     where = prepare_device(device, threads)
@@ -80,10 +107,18 @@ def reproduce(
 
     results = run(
         profile=chosen, out=out, seed=seed, faces=tuple(faces or ()),
-        exclude=_names_in(exclude), device=where,
+        exclude=_names_in(exclude), actions=actions, protocol=protocol, device=where,
     )  # fmt: skip
     _print_results(results)
     typer.echo(f"\nEverything is in {out}.")
+
+
+def _verify(folder: Path) -> None:
+    from anonlib.evaluation.check import check_results, describe_run
+
+    tables = check_results(folder)
+    typer.echo(f"{describe_run(folder)}\n{len(tables)} tables are what the predictions in {folder} "
+               f"give: {', '.join(tables)}")  # fmt: skip
 
 
 def _names_in(path: Path | None) -> frozenset[str]:

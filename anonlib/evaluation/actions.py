@@ -17,15 +17,24 @@ Detections = list[dict[str, Tensor]]
 
 
 @torch.inference_mode()
-def anonymize_clips(data: ActionFrames, anonymizer: Callable[[Tensor], Tensor]) -> ActionFrames:
-    """v' of every frame, rounded to 8 bits; boxes and labels are those of the clear frames."""
-    out = []
-    for start in range(0, len(data), BATCH):
-        rows = slice(start, start + BATCH)
-        frames = data.frames[rows].float() / 255
-        modified = anonymize_frames(frames, data.face_boxes[rows], anonymizer)
-        out.append((modified * 255).round().to(torch.uint8))
-    return replace(data, frames=torch.cat(out))
+def anonymize_clips(
+    data: ActionFrames, anonymizer: Callable[[Tensor], Tensor], *, only: Tensor | None = None
+) -> ActionFrames:
+    """v' of every frame, rounded to 8 bits; boxes and labels are those of the clear frames.
+
+    Args:
+        data: clear frames.
+        anonymizer: faces to faces, see `anonlib.anonymizers.create`.
+        only: `(n,)` indices of the frames that will be looked at; the others become black. None
+            for all.
+    """
+    wanted = torch.arange(len(data)) if only is None else only
+    out = torch.zeros_like(data.frames)
+    for rows in wanted.split(BATCH):
+        boxes = [data.face_boxes[row] for row in rows.tolist()]
+        modified = anonymize_frames(data.frames[rows].float() / 255, boxes, anonymizer)
+        out[rows] = (modified * 255).round().to(torch.uint8)
+    return replace(data, frames=out)
 
 
 @torch.inference_mode()
@@ -36,8 +45,12 @@ def detect_actions(detector: ActionDetector, data: ActionFrames) -> Detections:
     found: Detections = []
     for frames in data.frames.split(BATCH):
         images = (frames.float() / 255).contiguous(memory_format=torch.channels_last)
-        found += [{k: v.cpu() for k, v in d.items()} for d in detector(images.to(device))]
+        found += [_on_cpu(d) for d in detector(images.to(device))]
     return found
+
+
+def _on_cpu(detection: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: (v.float() if v.is_floating_point() else v).cpu() for k, v in detection.items()}
 
 
 def ground_truth(data: ActionFrames) -> Detections:

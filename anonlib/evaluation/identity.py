@@ -60,7 +60,7 @@ def face_features(classifier: SphereFace, faces: FaceImages) -> np.ndarray:
     ):
         images = (images.float() / 255).contiguous(memory_format=torch.channels_last)
         aligned = align_faces(images.to(device), landmarks.to(device), classifier.config.size)
-        out.append(flip_averaged_features(classifier, aligned).cpu())
+        out.append(flip_averaged_features(classifier, aligned).float().cpu())
     return torch.cat(out).numpy()
 
 

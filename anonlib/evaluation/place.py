@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anonlib.anonymizers import SMALLEST_FACE
-from anonlib.data.synthetic_actions import ACTIONS
 from anonlib.errors import AnonlibError, ConfigError, NumericError
 from anonlib.evaluation.identity import Anonymizer
 from anonlib.evaluation.reproduce import Experiment, measure
@@ -62,8 +61,9 @@ def place(
     tried = check_anonymizer(anonymizer, example_faces(experiment))
     key = fingerprint(tried, (attacker, experiment.detector))
     result = measure(experiment, f"{name}-{key}", anonymizer, attacker)
-    (row,), (precision,) = figure4({name: result}), table1({name: result})
-    return row | {k: precision[k] for k in (*ACTIONS, "map")}
+    actions = experiment.world.actions
+    (row,), (precision,) = figure4({name: result}, actions), table1({name: result}, actions)
+    return row | {k: precision[k] for k in (*actions, "map")}
 
 
 def example_faces(experiment: Experiment) -> list[Tensor]:

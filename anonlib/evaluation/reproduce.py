@@ -8,53 +8,56 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from anonlib.anonymizers import create, names
 from anonlib.config import Profile, to_dict
 from anonlib.data.types import FaceImages
-from anonlib.evaluation.actions import anonymize_clips, detect_actions, ground_truth
+from anonlib.evaluation.action_sets import faces_found, fitted
+from anonlib.evaluation.actions import (
+    Detections,
+    anonymize_clips,
+    detect_actions,
+    ground_truth,
+)
 from anonlib.evaluation.identity import (
     Anonymizer,
     anonymize_faces,
     compare_clear_and_modified,
     face_features,
     recognisability,
-    verify,
-    verify_scores,
+    similarities,
+)
+from anonlib.evaluation.predictions import (
+    load_predictions,
+    load_test,
+    save_cosines,
+    save_predictions,
+    save_test,
+    summarize,
 )
 from anonlib.evaluation.run import Run
 from anonlib.evaluation.start import (
+    FeedForward,
     starting_classifier,
     starting_detector,
     starting_modifier,
 )
-from anonlib.evaluation.tables import ablation_classifier, figure4, table1, write_csv
+from anonlib.evaluation.tables import OURS, RANDOM, Reproduction, write_tables
 from anonlib.evaluation.world import World, make_world
-from anonlib.metrics.average_precision import average_precision, bootstrap
 from anonlib.metrics.image_quality import gradient_energy, l1_distance
-from anonlib.networks import ActionDetector, Modifier, SphereFace
+from anonlib.networks import ActionDetector, SphereFace
+from anonlib.networks.precision import autocast
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
 from anonlib.training.checkpoints import restore, save_weights
 
-OURS, RANDOM = "modifier", "modifier_random_label"
 CLEAR_ENOUGH = 0.96
 """1 - EER of D on clear validation faces below which a state of the game is not kept."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reproduction:
-    """Where the results of an experiment are."""
-
-    out: Path
-    table1: Path
-    figure4: Path
-    ablation_classifier: Path
-    ablation_random_label: Path
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,17 +76,22 @@ class Experiment:
         """The size of the experiment."""
         return self.run.profile
 
+    def precision(self) -> torch.autocast:
+        """Of the forward passes of training and of A."""
+        return autocast(self.profile.training.precision, self.device)
+
 
 def reproduce(
     *, profile: Profile, out: Path, seed: int = 0, faces: Sequence[Path] = (),
-    exclude: Collection[str] = (), device: str = "cpu", progress: bool = True,
+    exclude: Collection[str] = (), actions: Path | None = None, protocol: str = "split1",
+    device: str = "cpu", progress: bool = True,
 ) -> Reproduction:  # fmt: skip
     """Trains and measures everything the paper's section 5 reports.
 
     Implements Ren et al., section 5: Fig. 4, Table 1 and the ablations of section 5.6.
     Differs from the paper: profiles below `paper` shrink the networks and the data; synthetic
-    people stand in for CASIA-WebFace, LFW and DALY; every method has its action detector trained
-    for the same number of steps from one start.
+    people stand in for whatever of CASIA-WebFace, LFW, JHMDB and DALY is not given; every method
+    has its action detector trained for the same number of steps from one start.
 
     Args:
         profile: from `anonlib.config.profile`.
@@ -91,55 +99,52 @@ def reproduce(
         seed: of images, clips, test people and weights.
         faces: roots of real face datasets; none for synthetic people.
         exclude: names of real people to leave out of training.
+        actions: root of a dataset of real clips; None for drawn clips.
+        protocol: which real clips are the test, see `anonlib.evaluation.action_sets`.
         device: `cpu` or `cuda`.
         progress: whether to show progress bars.
 
     Raises:
-        CheckpointError: `out` holds a run of another profile, seed or set of faces.
+        CheckpointError: `out` holds a run of another profile, seed or set of data.
         FaceDatasetError: a root is not laid out as expected.
+        ActionDatasetError: that of the clips is not.
         ResultsError: a result could not be written.
     """
-    run = Run(out, profile, seed=seed, faces=[root.name for root in faces], exclude=exclude)
-    experiment = prepare(run, faces, exclude=exclude, device=device, progress=progress)
+    if actions is not None:
+        profile = fitted(profile, actions)
+    run = Run(out, profile, seed=seed, faces=[root.name for root in faces], exclude=exclude,
+              actions=f"{actions.name}, {protocol}" if actions else None)  # fmt: skip
+    experiment = prepare(run, faces, exclude=exclude, actions=actions, protocol=protocol,
+                         device=device, progress=progress)  # fmt: skip
     modifier, classifier = play(experiment, OURS)
     random_modifier, random_classifier = play(experiment, RANDOM)
 
-    results = {name: measure(experiment, name, create(name), experiment.classifier)
-               for name in names() if name != OURS}  # fmt: skip
+    for name in names():
+        if name != OURS:
+            measure(experiment, name, create(name), experiment.classifier)
     ours, random_label = create(OURS, modifier), create(OURS, random_modifier)
-    results[OURS] = measure(experiment, OURS, ours, classifier)
-    random_result = measure(experiment, RANDOM, random_label, random_classifier)
-    attacks = run.stage("attacks", lambda: attack(experiment, classifier, ours))
-    quality = run.stage("quality", lambda: compare_quality(experiment, ours, random_label))
-
-    paths = Reproduction(
-        out=out,
-        table1=write_csv(out / "table1.csv", table1(results)),
-        figure4=write_csv(out / "figure4.csv", figure4(results)),
-        ablation_classifier=write_csv(
-            out / "ablation_classifier.csv",
-            ablation_classifier({k: v for k, v in attacks.items() if k != "seconds"}),
-        ),
-        ablation_random_label=write_csv(
-            out / "ablation_random_label.csv",
-            [
-                {"objective": objective, **quality[objective], "action_map": row["map"],
-                 "action_map_lo": row["map_lo"], "action_map_hi": row["map_hi"],
-                 "verification_error": 1 - row["verification"]["accuracy"]}
-                for objective, row in (("ascent", results[OURS]), ("random_label", random_result))
-            ],
-        ),
-    )  # fmt: skip
+    measure(experiment, OURS, ours, classifier)
+    measure(experiment, RANDOM, random_label, random_classifier)
+    run.stage("attacks", lambda: attack(experiment, classifier, ours))
+    run.stage("quality", lambda: compare_quality(experiment, ours, random_label))
+    tables = write_tables(out)
     run.finish()
-    return paths
+    return tables
 
 
 def prepare(
-    run: Run, faces: Sequence[Path], *, exclude: Collection[str] = (), device: str = "cpu",
+    run: Run, faces: Sequence[Path], *, exclude: Collection[str] = (),
+    actions: Path | None = None, protocol: str = "split1", device: str = "cpu",
     progress: bool = True,
 ) -> Experiment:  # fmt: skip
     """The data, and D and A before any method has touched them."""
-    world = make_world(run.profile, seed=run.seed, faces=faces, exclude=exclude, progress=progress)
+    world = make_world(
+        run.profile, seed=run.seed, faces=faces, exclude=exclude, actions=actions,
+        protocol=protocol, progress=progress,
+    )  # fmt: skip
+    truth = ground_truth(world.test_clips)
+    save_test(run.predictions, world.pairs, truth, world.test_clips.clips, len(world.actions))
+    run.stage("world", lambda: describe(world))
     classifier = starting_classifier(
         run.profile, world.train_faces, seed=run.seed, synthetic=not faces,
         checkpoint=run.checkpoint("classifier"), device=device, progress=progress,
@@ -152,7 +157,20 @@ def prepare(
                       device=device, progress=progress)  # fmt: skip
 
 
-def play(experiment: Experiment, name: str) -> tuple[Modifier, SphereFace]:
+def describe(world: World) -> dict[str, Any]:
+    """How much data there is, and how often a face is found in the frames of each action."""
+    return {
+        "actions": list(world.actions),
+        "people": int(world.train_faces.labels.max()) + 1, "faces": len(world.train_faces),
+        "test_faces": len(world.test_faces), "pairs": len(world.pairs),
+        "train_frames": len(world.train_clips), "test_frames": len(world.test_clips),
+        "train_clips": len(world.train_clips.clips.unique()),
+        "test_clips": len(world.test_clips.clips.unique()),
+        "faces_found": faces_found(world.test_clips, world.actions),
+    }  # fmt: skip
+
+
+def play(experiment: Experiment, name: str) -> tuple[FeedForward, SphereFace]:
     """Algorithm 1, lines 1-9, by gradient ascent or with random labels; M and D afterwards."""
     run, profile = experiment.run, experiment.profile
     players = Players(
@@ -165,13 +183,15 @@ def play(experiment: Experiment, name: str) -> tuple[Modifier, SphereFace]:
 
     def train() -> dict[str, Any]:
         objective = "random_label" if name == RANDOM else "ascent"
-        history = train_adversarially(
-            players, experiment.world.train_faces, experiment.world.train_clips,
-            replace(profile.training, objective=objective), seed=run.seed,
-            judge=judge_on(experiment.world.validation_faces, players),
-            name=f"Algorithm 1, {objective}", checkpoint=run.checkpoint(name),
-            progress=experiment.progress,
-        )  # fmt: skip
+        with experiment.precision():
+            history = train_adversarially(
+                players, experiment.world.train_faces, experiment.world.train_clips,
+                replace(profile.training, objective=objective), seed=run.seed,
+                judge=judge_on(experiment.world.validation_faces, players),
+                name=f"Algorithm 1, {objective}", checkpoint=run.checkpoint(name),
+                progress=experiment.progress,
+            )  # fmt: skip
+        run.log(name, history)
         for suffix, (network, config) in parts.items():
             save_weights(run.weights(name + suffix), network, config=to_dict(config))
         return {"history": history}
@@ -207,34 +227,35 @@ def measure(
     experiment: Experiment, name: str, anonymizer: Anonymizer, classifier: SphereFace
 ) -> dict[str, Any]:
     """One point of Fig. 4 and one row of Table 1: A trained and tested behind an anonymizer."""
+    run, world = experiment.run, experiment.world
 
     def compute() -> dict[str, Any]:
-        faces = anonymize_faces(experiment.world.test_faces, anonymizer)
-        features = face_features(classifier, faces)
-        verification = verify(features, features, experiment.world.pairs)
-        return {"verification": asdict(verification), **action_precision(experiment, name,
-                anonymizer)}  # fmt: skip
+        features = face_features(classifier, anonymize_faces(world.test_faces, anonymizer))
+        found = find_actions(experiment, name, anonymizer)
+        save_predictions(
+            run.predictions, name, similarities(features, features, world.pairs), found,
+            ground_truth(world.test_clips), len(world.actions),
+        )  # fmt: skip
+        test = load_test(run.predictions)
+        return summarize(load_predictions(run.predictions, name, test), test)
 
-    return experiment.run.stage(f"method-{name}", compute)
+    return run.stage(f"method-{name}", compute)
 
 
-def action_precision(experiment: Experiment, name: str, anonymizer: Anonymizer) -> dict[str, Any]:
-    """Algorithm 1, lines 10-11, then AP of each class and mAP with its 95% interval."""
+def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> Detections:
+    """Algorithm 1, lines 10-11, and what A then finds in the test clips."""
     run, world = experiment.run, experiment.world
     detector = copy.deepcopy(experiment.detector)
-    train_detector(
-        detector, anonymize_clips(world.train_clips, anonymizer), experiment.profile.training,
-        steps=experiment.profile.training.detector_steps, seed=run.seed,
-        name=f"detector A, {name}", checkpoint=run.checkpoint(f"detector-{name}"),
-        progress=experiment.progress,
-    )  # fmt: skip
-    save_weights(run.weights(f"detector-{name}"), detector, config=to_dict(detector.config))
-    found = detect_actions(detector, anonymize_clips(world.test_clips, anonymizer))
-    truth, classes = ground_truth(world.test_clips), detector.config.classes
-    precision = average_precision(found, truth, classes=classes)
-    lo, hi = bootstrap(found, truth, clips=world.test_clips.clips.numpy(), classes=classes)
-    per_class = [float(x) for x in precision.per_class]
-    return {"per_class": per_class, "map": precision.mean, "map_lo": lo, "map_hi": hi}
+    with experiment.precision():
+        history = train_detector(
+            detector, anonymize_clips(world.train_clips, anonymizer), experiment.profile.training,
+            steps=experiment.profile.training.detector_steps, seed=run.seed,
+            name=f"detector A, {name}", checkpoint=run.checkpoint(f"detector-{name}"),
+            progress=experiment.progress,
+        )  # fmt: skip
+        run.log(f"detector-{name}", history)
+        save_weights(run.weights(f"detector-{name}"), detector, config=to_dict(detector.config))
+        return detect_actions(detector, anonymize_clips(world.test_clips, anonymizer))
 
 
 def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> dict[str, Any]:
@@ -246,21 +267,26 @@ def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> 
     world, profile, run = experiment.world, experiment.profile, experiment.run
     modified = anonymize_faces(world.test_faces, ours)
     retrained = copy.deepcopy(experiment.classifier)
-    train_classifier(
-        retrained, anonymize_faces(world.train_faces, ours), profile.training, seed=run.seed,
-        checkpoint=run.checkpoint("classifier-retrained"), progress=experiment.progress,
-    )  # fmt: skip
-    scores = compare_clear_and_modified(classifier, world.test_faces, modified, world.pairs)
-    retrained_features = face_features(retrained, modified)
-    start_features = face_features(experiment.classifier, world.test_faces)
-    results = {
-        "original": verify_scores(scores["original"], world.pairs),
-        "modified": verify_scores(scores["modified"], world.pairs),
-        "modified_retrained": verify(retrained_features, retrained_features, world.pairs),
-        "modified_original": verify_scores(scores["modified_original"], world.pairs),
-        "original_start": verify(start_features, start_features, world.pairs),
+    with experiment.precision():
+        history = train_classifier(
+            retrained, anonymize_faces(world.train_faces, ours), profile.training, seed=run.seed,
+            checkpoint=run.checkpoint("classifier-retrained"), progress=experiment.progress,
+        )  # fmt: skip
+    run.log("classifier-retrained", history)
+    pairs = world.pairs
+    after = compare_clear_and_modified(classifier, world.test_faces, modified, pairs)
+    before = compare_clear_and_modified(experiment.classifier, world.test_faces, modified, pairs)
+    features = face_features(retrained, modified)
+    scores = {
+        "original": after["original"],
+        "modified": after["modified"],
+        "modified_retrained": similarities(features, features, pairs),
+        "modified_original": after["modified_original"],
+        "original_start": before["original"],
+        "modified_start": before["modified"],
     }
-    return {name: asdict(result) for name, result in results.items()}
+    save_cosines(run.predictions, "attacks", scores)
+    return {"people": int(world.train_faces.labels.max()) + 1}
 
 
 def compare_quality(

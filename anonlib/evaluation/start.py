@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anonlib.config import Profile, to_dict
+from anonlib.config import LiteModifierConfig, Profile, to_dict
 from anonlib.data.paths import data_path
 from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.data.weights import load_weights
 from anonlib.errors import ConfigError, FaceDatasetError
+from anonlib.geometry import align_faces
 from anonlib.networks import ActionDetector, Modifier, SphereFace
+from anonlib.networks.lite_modifier import LiteModifier
+from anonlib.networks.precision import autocast
 from anonlib.training import train_classifier, train_detector
 
 Network = TypeVar("Network", bound=nn.Module)
+FeedForward = Modifier | LiteModifier
+"""A network that can be M."""
 
 
 def shipped_weights(name: str, config: object) -> Mapping[str, Tensor] | None:
@@ -38,11 +44,18 @@ def starting_classifier(
 
     Implements Ren et al., section 4: D starts from weights pre-trained on a large face dataset.
     Differs from the paper: CASIA-WebFace is replaced by synthetic people, whom the shipped
-    weights know already; for real faces the shipped layers are trained on with new identities.
+    weights know already; for real faces the shipped layers are trained on with new identities. At
+    `workstation` D is the shipped recogniser of real faces, see data/weights/MODEL_CARD.md, and a
+    person's identity the mean direction of that person's faces.
     """
     torch.manual_seed(seed)
     people = int(faces.labels.max()) + 1
     classifier = SphereFace(profile.classifier, people=people)
+    tensors = shipped_weights("recognizer", profile.classifier)
+    if tensors is not None:  # it knows real faces; whom they show it is told by example
+        classifier.load_state_dict({**tensors, "identities": classifier.identities})
+        classifier = on_device(classifier, device)
+        return introduce(classifier, faces)
     tensors = shipped_weights("classifier", profile.classifier)
     known = 0
     if tensors is not None:
@@ -54,21 +67,42 @@ def starting_classifier(
             classifier.identities[:known] = identities[:people][:known]
     classifier = on_device(classifier, device)
     if people > known:
-        train_classifier(
-            classifier, faces, profile.training, seed=seed, checkpoint=checkpoint,
-            progress=progress,
-        )  # fmt: skip
+        with autocast(profile.training.precision, device):
+            train_classifier(
+                classifier, faces, profile.training, seed=seed, checkpoint=checkpoint,
+                progress=progress,
+            )  # fmt: skip
     return classifier
 
 
-def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> Modifier:
+@torch.no_grad()
+def introduce(classifier: SphereFace, faces: FaceImages) -> SphereFace:
+    """Sets each identity of D to the sum of the unit features of that person's faces."""
+    classifier.eval()
+    sums = torch.zeros_like(classifier.identities)
+    device = sums.device
+    for rows in torch.arange(len(faces)).split(64):
+        images = (faces.images[rows].float() / 255).to(device)
+        aligned = align_faces(images, faces.landmarks[rows].to(device), classifier.config.size)
+        features = classifier(aligned.contiguous(memory_format=torch.channels_last))
+        sums.index_add_(0, faces.labels[rows].to(device), F.normalize(features, dim=1))
+    classifier.identities.copy_(sums)
+    return classifier
+
+
+def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> FeedForward:
     """M before the game: returning the face it is given, or random where no weights fit.
 
+    At `workstation` it redraws a face from the coarse cells it reads; nobody has attacked it yet.
     Differs from the paper: which starts M from random weights; so does the `paper` profile.
     """
     torch.manual_seed(seed)
-    modifier = Modifier(profile.modifier)
-    tensors = shipped_weights("modifier", profile.modifier)
+    modifier: FeedForward
+    if isinstance(profile.modifier, LiteModifierConfig):
+        modifier, name = LiteModifier(profile.modifier), "modifier-lite-start"
+    else:
+        modifier, name = Modifier(profile.modifier), "modifier"
+    tensors = shipped_weights(name, profile.modifier)
     if tensors is not None:
         modifier.load_state_dict(tensors)
     return on_device(modifier, device)
@@ -83,8 +117,11 @@ def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
     Raises:
         ConfigError: nothing of this profile's shape ships.
     """
+    tensors = _trained("anonymizer", profile, profile.modifier)
+    if isinstance(profile.modifier, LiteModifierConfig):
+        raise AssertionError("anonymizer.safetensors ships for Modifier")
     modifier = Modifier(profile.modifier)
-    modifier.load_state_dict(_trained("anonymizer", profile, profile.modifier))
+    modifier.load_state_dict(tensors)
     return on_device(modifier.eval(), device)
 
 
@@ -114,9 +151,10 @@ def starting_detector(
     profile: Profile, clips: ActionFrames, *, seed: int, checkpoint: Path | None,
     device: str = "cpu", progress: bool = True,
 ) -> ActionDetector:  # fmt: skip
-    """A before any method's own training: the same for all, trained on clear synthetic clips.
+    """A before any method's own training: the same for all, trained on clear clips.
 
-    Differs from the paper: these weights stand where a user of real data has ImageNet's.
+    Differs from the paper: layers trained on synthetic clips stand where a user of real data has
+    ImageNet's; those that fit are taken, whatever the classes.
     """
     torch.manual_seed(seed)
     detector = ActionDetector(profile.detector)
@@ -124,13 +162,30 @@ def starting_detector(
     if tensors is not None:
         detector.load_state_dict(tensors)
         return on_device(detector, device)
+    take_what_fits(detector)
     detector = on_device(detector, device)
     if profile.training.pretrain_steps:
-        train_detector(
-            detector, clips, profile.training, steps=profile.training.pretrain_steps, seed=seed,
-            name="detector A, start", checkpoint=checkpoint, progress=progress,
-        )  # fmt: skip
+        with autocast(profile.training.precision, device):
+            train_detector(
+                detector, clips, profile.training, steps=profile.training.pretrain_steps,
+                seed=seed, name="detector A, start", checkpoint=checkpoint, progress=progress,
+            )  # fmt: skip
     return detector
+
+
+def take_what_fits(detector: ActionDetector) -> bool:
+    """Copies all layers but the last from the shipped A, if it has this backbone and width."""
+    try:
+        tensors, found = load_weights(data_path("weights", "detector.safetensors"))
+    except FaceDatasetError:
+        return False
+    wanted = to_dict(detector.config)
+    if any(found[key] != wanted[key] for key in ("backbone", "width")):
+        return False
+    own = detector.state_dict()
+    fit = {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
+    detector.load_state_dict(fit, strict=False)
+    return True
 
 
 def on_device(network: Network, device: str) -> Network:

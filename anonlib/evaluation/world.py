@@ -13,10 +13,11 @@ from anonlib.config import Profile
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.folder_people import FolderPeople
 from anonlib.data.lfw import load_lfw_pairs, pairs_file, people_in_folds
-from anonlib.data.synthetic_actions import render_clips
+from anonlib.data.synthetic_actions import ACTIONS, render_clips
 from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
 from anonlib.data.types import ActionFrames, FaceImages, HeadSource
 from anonlib.errors import FaceDatasetError
+from anonlib.evaluation.action_sets import load_actions
 from anonlib.metrics.verification import Pairs, verification_pairs
 
 FOLDS = 10
@@ -36,23 +37,28 @@ class World:
     """Verification pairs over `test_faces`."""
     train_clips: ActionFrames
     test_clips: ActionFrames
+    actions: tuple[str, ...] = ACTIONS
+    """Names of the action classes."""
 
 
 def make_world(
     profile: Profile, *, seed: int, faces: Sequence[Path] = (), exclude: Collection[str] = (),
-    progress: bool = True,
+    actions: Path | None = None, protocol: str = "split1", progress: bool = True,
 ) -> World:  # fmt: skip
-    """Real people where roots of face datasets are given, else people who do not exist.
+    """Real people and clips where roots of datasets are given, else people who do not exist.
 
     Args:
         profile: how much data.
         seed: of images, clips and test people.
         faces: roots in LFW's or CASIA-WebFace's layout.
         exclude: names of real people to leave out of training.
+        actions: root of a dataset of real clips; None for drawn clips.
+        protocol: which real clips are the test, see `anonlib.evaluation.action_sets`.
         progress: whether to show progress bars.
 
     Raises:
         FaceDatasetError: a root is not laid out as expected, or holds too few people.
+        ActionDatasetError: so is that of the clips.
     """
     if faces:
         known, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
@@ -61,6 +67,12 @@ def make_world(
     else:
         train, validation, test, pairs = unreal_faces(profile, seed=seed)
         heads = SyntheticPeople()
+    if actions is not None:
+        real = load_actions(actions, profile, protocol=protocol, progress=progress)
+        return World(
+            train_faces=train, validation_faces=validation, test_faces=test, pairs=pairs,
+            train_clips=real.train, test_clips=real.test, actions=real.actions,
+        )  # fmt: skip
     return World(
         train_faces=train, validation_faces=validation, test_faces=test, pairs=pairs,
         train_clips=clips(profile, heads, split="train", seed=seed, progress=progress),

@@ -38,15 +38,19 @@ class PrecisionRecall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Matches:
-    """All detections of all images by falling score, and how many boxes there are to find."""
+class Matches:
+    """All `D` detections of all images by falling score, and how many boxes there are to find."""
 
     score: Floats
+    """`(D,)`."""
     image: NDArray[np.int64]
+    """`(D,)` place of the image."""
     label: NDArray[np.int64]
+    """`(D,)` class."""
     hit: NDArray[np.bool_]
+    """`(D,)` whether it is right."""
     positives: NDArray[np.int64]
-    """`(images, classes)`."""
+    """`(images, classes)` true boxes."""
 
 
 def average_precision(
@@ -77,10 +81,14 @@ def average_precision(
     >>> average_precision(found, truth).mean
     0.5
     """
-    matches = _match(detections, ground_truth, iou=iou, classes=classes)
-    weights = np.ones((1, len(detections)), dtype=np.int64)
+    return matched_precision(match(detections, ground_truth, iou=iou, classes=classes))
+
+
+def matched_precision(matches: Matches) -> AveragePrecision:
+    """`average_precision` of detections that were matched before."""
+    weights = np.ones((1, len(matches.positives)), dtype=np.int64)
     per_class = _weighted_precision(matches, weights)[0]
-    return AveragePrecision(per_class, float(_mean_over_classes(per_class[None])[0]))
+    return AveragePrecision(per_class, float(mean_over_classes(per_class[None])[0]))
 
 
 def bootstrap_precision(
@@ -92,7 +100,14 @@ def bootstrap_precision(
     Frames of a clip are drawn together, as they are no independent trials. One seed draws the
     same clips for every method, so that differences between methods may be taken row by row.
     """
-    matches = _match(detections, ground_truth, iou=iou, classes=classes)
+    matches = match(detections, ground_truth, iou=iou, classes=classes)
+    return matched_bootstrap(matches, clips=clips, resamples=resamples, seed=seed)
+
+
+def matched_bootstrap(
+    matches: Matches, *, clips: ArrayLike, resamples: int = 200, seed: int = 0
+) -> Floats:
+    """`bootstrap_precision` of detections that were matched before; `(resamples, C)`."""
     _, clip = np.unique(np.asarray(clips), return_inverse=True)
     count = int(clip.max()) + 1
     rng = np.random.default_rng(seed)
@@ -129,8 +144,20 @@ def bootstrap(
         detections, ground_truth, clips=clips, resamples=resamples, seed=seed, iou=iou,
         classes=classes,
     )  # fmt: skip
+    return interval(mean_over_classes(samples), confidence=confidence)
+
+
+def interval(samples: Floats, *, confidence: float = 0.95) -> tuple[float, float]:
+    """The middle share of `(R,)` resampled values, NaN left out.
+
+    >>> interval(np.arange(101.0), confidence=0.9)
+    (5.0, 95.0)
+    """
     tail = (1 - confidence) / 2
-    low, high = np.nanquantile(_mean_over_classes(samples), [tail, 1 - tail])
+    known = samples[np.isfinite(samples)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
 
 
@@ -154,7 +181,7 @@ def precision_recall(
     >>> precision_recall(found, truth, thresholds=[0.8, 0.9])
     PrecisionRecall(precision=array([0.5, 0. ]), recall=array([1., 0.]))
     """
-    matches = _match(detections, ground_truth, iou=iou, classes=None)
+    matches = match(detections, ground_truth, iou=iou, classes=None)
     classes = np.arange(matches.positives.shape[1])
     own = classes if label is None else classes[classes == label]
     mine = np.isin(matches.label, own)
@@ -165,7 +192,7 @@ def precision_recall(
         return PrecisionRecall(right / kept, right / matches.positives[:, own].sum())
 
 
-def _mean_over_classes(per_class: Floats) -> Floats:
+def mean_over_classes(per_class: Floats) -> Floats:
     """Mean of each row over its finite entries; NaN where a row has none."""
     known = np.isfinite(per_class)
     with np.errstate(invalid="ignore"):
@@ -173,9 +200,11 @@ def _mean_over_classes(per_class: Floats) -> Floats:
     return mean
 
 
-def _match(
-    detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, iou: float, classes: int | None
-) -> _Matches:
+def match(
+    detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, iou: float = 0.5,
+    classes: int | None = None,
+) -> Matches:  # fmt: skip
+    """Which detections are right, as `average_precision` defines it; arguments as there."""
     if len(detections) != len(ground_truth):
         raise ValueError(f"{len(detections)} images detected on, {len(ground_truth)} with truth")
     found = [_arrays(d, image) for image, d in enumerate(detections)]
@@ -193,7 +222,7 @@ def _match(
     score = np.concatenate([d[1] for d in found] or [np.zeros(0)])
     order = np.argsort(-score, kind="stable")
     hit = np.concatenate(hits or [np.zeros(0, dtype=bool)])
-    return _Matches(
+    return Matches(
         score=score[order], image=image[order], label=label[order], hit=hit[order],
         positives=positives,
     )  # fmt: skip
@@ -244,7 +273,7 @@ def _hits(
     return hit
 
 
-def _weighted_precision(matches: _Matches, weights: NDArray[np.int64]) -> Floats:
+def _weighted_precision(matches: Matches, weights: NDArray[np.int64]) -> Floats:
     """AP of each class with each image counted `weights` times; `(R, images)` to `(R, C)`.
 
     Equals AP on the list of images repeated that often: copies of a detection follow each other.
@@ -253,7 +282,7 @@ def _weighted_precision(matches: _Matches, weights: NDArray[np.int64]) -> Floats
     return np.reshape(columns, (-1, len(weights))).T
 
 
-def _class_precision(matches: _Matches, weights: NDArray[np.int64], label: int) -> Floats:
+def _class_precision(matches: Matches, weights: NDArray[np.int64], label: int) -> Floats:
     mine = matches.label == label
     weight = weights[:, matches.image[mine]].astype(np.float64)  # (R, n)
     positives = weights @ matches.positives[:, label]

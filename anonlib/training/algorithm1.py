@@ -29,6 +29,7 @@ from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.geometry import crop_boxes, paste_boxes
 from anonlib.losses import annealing, classifier_loss, modifier_loss, photorealistic_loss
 from anonlib.networks import ActionDetector, Modifier, SphereFace
+from anonlib.networks.lite_modifier import LiteModifier
 from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
 from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
@@ -39,7 +40,7 @@ from anonlib.training.selection import BestState
 class Players:
     """M, D and A."""
 
-    modifier: Modifier
+    modifier: Modifier | LiteModifier
     classifier: SphereFace
     detector: ActionDetector
 
@@ -72,7 +73,7 @@ def fool_classifier(
     return identification_loss(players.classifier, modified, faces, anneal=anneal).mean()
 
 
-def modify_frames(modifier: Modifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
+def modify_frames(modifier: Modifier | LiteModifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
     """Lines 5-8: v' = v - r_v + M(r_v); frames without a face stay as they are."""
     crops = crop_boxes(frames, regions, modifier.config.size)
     return paste_boxes(frames, modifier(crops), regions) if len(crops) else frames
@@ -143,7 +144,7 @@ def train_adversarially(
         players.modifier.parameters(), lr=config.modifier_lr, betas=config.betas
     )
     classifier_optimizer = Adam(
-        players.classifier.parameters(), lr=config.modifier_lr, betas=config.betas
+        players.classifier.parameters(), lr=config.classifier_lr, betas=config.betas
     )
     detector_optimizer = Adam(
         players.detector.parameters(), lr=config.detector_lr, betas=config.betas

@@ -9,6 +9,7 @@ import torch
 from anonlib.config import TrainingConfig
 from anonlib.data.types import ActionFrames
 from anonlib.networks import ActionDetector
+from anonlib.training.augmentation import augment_frames
 from anonlib.training.batches import frame_batch
 from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
 
@@ -49,6 +50,7 @@ def train_detector(
 
     def update(step: int) -> Losses:
         batch = frame_batch(frames, config.frames, seed=seed, step=step, device=device)
+        batch = augment_frames(batch) if config.augment else batch
         losses = detector.losses(batch.frames, batch.boxes, batch.labels)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()

@@ -56,6 +56,21 @@ def test_only_enlarged_faces_are_changed(frames: ActionFrames):
     assert hidden.boxes is frames.boxes and hidden.labels is frames.labels
 
 
+def test_frames_nobody_will_look_at_are_black_and_cost_nothing(frames: ActionFrames):
+    met: list[int] = []
+
+    def count(faces: Tensor) -> Tensor:
+        met.append(len(faces))
+        return 1 - faces
+
+    some = anonymize_clips(frames, count, only=torch.tensor([3, 0, 5])).frames
+    assert sum(met) == 2  # frame 5 shows no face
+    everything = anonymize_clips(frames, count).frames
+    for k in (0, 3, 5):
+        assert torch.equal(some[k], everything[k])
+    assert not some[[1, 2, 4]].any()
+
+
 def test_doing_nothing_to_clips_leaves_every_bit(frames: ActionFrames):
     assert torch.equal(anonymize_clips(frames, lambda faces: faces).frames, frames.frames)
 

@@ -52,7 +52,10 @@ TINY = replace(
         pretrain_steps=1, classifier_steps=2,
     ),
 )  # fmt: skip
-TABLES = ("table1", "figure4", "ablation_classifier", "ablation_random_label")
+TABLES = (
+    "table1", "figure4", "ablation_classifier", "ablation_random_label", "action_groups",
+    "comparisons", "faces_found",
+)  # fmt: skip
 
 
 def run(out: Path, **options: Any) -> Reproduction:
@@ -262,7 +265,7 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(
 )
 def test_another_request_for_the_folder_is_refused(finished: Reproduction, other: dict[str, Any]):
     before = contents(finished.out)
-    with pytest.raises(CheckpointError, match="another profile, seed or set of faces; choose"):
+    with pytest.raises(CheckpointError, match="another profile, seed or set of data; choose"):
         run(finished.out, **other)
     assert contents(finished.out) == before
 
@@ -285,7 +288,7 @@ def test_a_disk_that_fills_up_leaves_whole_tables_or_none(
         patch.setattr(os, "replace", full)
         run(out)
     assert {path.name for path in out.iterdir() if path.is_file()} == {
-        "request.json", "run.json", "table1.csv"
+        "begun.json", "request.json", "run.json", "table1.csv"
     }  # fmt: skip
     run(out)
     assert contents(out) == contents(finished.out)

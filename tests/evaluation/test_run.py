@@ -58,7 +58,7 @@ def test_a_stage_that_was_stopped_is_computed_anew_and_others_are_kept(tmp_path:
 def test_a_folder_of_another_request_is_refused(tmp_path: Path, other: dict[str, Any]):
     open_run(tmp_path).stage("a", lambda: {"x": 1})
     before = (tmp_path / "request.json").read_bytes()
-    with pytest.raises(CheckpointError, match="of another profile, seed or set of faces; choose"):
+    with pytest.raises(CheckpointError, match="of another profile, seed or set of data; choose"):
         open_run(tmp_path, **other)
     assert (tmp_path / "request.json").read_bytes() == before
 

@@ -47,7 +47,7 @@ def test_figure_4_by_hand():
 
 
 def test_table_1_by_hand():
-    unseen, ours = table1({"ours_v2": result(0.7), "mask": result(0.6)})
+    unseen, ours = table1({"ours_v2": result(0.7), "mask": result(0.6)}, ACTIONS)
     assert ours["method"] == "mask"
     assert [ours[action] for action in ACTIONS] == [k / 10 for k in range(10)]
     assert ours["map"] == 0.45
