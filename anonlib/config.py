@@ -231,8 +231,8 @@ _LAPTOP = Profile(
     training=TrainingConfig(
         faces=24, frames=4, adversarial_steps=150, detector_steps=100, pretrain_steps=600,
         classifier_steps=400, classifier_age=1500, classifier_updates=1, clear_weight=3.0,
-        adversarial_ceiling=40.0, l1_weight=4.0, modifier_lr=1e-3, classifier_lr=1e-3, pretrain_lr=9e-4,
-        adversarial_lr_drop=1.0, judge_every=15,
+        adversarial_ceiling=40.0, l1_weight=4.0, modifier_lr=1e-3, classifier_lr=1e-3,
+        pretrain_lr=9e-4, adversarial_lr_drop=1.0, judge_every=15,
     ),
 )  # fmt: skip
 _SMOKE = replace(
@@ -257,9 +257,10 @@ _WORKSTATION = Profile(
         train_clips=1000, test_clips=1000, frames=12, validation_people=100,
     ),
     training=TrainingConfig(
-        faces=16, frames=8, adversarial_steps=150, detector_steps=200, pretrain_steps=4000,
-        classifier_steps=300, clear_weight=3.0, adversarial_ceiling=16.0, l1_weight=60.0, classifier_lr=6e-5,
-        adversarial_lr_drop=0.8, judge_every=25, augment=True, precision="bfloat16",
+        faces=16, frames=8, adversarial_steps=100, detector_steps=200, pretrain_steps=4000,
+        classifier_steps=300, clear_weight=3.0, adversarial_ceiling=16.0, l1_weight=60.0,
+        classifier_lr=6e-5, adversarial_lr_drop=0.8, judge_every=25, augment=True,
+        precision="bfloat16",
     ),
 )  # fmt: skip
 _PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _WORKSTATION, _PAPER)}

@@ -99,8 +99,8 @@ def anonymizer(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, A
     then the other half with one.
     """
     gentle = replace(
-        laptop.training, modifier_lr=5e-4, classifier_lr=5e-4, l1_weight=15.0, adversarial_ceiling=20.0,
-        adversarial_steps=STEPS["anonymizer"] // 2,
+        laptop.training, modifier_lr=5e-4, classifier_lr=5e-4, l1_weight=15.0,
+        adversarial_ceiling=20.0, adversarial_steps=STEPS["anonymizer"] // 2,
     )  # fmt: skip
     known = faces(laptop, "train", laptop.data.people, 32)
     frames = clips(laptop, SyntheticPeople(), split="train", seed=SEED)
