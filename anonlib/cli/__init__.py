@@ -12,6 +12,7 @@ import typer
 
 import anonlib
 from anonlib.cli.anonymize import anonymize
+from anonlib.cli.data import data
 from anonlib.cli.lists import methods, profiles
 from anonlib.cli.reproduce import reproduce
 from anonlib.cli.verify import verify
@@ -51,6 +52,7 @@ def _anonlib(
 
 for command in (reproduce, verify, anonymize, methods, profiles):
     app.command()(command)
+app.add_typer(data, name="data")
 
 
 def main() -> None:
