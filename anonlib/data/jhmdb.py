@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -16,11 +15,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from anonlib.data.images import read_image
+from anonlib.data.jhmdb_boxes import ClipBoxes
 from anonlib.data.types import ActionFrames
 from anonlib.errors import ActionDatasetError
 
-FRAME = (240, 320)
-"""Height and width of every JHMDB frame in pixels."""
 TOUCHES_FACE = ("brush_hair", "clap", "pour", "shoot_bow", "wave")
 """Actions about the head: hands or things come near the face."""
 UNSURE = 0.3
@@ -107,14 +105,14 @@ class JHMDB:
         return name
 
     def load(
-        self, names: Sequence[str], boxes: dict[str, np.ndarray], *, frames: int | None = None,
+        self, names: Sequence[str], boxes: Mapping[str, ClipBoxes], *, frames: int | None = None,
         detect: DetectFaces | None = None, progress: bool = True,
     ) -> ActionFrames:  # fmt: skip
         """Frames of clips, evenly spread, with the actor's box, the action and the faces.
 
         Args:
             names: clips.
-            boxes: for each clip `(T, 4)` xyxy pixels, a box for every frame of it.
+            boxes: of each clip, as `jhmdb_boxes` returns them.
             frames: frames a clip at most, the first and the last among them; None for all.
             detect: finds faces; without it there are none.
             progress: whether to show a progress bar.
@@ -128,7 +126,7 @@ class JHMDB:
         images, kept, found = [], [], []
         for name in tqdm(names, desc="clips", unit="clip", disable=not progress):
             video = read_clip(self.clips[name].path)
-            mine = check_boxes(self.clips[name], boxes.get(name), video)
+            mine = _boxes_of(self.clips[name], boxes.get(name), video)
             rows = _spread(len(video), frames)
             images.append(video[rows])
             kept.append(torch.from_numpy(mine[rows]).float())
@@ -147,51 +145,12 @@ class JHMDB:
         )  # fmt: skip
 
 
-class ClipBoxes(NamedTuple):
-    """The actor of one clip."""
-
-    boxes: np.ndarray
-    """`(T, 4)` xyxy pixels."""
-    score: float
-    """How sure a detector was of them, on average; 1 for boxes that people drew."""
-
-
-def jhmdb_boxes(root: str | Path) -> dict[str, ClipBoxes]:
-    """Boxes of every clip from CSV files `ROOT/boxes_*.csv`, true ones before pseudo ones.
-
-    Their columns are clip, class, frame, x1, y1, x2, y2 and perhaps score: frames from 1 and
-    inclusive pixels from 1.
-
-    Raises:
-        ActionDatasetError: there is no such file, or one is damaged.
-    """
-    rows: dict[str, list[list[float]]] = {}
-    paths = sorted(Path(root).glob("boxes_*.csv"), key=lambda p: ("pseudo" in p.name, p.name))
-    for path in paths:
-        known = set(rows)
-        try:
-            for row in csv.DictReader(_lines(path)):
-                if row["clip"] not in known:
-                    numbers = [float(row[key]) for key in ("frame", "x1", "y1", "x2", "y2")]
-                    score = float(row.get("score", 1.0))
-                    rows.setdefault(row["clip"], []).append([*numbers, score])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ActionDatasetError(f"'{path}' is damaged ({error}): fetch it again, {_SEE}"
-                                     ) from error  # fmt: skip
-    if not rows:
-        raise ActionDatasetError(f"JHMDB root '{root}' has no boxes_*.csv: {_SEE}")
-    return {name: _clip_boxes(np.array(sorted(mine))) for name, mine in rows.items()}
-
-
-def _clip_boxes(rows: np.ndarray) -> ClipBoxes:
-    return ClipBoxes(rows[:, 1:5] - np.array([1.0, 1.0, 0.0, 0.0]), float(rows[:, 5].mean()))
-
-
 def sure_clips(
-    names: Sequence[str], scores: dict[str, float], *, least: float = UNSURE
+    names: Sequence[str], found: Mapping[str, ClipBoxes], *, least: float = UNSURE
 ) -> list[str]:
-    """Clips whose boxes were drawn by people, or found with a mean score of `least` or more."""
-    return [name for name in names if scores.get(name, 1.0) >= least]
+    """Clips whose boxes people drew, or a detector found with a mean score of `least` or more."""
+    scores = {name: found[name].score for name in names if name in found}
+    return [name for name in names if (score := scores.get(name)) is None or score >= least]
 
 
 def read_clip(path: Path) -> Tensor:
@@ -218,20 +177,16 @@ def read_clip(path: Path) -> Tensor:
     return torch.stack(frames)
 
 
-def check_boxes(clip: Clip, boxes: np.ndarray | None, video: Tensor) -> np.ndarray:
-    """The boxes, if there is one for each frame and all lie inside it.
-
-    Raises:
-        ActionDatasetError: there are none, their number differs, or one lies outside.
-    """
-    if boxes is None:
-        raise ActionDatasetError(f"clip {clip.name} has no boxes: {_SEE}")
+def _boxes_of(clip: Clip, found: ClipBoxes | None, video: Tensor) -> np.ndarray:
+    """The boxes, if there is one for each frame and all lie inside it."""
+    if found is None:
+        raise ActionDatasetError(f"clip {clip.name} has no boxes below the root: {_SEE}")
+    boxes, (height, width) = found.boxes, video.shape[2:]
     if len(boxes) != len(video):
         raise ActionDatasetError(
             f"clip '{clip.path}' has {len(video)} frames and {len(boxes)} boxes: one of the two is "
             f"cut short, fetch both again, {_SEE}"
         )
-    height, width = video.shape[2:]
     low, high = boxes[:, :2], boxes[:, 2:] - np.array([width, height])
     wrong = (low < -1).any(1) | (high > 1).any(1) | (boxes[:, 2:] <= boxes[:, :2]).any(1)
     if wrong.any():
