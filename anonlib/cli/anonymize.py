@@ -113,6 +113,6 @@ def _engine(name: str, workers: int | None) -> Engine | None:
         if workers is not None:
             raise ConfigError("--workers goes with --engine ray: give both or neither")
         return None
-    from anonlib.video.ray_engine import RayEngine
+    from anonlib.video import RayEngine
 
     return RayEngine(workers=workers)

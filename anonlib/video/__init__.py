@@ -8,6 +8,7 @@
 from anonlib.video.files import anonymize_files
 from anonlib.video.images import anonymize_image
 from anonlib.video.models import Models, load_models
+from anonlib.video.ray_engine import RayEngine
 from anonlib.video.report import FileReport, Report
 from anonlib.video.settings import Settings
 from anonlib.video.stream import Tally, anonymize_pictures, anonymize_stream
@@ -16,6 +17,7 @@ from anonlib.video.videos import anonymize_video
 __all__ = [
     "FileReport",
     "Models",
+    "RayEngine",
     "Report",
     "Settings",
     "Tally",

@@ -30,10 +30,13 @@ from anonlib.video.settings import Settings
 from anonlib.video.tasks import Run, Task
 
 _STORE_BYTES = 100 << 20
+_STARTS = 3
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 _TOGETHER = 64
 """Files at most that travel to a worker in one parcel."""
 
 Reports = Generator[tuple[int, FileReport], None, None]
+Rows = Generator[Row, None, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +95,19 @@ class RayEngine:
     def _on_ray(self, run: Run, tasks: Mapping[int, Task]) -> Reports:
         first = Path(next(iter(tasks.values())).out).parent
         first.mkdir(parents=True, exist_ok=True)
-        with _swept(tasks), own_part(first) as (probe, _), _connected():
-            for row in self._rows(run.settings, tasks, probe):
+        with (
+            _swept(tasks),
+            own_part(first) as (probe, _),
+            connected(),
+            closing(self._rows(run.settings, tasks, probe)) as rows,
+        ):
+            for row in rows:
                 answer = json.loads(row["answer"])
                 _check_stop(answer)
                 run.report.weights |= answer["weights"]
                 yield row["index"], FileReport(**answer["report"])
 
-    def _rows(self, settings: Settings, tasks: Mapping[int, Task], probe: Path) -> Iterator[Row]:
+    def _rows(self, settings: Settings, tasks: Mapping[int, Task], probe: Path) -> Rows:
         """What the workers answer, in the order in which they do."""
         import ray
         import ray.data
@@ -130,6 +138,8 @@ class RayEngine:
             raise VideoError(
                 f"Ray ended ({type(error).__name__}): the same command goes on where it stopped"
             ) from error
+        finally:
+            ray.kill(ledger)  # an attempt that lives on puts nothing in place without it
 
 
 def shares(workers: int | None, resources: Mapping[str, float], device: str) -> tuple[int, float]:
@@ -201,8 +211,16 @@ def _swept(tasks: Mapping[int, Task]) -> Iterator[None]:
 
 
 @contextmanager
-def _connected() -> Iterator[None]:
-    """A cluster, without dashboard, statistics sent home, or what the workers print."""
+def connected(cores: int | None = None) -> Iterator[None]:
+    """A cluster, without dashboard, statistics sent home, or what the workers print.
+
+    Args:
+        cores: of the one that is started here; None for all of this machine's.
+
+    Raises:
+        ConfigError: no cluster answers at `RAY_ADDRESS`.
+        VideoError: none could be started here.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
@@ -210,25 +228,38 @@ def _connected() -> Iterator[None]:
         yield
         return
     try:
-        _connect()
+        if address := os.environ.get("RAY_ADDRESS"):
+            _join(address)
+        else:
+            _start(cores)
         yield
     finally:
         ray.shutdown()
 
 
-def _connect() -> None:
+def _join(address: str) -> None:
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    address = os.environ.get("RAY_ADDRESS", "local")
-    if address == "local":
-        quiet |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
-        ray.init(address=address, **quiet)
-    except Exception as error:  # Ray raises Exception itself
-        reason = str(error).partition("\n")[0]
-        if address == "local":
-            raise VideoError(f"Ray did not start: {reason} Try again, or leave it out") from error
+        ray.init(address=address, **_QUIET)
+    except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"RAY_ADDRESS '{address}': no Ray cluster answers there; start one with 'ray start'"
         ) from error
+
+
+def _start(cores: int | None) -> None:
+    """Starts Ray here; its parts give each other seconds, which a busy machine may not have."""
+    import ray
+
+    for _ in range(_STARTS):
+        try:
+            ray.init(
+                address="local", num_cpus=cores, include_dashboard=False,
+                object_store_memory=_STORE_BYTES, **_QUIET,
+            )  # fmt: skip
+            return
+        except Exception as error:  # Ray raises Exception itself
+            ray.shutdown()
+            reason = str(error).partition("\n")[0]
+    raise VideoError(f"Ray did not start: {reason} Try again when this machine is less busy")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import signal
 import subprocess
@@ -27,7 +26,7 @@ from anonlib.detection import Faces
 from anonlib.errors import ConfigError
 from anonlib.video import Models, Report, Settings, anonymize_files
 from anonlib.video import ray_engine as engine_module
-from anonlib.video.ray_engine import RayEngine
+from anonlib.video.ray_engine import RayEngine, connected
 from tests.video.conftest import FIND_NONE, make_video, picture
 
 pytestmark = [
@@ -93,16 +92,12 @@ def ray() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'anonlib[ray]'")
     pytest.importorskip("ray.data", reason="Ray Data is not installed: pip install 'anonlib[ray]'")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.delenv("RAY_ADDRESS", raising=False)
-        ray.init(
-            address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
-            logging_level=logging.CRITICAL, object_store_memory=100 << 20,
-        )  # fmt: skip
-        ray.cloudpickle.register_pickle_by_value(HERE)
-        yield ray
-        ray.cloudpickle.unregister_pickle_by_value(HERE)
-        ray.shutdown()
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        with connected(cores=2):
+            ray.cloudpickle.register_pickle_by_value(HERE)
+            yield ray
+            ray.cloudpickle.unregister_pickle_by_value(HERE)
         gc.collect()
 
 
