@@ -176,6 +176,8 @@ class TrainingConfig:
     """Fraction of the training of D or A alone after which learning rates fall to a tenth."""
     adversarial_lr_drop: float = 7 / 12
     """The same for the alternating updates of Algorithm 1; 1 never drops."""
+    pretrained: str = ""
+    """`imagenet` starts a ResNet backbone of A from torchvision's weights, which are downloaded."""
     augment: bool = False
     """Whether A, trained alone, sees frames zoomed and in another light."""
     precision: str = "float32"
@@ -187,6 +189,10 @@ class TrainingConfig:
         _require(
             self.objective in ("ascent", "random_label"),
             f"objective '{self.objective}': use 'ascent' or 'random_label'",
+        )
+        _require(
+            self.pretrained in ("", "imagenet"),
+            f"pretrained '{self.pretrained}': use 'imagenet', or leave it out",
         )
         _require(
             self.precision in ("float32", "bfloat16"),

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models import get_model_weights
 
 from anonlib.config import LiteModifierConfig, Profile, to_dict
 from anonlib.data.paths import data_path
@@ -18,8 +19,8 @@ from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import align_faces
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.networks.lite_modifier import LiteModifier
-from anonlib.networks.precision import autocast
 from anonlib.training import train_classifier, train_detector
+from anonlib.training.team import ALONE, Team
 
 Network = TypeVar("Network", bound=nn.Module)
 FeedForward = Modifier | LiteModifier
@@ -38,7 +39,7 @@ def shipped_weights(name: str, config: object) -> Mapping[str, Tensor] | None:
 
 def starting_classifier(
     profile: Profile, faces: FaceImages, *, seed: int, synthetic: bool, checkpoint: Path | None,
-    device: str = "cpu", progress: bool = True,
+    device: str = "cpu", progress: bool = True, team: Team = ALONE,
 ) -> SphereFace:  # fmt: skip
     """D before the game.
 
@@ -67,11 +68,10 @@ def starting_classifier(
             classifier.identities[:known] = identities[:people][:known]
     classifier = on_device(classifier, device)
     if people > known:
-        with autocast(profile.training.precision, device):
-            train_classifier(
-                classifier, faces, profile.training, seed=seed, checkpoint=checkpoint,
-                progress=progress,
-            )  # fmt: skip
+        train_classifier(
+            classifier, faces, profile.training, seed=seed, checkpoint=checkpoint,
+            progress=progress, team=team,
+        )  # fmt: skip
     return classifier
 
 
@@ -149,12 +149,13 @@ def _trained(name: str, profile: Profile, config: object) -> Mapping[str, Tensor
 
 def starting_detector(
     profile: Profile, clips: ActionFrames, *, seed: int, checkpoint: Path | None,
-    device: str = "cpu", progress: bool = True,
+    device: str = "cpu", progress: bool = True, team: Team = ALONE,
 ) -> ActionDetector:  # fmt: skip
     """A before any method's own training: the same for all, trained on clear clips.
 
-    Differs from the paper: layers trained on synthetic clips stand where a user of real data has
-    ImageNet's; those that fit are taken, whatever the classes.
+    Differs from the paper: layers trained on synthetic clips stand where the paper has ImageNet's;
+    those that fit are taken, whatever the classes. With `TrainingConfig.pretrained` they are
+    ImageNet's.
     """
     torch.manual_seed(seed)
     detector = ActionDetector(profile.detector)
@@ -162,14 +163,16 @@ def starting_detector(
     if tensors is not None:
         detector.load_state_dict(tensors)
         return on_device(detector, device)
-    take_what_fits(detector)
+    if profile.training.pretrained:
+        take_imagenet(detector)
+    else:
+        take_what_fits(detector)
     detector = on_device(detector, device)
     if profile.training.pretrain_steps:
-        with autocast(profile.training.precision, device):
-            train_detector(
-                detector, clips, profile.training, steps=profile.training.pretrain_steps,
-                seed=seed, name="detector A, start", checkpoint=checkpoint, progress=progress,
-            )  # fmt: skip
+        train_detector(
+            detector, clips, profile.training, steps=profile.training.pretrain_steps, seed=seed,
+            name="detector A, start", checkpoint=checkpoint, progress=progress, team=team,
+        )  # fmt: skip
     return detector
 
 
@@ -186,6 +189,32 @@ def take_what_fits(detector: ActionDetector) -> bool:
     fit = {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
     detector.load_state_dict(fit, strict=False)
     return True
+
+
+def take_imagenet(detector: ActionDetector) -> None:
+    """Loads torchvision's ImageNet weights into a ResNet backbone.
+
+    They are kept in torch's cache and checked by their hash; nothing in the file is executed.
+
+    Raises:
+        ConfigError: the backbone is no ResNet, or the weights cannot be fetched.
+    """
+    name = detector.config.backbone
+    if name == "small":
+        raise ConfigError(
+            "--pretrained imagenet: this profile's small backbone has no such weights; use "
+            "--profile paper, or leave the option out"
+        )
+    weights = get_model_weights(name)["IMAGENET1K_V1"]
+    try:
+        tensors = weights.get_state_dict(check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"--pretrained imagenet: {weights.url} cannot be fetched ({error}); put the file into "
+            f"{torch.hub.get_dir()}/checkpoints"
+        ) from error
+    body = detector.network.backbone.body
+    body.load_state_dict({k: t for k, t in tensors.items() if not k.startswith("fc.")})
 
 
 def on_device(network: Network, device: str) -> Network:

@@ -3,10 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 import torch
 from torch import nn
+from torchvision.models import WeightsEnum, resnet18
 
 from anonlib.config import (
     ClassifierConfig,
@@ -163,3 +165,41 @@ def test_the_anonymizer_and_its_opponent_are_loaded_whole(tmp_path: Path) -> Non
 def test_no_anonymizer_of_another_shape_ships() -> None:
     with pytest.raises(ConfigError, match="no trained anonymizer of profile 'tiny' ships"):
         trained_modifier(TINY)
+
+
+RESNET = replace(
+    OTHER, detector=DetectorConfig(backbone="resnet18", frame=(64, 64), classes=3),
+    training=replace(OTHER.training, pretrain_steps=0, pretrained="imagenet"),
+)  # fmt: skip
+
+
+def test_imagenet_weights_are_taken_checked_and_never_executed(
+    frames: ActionFrames, monkeypatch: pytest.MonkeyPatch
+):
+    asked: dict[str, Any] = {}
+    offered = resnet18().state_dict()
+
+    def fetch(self: Any, **options: Any) -> dict[str, torch.Tensor]:
+        asked.update(options, name=str(self))
+        return offered
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", fetch)
+    detector = starting_detector(RESNET, frames, seed=0, checkpoint=None, progress=False)
+    assert asked == {"check_hash": True, "weights_only": True,
+                     "name": "ResNet18_Weights.IMAGENET1K_V1"}  # fmt: skip
+    body = detector.network.backbone.body.state_dict()
+    assert torch.equal(body["layer4.1.conv2.weight"], offered["layer4.1.conv2.weight"])
+
+
+def test_imagenet_weights_that_cannot_be_had_are_told(
+    frames: ActionFrames, monkeypatch: pytest.MonkeyPatch
+):
+    def unreachable(self: Any, **options: Any) -> None:
+        raise URLError("no route")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", unreachable)
+    with pytest.raises(ConfigError, match=r"resnet18.*pth cannot be fetched .*put the file into"):
+        starting_detector(RESNET, frames, seed=0, checkpoint=None, progress=False)
+    small = replace(RESNET, detector=replace(RESNET.detector, backbone="small", width=4))
+    with pytest.raises(ConfigError, match="small backbone has no such weights"):
+        starting_detector(small, frames, seed=0, checkpoint=None, progress=False)
