@@ -1,4 +1,4 @@
-"""Where the files that come with anonlib lie: the face model, the weights, the paper's numbers."""
+"""Where files lie: those that come with anonlib, and the data sets that a reader brings."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import os
 import sys
 from pathlib import Path
 
-from anonlib.errors import FaceDatasetError
+from anonlib.errors import DatasetError, FaceDatasetError
 
-_REPOSITORY = Path(__file__).resolve().parents[2] / "data"
-_INSTALLED = Path(sys.prefix) / "share" / "anonlib"
+SETS = ("lfw", "casia-webface", "jhmdb", "daly")
+"""Sub-folders of `$ANONLIB_DATA`, each laid out as data/README.md says."""
+SHIPPED = ("face_model", "paper", "weights")
+"""Sub-folders of `data/` that come with anonlib."""
+_PLACES = (
+    Path(__file__).resolve().parents[2] / "data",
+    Path(sys.prefix) / "share" / "anonlib",
+)  # fmt: skip
 
 
 def data_path(*parts: str) -> Path:
@@ -22,7 +28,7 @@ def data_path(*parts: str) -> Path:
     'MODEL_CARD.md'
     """
     chosen = os.environ.get("ANONLIB_DATA")
-    roots = [Path(chosen)] if chosen else [_REPOSITORY, _INSTALLED]
+    roots = [*([Path(chosen)] if chosen else []), *_PLACES]
     for root in roots:
         if (found := root.joinpath(*parts)).exists():
             return found
@@ -30,3 +36,27 @@ def data_path(*parts: str) -> Path:
         f"shipped file '{Path(*parts)}' is not in {' or '.join(map(str, roots))}: reinstall "
         "anonlib, or point ANONLIB_DATA at the data/ folder of a clone"
     )
+
+
+def own_sets() -> dict[str, Path]:
+    """The data sets in the folder that `$ANONLIB_DATA` names; none where it is not set.
+
+    Returns:
+        Names of `SETS` to their folders, which are not looked into.
+
+    Raises:
+        DatasetError: it names no folder, or one in which there is nothing for anonlib.
+    """
+    chosen = os.environ.get("ANONLIB_DATA")
+    if not chosen:
+        return {}
+    root = Path(chosen)
+    if not root.is_dir():
+        raise DatasetError(f"ANONLIB_DATA names '{chosen}', which is no folder: check the path")
+    found = {name: root / name for name in SETS if (root / name).is_dir()}
+    if not found and not any((root / name).is_dir() for name in SHIPPED):
+        raise DatasetError(
+            f"ANONLIB_DATA names '{chosen}', which holds no {', '.join(SETS[:-1])} or {SETS[-1]}: "
+            "name the folder above them, or rename (link) what you have, see data/README.md"
+        )
+    return found

@@ -8,6 +8,7 @@ import torch
 from anonlib.anonymizers import create
 from anonlib.anonymizers.lite import lite_modifier
 from anonlib.config import LiteModifierConfig, to_dict
+from anonlib.data import paths
 from anonlib.data.paths import data_path
 from anonlib.errors import CheckpointError, FaceDatasetError
 from anonlib.networks.lite_modifier import LiteModifier
@@ -21,6 +22,7 @@ NAME = "modifier-lite"
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the shipped weights are looked for; nothing is there yet."""
     monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
+    monkeypatch.setattr(paths, "_PLACES", ())
     return tmp_path / "weights" / "modifier-lite.safetensors"
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from anonlib.data import paths
 from anonlib.data.face_model import FaceModel, normals
 from anonlib.data.paths import data_path
 from anonlib.data.synthetic_faces import (
@@ -193,7 +194,7 @@ def test_the_file_is_small():
 
 
 def test_missing_file_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
+    monkeypatch.setattr(paths, "_PLACES", (tmp_path,))
     with pytest.raises(FaceDatasetError, match=r"face_model.safetensors' is not in .*ANONLIB_DATA"):
         FaceModel.load()
 

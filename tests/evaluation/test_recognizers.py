@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from anonlib.config import ClassifierConfig, to_dict
+from anonlib.data import paths
 from anonlib.data.types import FaceImages
 from anonlib.errors import CheckpointError, ConfigError, FaceDatasetError
 from anonlib.evaluation import recognizers
@@ -60,7 +61,7 @@ def test_weights_of_another_shape_are_named(tmp_path: Path) -> None:
 def test_missing_recognisers_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="'eye' is unknown: use one of sphereface, dlib"):
         recognizers.create("eye")
-    monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
+    monkeypatch.setattr(paths, "_PLACES", (tmp_path,))
     with pytest.raises(FaceDatasetError, match=r"recognizer.safetensors' is not in"):
         recognizers.create("sphereface")
 
