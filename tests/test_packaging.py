@@ -24,8 +24,8 @@ def pins(file: str) -> dict[str, str]:
 def test_conda_installs_the_pins_of_constraints() -> None:
     conda, everywhere = pins("environment.yml"), pins("constraints.txt")
     assert set(conda) == {
-        "torch", "torchvision", "facenet-pytorch", "jupyterlab", "ipywidgets", "matplotlib",
-        "pandas", "gdown", "nbval",
+        "torch", "torchvision", "facenet-pytorch", "lightning", "jupyterlab", "ipywidgets",
+        "matplotlib", "pandas", "gdown", "nbval",
     }  # fmt: skip
     assert conda.items() <= everywhere.items()
 

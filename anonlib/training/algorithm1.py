@@ -16,24 +16,26 @@ Lines 10-11 (T2 updates of A alone) are `anonlib.training.detector`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
-from anonlib.config import TrainingConfig
+from anonlib.config import TrainingConfig, to_dict
 from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.geometry import crop_boxes, paste_boxes
 from anonlib.losses import annealing, classifier_loss, modifier_loss, photorealistic_loss
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.networks.lite_modifier import LiteModifier
-from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
+from anonlib.training.batches import FaceBatch, FrameBatch, batches, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
 from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
 from anonlib.training.selection import BestState
+from anonlib.training.team import ALONE, Team, descend
 
 
 @dataclass(slots=True)
@@ -46,34 +48,46 @@ class Players:
 
 
 def update_classifier(
-    players: Players, optimizer: Adam, faces: FaceBatch, config: TrainingConfig, *, anneal: float
-) -> Losses:
+    players: Players, optimizer: Adam, faces: FaceBatch, config: TrainingConfig, *, anneal: float,
+    team: Team = ALONE,
+) -> Losses:  # fmt: skip
     """Line 3: arg max_D L_adv(M, D, F)."""
     with torch.no_grad():
         modified = players.modifier(faces.images)
     on_modified = identification_loss(players.classifier, modified, faces, anneal=anneal)
     on_clear = identification_loss(players.classifier, faces.images, faces, anneal=anneal)
     loss = classifier_loss(on_modified, on_clear, clear_weight=config.clear_weight)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
+    descend(loss, optimizer, team=team)
     return {"D modified": on_modified.detach().mean(), "D clear": on_clear.detach().mean()}
 
 
 def fool_classifier(
-    players: Players, modified: Tensor, faces: FaceBatch, config: TrainingConfig, *, anneal: float
-) -> Tensor:
+    players: Players, modified: Tensor, faces: FaceBatch, config: TrainingConfig, *, anneal: float,
+    team: Team = ALONE,
+) -> Tensor:  # fmt: skip
     """L_adv for M: ascent on the true identity's loss, or descent towards a random identity's."""
     if config.objective == "ascent":
         losses = identification_loss(players.classifier, modified, faces, anneal=anneal)
         return modifier_loss(losses, ceiling=config.adversarial_ceiling)
-    people = len(players.classifier.identities)
-    labels = torch.randint(people, faces.labels.shape).to(faces.labels.device)
-    faces = FaceBatch(faces.images, labels, faces.landmarks)
+    people, count = len(players.classifier.identities), len(faces.labels)
+    labels = torch.randint(people, (team.size * count,))[team.part(count)]
+    faces = FaceBatch(faces.images, labels.to(faces.labels.device), faces.landmarks)
     return identification_loss(players.classifier, modified, faces, anneal=anneal).mean()
 
 
-def modify_frames(modifier: Modifier | LiteModifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Gradients pass through the network inside the `with` block; its weights get none."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+def modify_frames(
+    modifier: Modifier | LiteModifier, frames: Tensor, regions: list[Tensor]
+) -> Tensor:
     """Lines 5-8: v' = v - r_v + M(r_v); frames without a face stay as they are."""
     crops = crop_boxes(frames, regions, modifier.config.size)
     return paste_boxes(frames, modifier(crops), regions) if len(crops) else frames
@@ -87,20 +101,18 @@ def update_modifier_and_detector(
     config: TrainingConfig,
     *,
     anneal: float,
+    team: Team = ALONE,
 ) -> Losses:
     """Line 9: arg min_{M, A} L_det(M, A, V) + L_adv(M, D, F) + lambda L_l1(M, F)."""
     modified = players.modifier(faces.images)
-    adversarial = fool_classifier(players, modified, faces, config, anneal=anneal)
+    with frozen(players.classifier):
+        adversarial = fool_classifier(players, modified, faces, config, anneal=anneal, team=team)
     l1 = photorealistic_loss(modified, faces.images, weight=config.l1_weight)
     seen = modify_frames(players.modifier, frames.frames, frames.regions)
     detection = torch.stack(
         list(players.detector.losses(seen, frames.boxes, frames.labels).values())
     ).sum()
-    for optimizer in optimizers:
-        optimizer.zero_grad(set_to_none=True)
-    (detection + adversarial + l1).backward()
-    for optimizer in optimizers:
-        optimizer.step()
+    descend(detection + adversarial + l1, *optimizers, team=team)
     return {"L_det": detection.detach(), "L_adv": adversarial.detach(), "L_l1": l1.detach()}
 
 
@@ -116,6 +128,8 @@ def train_adversarially(
     checkpoint: Path | None = None,
     progress: bool = True,
     report: Report | None = None,
+    look: Callable[[int], None] | None = None,
+    team: Team = ALONE,
 ) -> History:
     """T1 iterations of alternating updates of D and of M and A.
 
@@ -136,6 +150,9 @@ def train_adversarially(
         checkpoint: file to save to and resume from.
         progress: whether to show a progress bar.
         report: called with each row of the losses as it is logged, to watch the training.
+        look: called by the first process with each step that is done, to look at M.
+        team: the processes that train together; `config` holds what each of them takes, so the
+            batch grows with their number.
 
     Returns:
         The losses every ten iterations.
@@ -151,18 +168,28 @@ def train_adversarially(
     )
     device = players.classifier.identities.device
 
+    face = batches(lambda n: face_batch(faces, config.faces, seed=seed, step=n, device=device,
+                                        team=team), device)  # fmt: skip
+    frame = batches(lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device,
+                                          team=team), device)  # fmt: skip
+
     def iteration(step: int) -> Losses:
         losses: Losses = {}
         anneal = annealing(config.classifier_age + step)
         for k in range(config.classifier_updates):
-            draw = step * config.classifier_updates + k
-            f = face_batch(faces, config.faces, seed=seed, step=draw, device=device)
-            losses |= update_classifier(players, classifier_optimizer, f, config, anneal=anneal)
-        v = frame_batch(frames, config.frames, seed=seed, step=step, device=device)
+            f = face(step * config.classifier_updates + k)
+            losses |= update_classifier(
+                players, classifier_optimizer, f, config, anneal=anneal, team=team
+            )
+        v = frame(step)
         optimizers = (modifier_optimizer, detector_optimizer)
-        losses |= update_modifier_and_detector(players, optimizers, f, v, config, anneal=anneal)
+        losses |= update_modifier_and_detector(
+            players, optimizers, f, v, config, anneal=anneal, team=team
+        )
         if judge is not None and (step + 1) % config.judge_every == 0:
-            best.offer(judge())
+            best.offer(team.agree(judge(), device))
+        if look is not None and team.first:
+            look(step)
         return losses
 
     best = BestState({"M": players.modifier, "D": players.classifier})
@@ -180,6 +207,7 @@ def train_adversarially(
     history = run_steps(
         trainee, iteration, name=name, steps=config.adversarial_steps, seed=seed,
         lr_drop=config.adversarial_lr_drop, checkpoint=checkpoint, progress=progress, report=report,
+        team=team, precision=config.precision, settings=to_dict(config),
     )  # fmt: skip
     best.restore()
     return history

@@ -1,18 +1,25 @@
 """Batches of face images F and of video frames V, drawn by the number of the step.
 
 The batch of a step depends on the seed and the step alone, so a resumed run sees exactly the
-batches of an uninterrupted one and no sampler state has to be saved.
+batches of an uninterrupted one: the number of the step is the position of the sampler. In a team
+every process draws the whole batch and reads its part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.geometry import clip_boxes, enlarge_boxes
+from anonlib.training.team import ALONE, Team
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +54,41 @@ def face_regions(face_boxes: list[Tensor], *, height: int, width: int) -> list[T
     return [r[(r[:, 2] > r[:, 0]) & (r[:, 3] > r[:, 1])] for r in regions]
 
 
-def _draw(count: int, size: int, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """Indices of a step's samples and which of them are mirrored."""
+def _draw(count: int, size: int, *, seed: int, step: int, team: Team) -> tuple[Tensor, Tensor]:
+    """Indices of a step's samples, those of this process, and which of them are mirrored."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    indices = torch.randint(count, (size,), generator=generator)
-    return indices, torch.rand(size, generator=generator) < 0.5
+    indices = torch.randint(count, (team.size * size,), generator=generator)
+    flip = torch.rand(team.size * size, generator=generator) < 0.5
+    return indices[team.part(size)], flip[team.part(size)]
+
+
+def send(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """The tensor on a device; a GPU fetches it from pinned memory while the caller goes on."""
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def _pictures(pixels: Tensor, flip: Tensor, device: torch.device | str) -> Tensor:
+    """uint8 to [0, 1], mirrored where asked, channels last; bytes travel, not floats."""
+    pictures = send(pixels, device).float() / 255
+    mirrored = send(flip, device)[:, None, None, None]
+    pictures = torch.where(mirrored, pictures.flip(3), pictures)
+    return pictures.contiguous(memory_format=torch.channels_last)
 
 
 def face_batch(
-    faces: FaceImages, size: int, *, seed: int, step: int, device: torch.device | str = "cpu"
-) -> FaceBatch:
-    """The face batch of a step; half of the faces are mirrored."""
-    indices, flip = _draw(len(faces), size, seed=seed, step=step)
-    images = faces.images[indices].float() / 255
+    faces: FaceImages, size: int, *, seed: int, step: int, device: torch.device | str = "cpu",
+    team: Team = ALONE,
+) -> FaceBatch:  # fmt: skip
+    """The face batch of a step, `size` for each process; half of the faces are mirrored."""
+    indices, flip = _draw(len(faces), size, seed=seed, step=step, team=team)
+    images = _pictures(faces.images[indices], flip, device)
     landmarks = faces.landmarks[indices]
-    images = torch.where(flip[:, None, None, None], images.flip(3), images)
     mirrored = landmarks[:, [1, 0, 2, 4, 3]] * torch.tensor([-1.0, 1.0])
     mirrored[..., 0] += images.shape[3]
     landmarks = torch.where(flip[:, None, None], mirrored, landmarks)
-    channels_last = images.contiguous(memory_format=torch.channels_last)
-    return FaceBatch(
-        channels_last.to(device), faces.labels[indices].to(device), landmarks.to(device)
-    )
+    return FaceBatch(images, send(faces.labels[indices], device), send(landmarks, device))
 
 
 def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
@@ -82,13 +102,12 @@ def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
 
 
 def frame_batch(
-    data: ActionFrames, size: int, *, seed: int, step: int, device: torch.device | str = "cpu"
-) -> FrameBatch:
-    """The frame batch of a step; half of the frames are mirrored."""
-    indices, flip = _draw(len(data), size, seed=seed, step=step)
-    frames = data.frames[indices].float() / 255
-    frames = torch.where(flip[:, None, None, None], frames.flip(3), frames)
-    height, width = frames.shape[2:]
+    data: ActionFrames, size: int, *, seed: int, step: int, device: torch.device | str = "cpu",
+    team: Team = ALONE,
+) -> FrameBatch:  # fmt: skip
+    """The frame batch of a step, `size` for each process; half of the frames are mirrored."""
+    indices, flip = _draw(len(data), size, seed=seed, step=step, team=team)
+    height, width = data.frames.shape[2:]
 
     def pick(boxes: list[Tensor]) -> list[Tensor]:
         chosen = zip(indices.tolist(), flip.tolist(), strict=True)
@@ -96,8 +115,36 @@ def frame_batch(
 
     regions = face_regions(pick(data.face_boxes), height=height, width=width)
     return FrameBatch(
-        frames.contiguous(memory_format=torch.channels_last).to(device),
-        [b.to(device) for b in pick(data.boxes)],
-        [data.labels[i].to(device) for i in indices.tolist()],
+        _pictures(data.frames[indices], flip, device),
+        [send(b, device) for b in pick(data.boxes)],
+        [send(data.labels[i], device) for i in indices.tolist()],
         regions,
     )
+
+
+class Ahead(Generic[Batch]):
+    """Batches by their number; the next one is prepared in a thread while one is used.
+
+    >>> batch = Ahead(lambda number: number * 10)
+    >>> batch(3), batch(4), batch(9)
+    (30, 40, 90)
+    """
+
+    def __init__(self, prepare: Callable[[int], Batch]) -> None:
+        self.prepare = prepare
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+        self._coming: dict[int, Future[Batch]] = {}
+
+    def __call__(self, number: int) -> Batch:
+        """The batch of that number; what its preparation raised is raised here."""
+        coming = self._coming.pop(number, None)
+        batch = self.prepare(number) if coming is None else coming.result()
+        self._coming = {number + 1: self._thread.submit(self.prepare, number + 1)}
+        return batch
+
+
+def batches(
+    prepare: Callable[[int], Batch], device: torch.device | str
+) -> Callable[[int], Batch]:  # fmt: skip
+    """Batches by their number, ahead of time for a GPU; on a CPU a thread would take its cores."""
+    return Ahead(prepare) if torch.device(device).type == "cuda" else prepare

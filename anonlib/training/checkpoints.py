@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,19 @@ from torch import nn
 
 from anonlib.data.weights import load_weights
 from anonlib.errors import CheckpointError, ResultsError
+from anonlib.training.team import first_process
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes to a temporary name and renames, so that no half-written file is ever at `path`.
 
+    Where processes train together the first one writes, and the others do nothing.
+
     Raises:
         ResultsError: the disk is full or the folder cannot be written.
     """
+    if not first_process():
+        return
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +62,26 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint {path} is damaged ({type(error).__name__}); delete it and run again"
         ) from error
+
+
+def check_request(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Compares what a checkpoint was made with and what a run asks for.
+
+    A name that one of them lacks, as in a checkpoint of an older version, is left out.
+
+    Raises:
+        CheckpointError: they differ, named with both values.
+    """
+    different = [
+        f"{name} was {found[name]}, now {wanted[name]}"
+        for name in sorted({*found} & {*wanted})
+        if found[name] != wanted[name]
+    ]
+    if different:
+        raise CheckpointError(
+            f"checkpoint {path} is of another run ({'; '.join(different)}); ask for the same "
+            "again, choose another --out or delete it"
+        )
 
 
 def save_weights(path: Path, module: nn.Module, *, config: dict[str, Any]) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anonlib.config import TrainingConfig
+from anonlib.config import TrainingConfig, to_dict
 from anonlib.data.types import FaceImages
 from anonlib.geometry import align_faces
 from anonlib.losses import angular_softmax_loss, annealing
 from anonlib.networks import SphereFace
-from anonlib.training.batches import FaceBatch, face_batch
-from anonlib.training.loop import History, Losses, Trainee, run_steps
+from anonlib.training.batches import FaceBatch, batches, face_batch
+from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
+from anonlib.training.team import ALONE, Team, descend
 
 
 def identification_loss(
@@ -46,6 +47,8 @@ def train_classifier(
     age: int = 0,
     checkpoint: Path | None = None,
     progress: bool = True,
+    report: Report | None = None,
+    team: Team = ALONE,
 ) -> History:
     """Trains D to classify faces, clear ones or ones that were anonymized beforehand.
 
@@ -60,6 +63,8 @@ def train_classifier(
         age: updates behind D already; the annealing of A-Softmax counts on from there.
         checkpoint: file to save to and resume from.
         progress: whether to show a progress bar.
+        report: called with each row of the losses as it is logged.
+        team: the processes that train together, each with a batch of its own.
 
     Returns:
         The loss, every ten steps.
@@ -67,19 +72,21 @@ def train_classifier(
     optimizer = torch.optim.Adam(classifier.parameters(), lr=config.pretrain_lr)
     device = classifier.identities.device
 
+    face = batches(lambda n: face_batch(faces, 2 * config.faces, seed=seed, step=n, device=device,
+                                        team=team), device)  # fmt: skip
+
     def update(step: int) -> Losses:
-        batch = face_batch(faces, 2 * config.faces, seed=seed, step=step, device=device)
+        batch = face(step)
         loss = identification_loss(
             classifier, batch.images, batch, anneal=annealing(age + step)
         ).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        descend(loss, optimizer, team=team)
         return {"classifier": loss.detach()}
 
     trainee = Trainee(modules={"classifier": classifier}, optimizers={"optimizer": optimizer})
     classifier.train()
     return run_steps(
         trainee, update, name="classifier D", steps=config.classifier_steps, seed=seed,
-        lr_drop=config.lr_drop, checkpoint=checkpoint, progress=progress,
+        lr_drop=config.lr_drop, checkpoint=checkpoint, progress=progress, report=report,
+        team=team, precision=config.precision, settings=to_dict(config),
     )  # fmt: skip

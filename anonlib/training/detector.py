@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
-from anonlib.config import TrainingConfig
+from anonlib.config import TrainingConfig, to_dict
 from anonlib.data.types import ActionFrames
 from anonlib.networks import ActionDetector
 from anonlib.training.augmentation import augment_frames
-from anonlib.training.batches import frame_batch
+from anonlib.training.batches import batches, frame_batch
 from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
+from anonlib.training.team import ALONE, Team, descend
 
 
 def train_detector(
@@ -25,6 +26,7 @@ def train_detector(
     checkpoint: Path | None = None,
     progress: bool = True,
     report: Report | None = None,
+    team: Team = ALONE,
 ) -> History:
     """Trains A on frames whose faces were modified beforehand; M and D stay as they are.
 
@@ -41,6 +43,7 @@ def train_detector(
         checkpoint: file to save to and resume from.
         progress: whether to show a progress bar.
         report: called with each row of the losses as it is logged, to watch the training.
+        team: the processes that train together, each with a batch of its own.
 
     Returns:
         The four losses of Faster R-CNN, every ten steps.
@@ -48,13 +51,15 @@ def train_detector(
     optimizer = torch.optim.Adam(detector.parameters(), lr=config.detector_lr, betas=config.betas)
     device = next(detector.parameters()).device
 
+    frame = batches(lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device,
+                                          team=team), device)  # fmt: skip
+
     def update(step: int) -> Losses:
-        batch = frame_batch(frames, config.frames, seed=seed, step=step, device=device)
-        batch = augment_frames(batch) if config.augment else batch
+        batch = frame(step)
+        with team.own_draws():
+            batch = augment_frames(batch) if config.augment else batch
         losses = detector.losses(batch.frames, batch.boxes, batch.labels)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        optimizer.step()
+        descend(torch.stack(list(losses.values())).sum(), optimizer, team=team)
         return {key: value.detach() for key, value in losses.items()}
 
     trainee = Trainee(modules={"detector": detector}, optimizers={"optimizer": optimizer})
@@ -62,4 +67,5 @@ def train_detector(
     return run_steps(
         trainee, update, name=name, steps=steps, seed=seed, lr_drop=config.lr_drop,
         checkpoint=checkpoint, progress=progress, report=report,
+        team=team, precision=config.precision, settings=to_dict(config),
     )  # fmt: skip

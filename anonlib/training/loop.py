@@ -14,8 +14,10 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from anonlib.errors import CheckpointError, NumericError
-from anonlib.training.checkpoints import load_checkpoint, save_checkpoint
+from anonlib.training.checkpoints import check_request, load_checkpoint, save_checkpoint
+from anonlib.training.joined import joined
 from anonlib.training.selection import BestState
+from anonlib.training.team import ALONE, Team
 
 LOG_EVERY = 10
 SAVE_EVERY = 100
@@ -42,7 +44,7 @@ class Trainee:
         return {**self.modules, **self.optimizers, **best}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed run needs; batches and random numbers follow from the step."""
+        """All that is trained, and the step, which is the position of the sampler too."""
         parts = self._parts()
         return {
             "step": self.step,
@@ -76,18 +78,38 @@ def check_finite(losses: Mapping[str, float], *, step: int) -> None:
         )
 
 
-def resume(trainee: Trainee, checkpoint: Path) -> None:
+def random_state() -> dict[str, Any]:
+    """The state of PyTorch's generators."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+
+def resume(trainee: Trainee, checkpoint: Path, request: Mapping[str, Any]) -> None:
     """Takes up where the checkpoint was saved.
 
     Raises:
-        CheckpointError: the checkpoint is damaged or of another profile.
+        CheckpointError: the checkpoint is damaged, or of another profile or request.
     """
+    state = load_checkpoint(checkpoint)
+    check_request(checkpoint, state.get("request", {}), request)
     try:
-        trainee.load_state_dict(load_checkpoint(checkpoint))
+        trainee.load_state_dict(state)
+        if "random" in state:
+            torch.set_rng_state(state["random"]["cpu"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"checkpoint {checkpoint} is of another profile; delete it or choose another --out"
         ) from error
+
+
+def check_together(trainee: Trainee, team: Team) -> None:
+    """Raises CheckpointError if the processes of a team begin at different steps."""
+    device = next(p.device for m in trainee.modules.values() for p in m.parameters())
+    steps = [int(s) for s in team.gather(torch.tensor([trainee.step], device=device))]
+    if len(set(steps)) > 1:
+        raise CheckpointError(
+            f"the processes would go on at different steps, {steps}; give an --out that all "
+            "machines see"
+        )
 
 
 def run_steps(
@@ -101,11 +123,14 @@ def run_steps(
     checkpoint: Path | None = None,
     progress: bool = True,
     report: Report | None = None,
+    team: Team = ALONE,
+    precision: str = "float32",
+    settings: Mapping[str, Any] | None = None,
 ) -> History:
     """Calls `update(step)` until `steps` are done, resuming from the checkpoint if there is one.
 
     The random numbers of a step depend on the seed and the step, so the resumed run equals the
-    uninterrupted one.
+    uninterrupted one, bit for bit on a CPU.
 
     Args:
         trainee: modules and optimizers that `update` trains.
@@ -118,23 +143,34 @@ def run_steps(
         progress: whether to show the bar.
         report: called with every row of losses as it is logged, first with those that the
             checkpoint holds; None for nobody who watches.
+        team: the processes that run this loop together. The first writes the checkpoint and
+            reports; all read it, so its folder must be one that every machine sees.
+        precision: of the networks' layers, `float32` or `bfloat16`; the rest is float32.
+        settings: kept in the checkpoint; a run with others is refused. The numbers of steps may
+            change, so that a run can be made longer.
 
     Returns:
-        One row of losses every ten steps, and at the last step.
+        One row of losses every ten steps, and at the last step: means over the processes.
 
     Raises:
         NumericError: a loss became NaN or infinite.
-        CheckpointError: the checkpoint is damaged or of another profile.
+        CheckpointError: the checkpoint is damaged, of another profile or request, or not seen by
+            every process.
     """
+    fixed = {k: v for k, v in (settings or {}).items() if not k.endswith("_steps")}
+    request = {"seed": seed, "processes": team.size, "precision": precision, **fixed}
     if checkpoint is not None and checkpoint.exists():
-        resume(trainee, checkpoint)
+        resume(trainee, checkpoint, request)
+    check_together(trainee, team)
+    if not team.first:
+        report, progress = None, False
     if report is not None:
         for row in trainee.history:
             report(row)
     rates = {o: o.param_groups[0].setdefault("initial_lr", o.param_groups[0]["lr"])
              for o in trainee.optimizers.values()}  # fmt: skip
     bar = tqdm(total=steps, initial=trainee.step, desc=name, disable=not progress, leave=False)
-    with bar:
+    with bar, joined(trainee.modules.values(), team, precision=precision):
         while trainee.step < steps:
             step = trainee.step
             torch.manual_seed(seed * 1_000_003 + step)
@@ -147,13 +183,14 @@ def run_steps(
             last = trainee.step == steps
             due = checkpoint is not None and (last or trainee.step % SAVE_EVERY == 0)
             if step % LOG_EVERY == 0 or last or due:  # what diverged is never saved
-                row = {key: float(value) for key, value in losses.items()}
+                row = team.mean(losses)
                 check_finite(row, step=step)
             if step % LOG_EVERY == 0 or last:
                 trainee.history.append({"step": step, **row})
                 bar.set_postfix({key: f"{value:.2f}" for key, value in row.items()})
                 if report is not None:
                     report(trainee.history[-1])
-            if checkpoint is not None and due:
-                save_checkpoint(checkpoint, trainee.state_dict())
+            if checkpoint is not None and due and team.first:
+                state = {"request": request, "random": random_state()}
+                save_checkpoint(checkpoint, trainee.state_dict() | state)
     return trainee.history

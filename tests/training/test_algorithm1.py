@@ -25,6 +25,7 @@ from anonlib.training.algorithm1 import (
 )
 from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
+from anonlib.training.team import Team
 
 Maker = Callable[..., Players]
 ANNEAL = 5.0
@@ -137,6 +138,7 @@ def test_updating_modifier_and_detector_leaves_the_classifier(
     assert not any(loss.requires_grad for loss in losses.values())
     assert not unchanged(p.modifier, m) and not unchanged(p.detector, a)
     assert unchanged(p.classifier, d)
+    assert all(x.grad is None and x.requires_grad for x in p.classifier.parameters())
 
 
 def test_the_losses_of_the_modifier_are_those_of_eq_2_and_3(
@@ -245,8 +247,9 @@ def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
     batches: list[Tensor] = []
 
     def d(
-        players: Players, optimizer: Adam, batch: FaceBatch, c: TrainingConfig, *, anneal: float
-    ) -> Any:
+        players: Players, optimizer: Adam, batch: FaceBatch, c: TrainingConfig, *, anneal: float,
+        team: Team,
+    ) -> Any:  # fmt: skip
         order.append("D")
         eased.append(anneal)
         batches.append(batch.images)
@@ -256,7 +259,7 @@ def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
         assert optimizer.param_groups[0]["betas"] == (0.5, 0.999)
         return {"D": torch.zeros(())}
 
-    def m_and_a(players: Players, optimizers: Any, *_: Any, anneal: float) -> Any:
+    def m_and_a(players: Players, optimizers: Any, *_: Any, anneal: float, team: Team) -> Any:
         order.append("MA")
         eased.append(anneal)
         for optimizer, network in zip(
