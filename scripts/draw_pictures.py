@@ -19,21 +19,27 @@ from torch import Tensor
 
 from anonlib.anonymizers import create, names
 from anonlib.anonymizers.frames import anonymize_frames
-from anonlib.config import ModifierConfig, profile
+from anonlib.config import LiteModifierConfig, ModifierConfig, profile
 from anonlib.data.paths import data_path
 from anonlib.data.synthetic_actions import render_clips
 from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
 from anonlib.data.types import ActionFrames
 from anonlib.data.weights import load_weights
 from anonlib.evaluation import start
+from anonlib.evaluation.start import FeedForward
 from anonlib.networks import Modifier
+from anonlib.networks.lite_modifier import LiteModifier
 from anonlib.viz.figures import plot_baselines, plot_before_after, plot_privacy_utility
 
 
-def modifier_of_run(folder: Path) -> Modifier:
+def modifier_of_run(folder: Path) -> FeedForward:
     """M as the run left it."""
     tensors, config = load_weights(folder / "weights" / "modifier.safetensors")
-    modifier = Modifier(ModifierConfig(**config))
+    modifier: FeedForward
+    if "cells" in config:
+        modifier = LiteModifier(LiteModifierConfig(**config))
+    else:
+        modifier = Modifier(ModifierConfig(**config))
     modifier.load_state_dict(tensors)
     return modifier.eval()
 
@@ -55,12 +61,14 @@ def draw_figure4(folder: Path) -> None:
     """Fig. 4 from the run's table."""
     figure4 = pd.read_csv(folder / "figure4.csv")
     paper = pd.read_csv(data_path("paper", "figure4.csv"))
+    if figure4["paper_action_map"].isna().all():  # other actions than those of the paper's numbers
+        paper = None
     picture = plot_privacy_utility(figure4, paper=paper, line=True)
     picture.savefig(folder / "figure4.png", dpi=100)
 
 
 @torch.inference_mode()
-def draw_people(folder: Path, modifier: Modifier) -> None:
+def draw_people(folder: Path, modifier: FeedForward) -> None:
     """Fig. 3 and Fig. 5, faces and frames."""
     faces = portraits(12, size=modifier.config.size)
     hidden = {name: create(name, modifier)(faces[:3]) for name in names()}

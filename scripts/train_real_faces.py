@@ -10,7 +10,8 @@ teach   dlib's features of the crops, of their mirror images and of mixtures of 
         whom dlib takes for somebody of the test, and of fold 5, in WORK/exclude.txt for
         `anonlib reproduce --exclude`.
 distil  D, a SphereFace-20, learns to give faces those directions: data/weights/recognizer.
-play    Algorithm 1 on these faces (anonlib.training.real_faces): data/weights/modifier-lite.
+play    M learns to redraw, data/weights/modifier-lite-start, then plays Algorithm 1 on these faces
+        (anonlib.training.real_faces): data/weights/modifier-lite.
 attack  D learns anew, from modified faces, what dlib says of the clear ones. It and the D that
         played the game are asked who is who in LFW's folds 6-10: results/real/attackers.csv.
 
@@ -381,6 +382,8 @@ def play(work: Path, config: LiteModifierConfig, game: TrainingConfig, weights: 
         players.modifier, critic, batches, replace(game, modifier_lr=1e-3), steps=REDRAW_STEPS,
         realism_weight=weights["realism_weight"], seed=1, checkpoint=work / f"{name}-redraw.pt",
     )  # fmt: skip
+    save_weights(WEIGHTS / f"{name}-start.safetensors", copy.deepcopy(players.modifier).half(),
+                 config=to_dict(config))  # fmt: skip
     history = train_on_real_faces(
         players, Adversaries(recognizer=still, critic=critic, **weights),
         batches, frames, game, seed=0,
