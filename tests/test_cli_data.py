@@ -81,8 +81,12 @@ def test_a_download_says_what_came_and_how_to_check(
     result = call("download", "jhmdb", "--out", str(tmp_path))
     assert result.stdout == f"splits: there already\nNow: anonlib data check {tmp_path}\n"
     assert seen == {"entry": "jhmdb", "root": tmp_path} and "Terms: " in result.stderr
+    monkeypatch.delenv("ANONLIB_DATA", raising=False)
     call("download", "jhmdb")
     assert seen["root"] == Path("datasets/jhmdb")
+    monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
+    call("download", "jhmdb")
+    assert seen["root"] == tmp_path / "jhmdb"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -76,7 +77,10 @@ def check_data(
 def download_data(
     name: Annotated[str, typer.Argument(metavar="NAME", help="See `anonlib data list`.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="ROOT", help="Folder.", show_default="datasets/NAME")
+        Path | None,
+        typer.Option(
+            metavar="ROOT", help="Folder.", show_default="$ANONLIB_DATA/NAME or datasets/NAME"
+        ),
     ] = None,
 ) -> None:
     """Download what may be downloaded; say what a human must fetch.
@@ -92,7 +96,7 @@ def download_data(
     from anonlib.data.download import download
 
     entry = data_set(name)
-    out = out or Path("datasets", name)
+    out = out or Path(os.environ.get("ANONLIB_DATA") or "datasets", name)
     typer.echo(f"{entry.title}. Terms: {entry.terms}; {entry.ask}", err=True)
     for line in download(entry, out, progress=sys.stderr.isatty()):
         typer.echo(line)

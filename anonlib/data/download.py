@@ -105,8 +105,9 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
     """
     path = folder / source.name
     if path.exists():
-        _verify(path, source, folder)
-        return path
+        with suppress(DatasetError):  # a damaged one is deleted and fetched anew
+            _verify(path, source, folder)
+            return path
     part = folder / f"{source.name}.part"
     failures = []
     for url in source.urls:

@@ -78,7 +78,8 @@ def _extract(archive: Path, into: Path, names: set[str] | None, *, progress: boo
                         f"'{archive}' unpacks to more than {MOST_FILES:,} files or "
                         f"{MOST_BYTES:,} bytes: refused, fetch it from its official place"
                     )
-                if content is not None and (names is None or names & set(parts)):
+                wanted = names is None or names & set(parts)
+                if content is not None and wanted and "__MACOSX" not in parts:
                     _write(content, into.joinpath(*parts))
     except _DAMAGED as error:
         raise DatasetError(

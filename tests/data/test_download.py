@@ -48,7 +48,7 @@ class Server:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
@@ -105,6 +105,9 @@ def test_a_file_is_fetched_and_verified(server: Server, tmp_path: Path, digest: 
     asked = len(server.asked)
     assert fetch(source(server, digest=digest), tmp_path, progress=False) == path
     assert len(server.asked) == asked
+    path.write_bytes(CONTENT[:-1])
+    assert fetch(source(server, digest=digest), tmp_path, progress=False) == path
+    assert path.read_bytes() == CONTENT
 
 
 def test_a_broken_connection_is_resumed(server: Server, tmp_path: Path) -> None:
@@ -283,6 +286,12 @@ def test_folders_are_taken_out_of_an_archive(tmp_path: Path, pack: Callable[...,
     found = {p.relative_to(tmp_path / "r").as_posix() for p in (tmp_path / "r").rglob("*")
              if p.is_file()}  # fmt: skip
     assert found == {"pictures/Ann/1.jpg", "GT.pkl"}
+
+
+def test_what_a_mac_adds_is_left_out(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "x", ("d/1", b"1"), ("__MACOSX/d/._1", b"2"))
+    unpack(archive, tmp_path / "r", [("d", "d")], progress=False)
+    assert names(tmp_path / "r") == ["d"] and names(tmp_path / "r" / "d") == ["1"]
 
 
 def test_an_archive_without_the_folder_is_the_folder(tmp_path: Path) -> None:
