@@ -47,21 +47,33 @@ def download(entry: DataSet, root: Path, *, progress: bool = True) -> list[str]:
         A line for each part: what was fetched, and whether a published checksum vouches for it.
 
     Raises:
-        DatasetError: there is nothing to fetch, or no source of a part works; the message says
-            what a human can do.
+        DatasetError: there is nothing to fetch, or no source of a part works; the other parts are
+            fetched all the same, and the message says what a human can do.
         OSError: the disk is full, or the root cannot be written.
     """
     if not entry.parts:
         raise DatasetError(f"{entry.title} cannot be downloaded. {entry.by_hand} {_terms(entry)}")
     root.mkdir(parents=True, exist_ok=True)
-    return [_part(entry, sources, root, progress=progress) for sources in entry.parts]
+    done, failures = [], []
+    for sources in entry.parts:
+        try:
+            done.append(_part(sources, root, progress=progress))
+        except DatasetError as error:
+            failures.append(str(error))
+    if failures:
+        there = f" What else is needed is there: {'; '.join(done)}." if done else ""
+        raise DatasetError(
+            f"{entry.title}: {'. '.join(failures)}.{there} {entry.by_hand} {_terms(entry)}"
+        )
+    return done
 
 
 def _terms(entry: DataSet) -> str:
     return f"Terms: {entry.terms}; {entry.ask}"
 
 
-def _part(entry: DataSet, sources: tuple[Source, ...], root: Path, *, progress: bool) -> str:
+def _part(sources: tuple[Source, ...], root: Path, *, progress: bool) -> str:
+    """The first source that works, in words."""
     for source in sources:
         if all((root / place).exists() for place in source.places):
             return f"{' and '.join(source.places)}: there already"
@@ -76,10 +88,8 @@ def _part(entry: DataSet, sources: tuple[Source, ...], root: Path, *, progress: 
             continue
         vouched = "checksum as published" if source.digest else "no published checksum, recorded"
         return f"{' and '.join(source.places)}: fetched from {source.name}, {vouched}"
-    raise DatasetError(
-        f"{entry.title}: no source of {sources[0].name} works. {'; '.join(failures)}. "
-        f"{entry.by_hand} {_terms(entry)}"
-    )
+    places = " and ".join(sources[0].places)
+    raise DatasetError(f"no source of {places} works: {'; '.join(failures)}")
 
 
 def _unpack(path: Path, root: Path, source: Source, *, progress: bool) -> None:
@@ -88,6 +98,7 @@ def _unpack(path: Path, root: Path, source: Source, *, progress: bool) -> None:
         unpack(path, root, source.keep, progress=progress)
     except DatasetError:
         path.unlink()
+        _record(source, root).unlink(missing_ok=True)
         raise
     path.unlink()
 
@@ -163,8 +174,6 @@ def _get(url: str, part: Path, *, progress: bool) -> None:
     """
     if url.startswith("gdrive:"):
         return _get_from_drive(url.removeprefix("gdrive:"), part, progress=progress)
-    if not _same_origin(url, part):
-        part.unlink(missing_ok=True)
     for attempt in range(TRIES):
         try:
             if _get_rest(url, part, progress=progress):
@@ -183,7 +192,7 @@ def _get(url: str, part: Path, *, progress: bool) -> None:
 
 def _get_rest(url: str, part: Path, *, progress: bool) -> bool:
     """Asks for the bytes that are missing; whether the file is complete now."""
-    start = part.stat().st_size if part.exists() else 0
+    start = part.stat().st_size if part.exists() and _same_origin(url, part) else 0
     request = urllib.request.Request(url, headers=_headers(part, start))
     try:
         response: HTTPResponse = urllib.request.urlopen(request, timeout=PATIENCE)

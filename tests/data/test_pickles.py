@@ -216,6 +216,13 @@ def test_crafted_arrays_and_memory_bombs_are_refused(
         load_pickle(write(tmp_path, content))
 
 
+def test_a_memo_number_reserves_no_memory() -> None:
+    """pickle itself would make room for 2^20 objects here, for billions elsewhere."""
+    with pytest.raises(ValueError, match="memo number beyond the end of the file"):
+        pickles._scan(b"\x80\x02Nr\x00\x00\x10\x00.")
+    pickles._scan(b"\x80\x02Nr\x04\x00\x00\x00.")
+
+
 def test_noise_is_refused_or_harmless(tmp_path: Path) -> None:
     whole = np.frombuffer(pickle.dumps({"a": np.arange(9.0), "b": [1, "x", {2}]}, 2), np.uint8)
     rng = np.random.default_rng(0)
