@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from torch import Tensor
@@ -164,6 +163,8 @@ def read_clip(path: Path) -> Tensor:
     if path.is_dir():
         frames = [read_image(p) for p in sorted(path.glob("*.png")) + sorted(path.glob("*.jpg"))]
     else:
+        import av
+
         try:
             with av.open(str(path)) as video:
                 arrays = [f.to_ndarray(format="rgb24") for f in video.decode(video=0)]
