@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import os
 import shutil
@@ -24,11 +25,11 @@ MOST_FILES = 1_000_000
 MOST_BYTES = 64 * 2**30
 """Bytes they may have together."""
 _DAMAGED = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error,
-    NotImplementedError, RuntimeError, ValueError,
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError,
+    struct.error, NotImplementedError, RuntimeError, ValueError,
 )  # fmt: skip
-Member = tuple[str, int, IO[bytes] | None]
-"""Name, size and content of a file; nothing for a folder."""
+Member = tuple[str, int, IO[bytes] | None, bool]
+"""Name, size and content of a file, no content for others; whether it is a file or folder."""
 
 
 def unpack(
@@ -36,8 +37,8 @@ def unpack(
 ) -> None:
     """Takes folders or files out of a .zip or .tar.* and puts them below a root.
 
-    They appear complete or not at all. Links, devices and names that lead out of the archive are
-    refused, and so is what unpacks to more than `MOST_FILES` or `MOST_BYTES`.
+    They appear complete or not at all. Names that lead out of the archive are refused, links and
+    devices in what is wanted, and what unpacks to more than `MOST_FILES` or `MOST_BYTES`.
 
     Args:
         archive: the file.
@@ -68,7 +69,7 @@ def _extract(archive: Path, into: Path, names: set[str] | None, *, progress: boo
     files = size = 0
     try:
         with _members(archive) as members:
-            for name, length, content in tqdm(
+            for name, length, content, plain in tqdm(
                 members, desc=f"unpacking {archive.name}", unit="file", disable=not progress
             ):
                 parts = _safe(name, archive)
@@ -78,8 +79,13 @@ def _extract(archive: Path, into: Path, names: set[str] | None, *, progress: boo
                         f"'{archive}' unpacks to more than {MOST_FILES:,} files or "
                         f"{MOST_BYTES:,} bytes: refused, fetch it from its official place"
                     )
-                wanted = names is None or names & set(parts)
-                if content is not None and wanted and "__MACOSX" not in parts:
+                wanted = (names is None or names & set(parts)) and "__MACOSX" not in parts
+                if wanted and not plain:
+                    raise DatasetError(
+                        f"'{archive}' holds '{name}', a link or device: refused, fetch it from its "
+                        "official place"
+                    )
+                if wanted and content is not None:
                     _write(content, into.joinpath(*parts))
     except _DAMAGED as error:
         raise DatasetError(
@@ -104,35 +110,26 @@ def _safe(name: str, archive: Path) -> tuple[str, ...]:
 def _members(archive: Path) -> Iterator[Iterator[Member]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
-            yield _zip_members(file, archive)
+            yield _zip_members(file)
     else:
         with tarfile.open(archive) as file:
-            yield _tar_members(file, archive)
+            yield _tar_members(file)
 
 
-def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
+def _zip_members(file: zipfile.ZipFile) -> Iterator[Member]:
     for info in file.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise _link(info.filename, archive)
-        if info.is_dir():
-            yield info.filename, 0, None
+        plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+        if info.is_dir() or not plain:
+            yield info.filename, 0, None, plain
         else:
             with file.open(info) as content:
-                yield info.filename, info.file_size, content
+                yield info.filename, info.file_size, content, True
 
 
-def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[Member]:
+def _tar_members(file: tarfile.TarFile) -> Iterator[Member]:
     for info in file:
-        if not (info.isreg() or info.isdir()):
-            raise _link(info.name, archive)
-        yield info.name, info.size, file.extractfile(info) if info.isreg() else None
-
-
-def _link(name: str, archive: Path) -> DatasetError:
-    return DatasetError(
-        f"'{archive}' holds '{name}', a link or device: refused, fetch it from its official place"
-    )
+        content = file.extractfile(info) if info.isreg() else None
+        yield info.name, info.size, content, info.isreg() or info.isdir()
 
 
 def _write(content: IO[bytes], path: Path) -> None:

@@ -336,6 +336,16 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     assert names(tmp_path / "r") == []
 
 
+def test_links_beside_what_is_wanted_are_passed_over(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x", "w") as file:
+        link, plain = tarfile.TarInfo("other/link"), tarfile.TarInfo("a/b")
+        link.type, link.linkname, plain.size = tarfile.SYMTYPE, "/etc/passwd", 1
+        file.addfile(link)
+        file.addfile(plain, io.BytesIO(b"1"))
+    unpack(tmp_path / "x", tmp_path / "r", [("a", "a")], progress=False)
+    assert names(tmp_path / "r") == ["a"]
+
+
 def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "x", ("a/b", b"/etc/passwd"), mode=0o120777)
     with pytest.raises(DatasetError, match=IS_LINK):
