@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -58,12 +59,36 @@ def reproduce(
     protocol: Annotated[
         str, typer.Option(help="Which clips are the test: split1, or boxed for true boxes only.")
     ] = "split1",
+    pretrained: Annotated[
+        Literal["imagenet"] | None,
+        typer.Option(help="Start A from torchvision's weights, which are downloaded."),
+    ] = None,
     device: Annotated[
         Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
     ] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", min=1, show_default="PyTorch's choice")
     ] = None,
+    devices: Annotated[
+        int, typer.Option(help="GPUs, or processes on a CPU; each takes a batch of its own.", min=1)
+    ] = 1,
+    nodes: Annotated[
+        int, typer.Option(help="Machines; better, start the command with torchrun on each.", min=1)
+    ] = 1,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the networks in training: float32 or bfloat16.",
+            show_default="the profile's choice",
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Leave TensorBoard's events and pictures of training faces in OUT/watch.",
+        ),
+    ] = False,
     verify: Annotated[
         Path | None,
         typer.Option(
@@ -84,7 +109,7 @@ def reproduce(
       anonlib reproduce --profile laptop --seed 1 --out results/seed1
       anonlib reproduce --profile laptop --faces casia --faces lfw --out results/real
       anonlib reproduce --profile workstation --faces lfw --faces casia --actions jhmdb
-      anonlib reproduce --profile paper --device cuda
+      anonlib reproduce --profile paper --device cuda --devices 8 --precision bfloat16
       anonlib reproduce --verify results/jhmdb-split1
 
     \b
@@ -100,17 +125,25 @@ def reproduce(
     if verify is not None:
         return _verify(verify)
     chosen = config.profile(profile)
+    if pretrained:
+        chosen = replace(chosen, training=replace(chosen.training, pretrained=pretrained))
+    if precision is not None:
+        chosen = replace(chosen, training=replace(chosen.training, precision=precision))
     out = out or Path("results", profile)
     where = prepare_device(device, threads)
 
     from anonlib.evaluation.reproduce import reproduce as run
+    from anonlib.training.launch import launch
 
+    team, where = launch(where, devices=devices, nodes=nodes)
     results = run(
         profile=chosen, out=out, seed=seed, faces=tuple(faces or ()),
         exclude=_names_in(exclude), actions=actions, protocol=protocol, device=where,
+        team=team, watch=watch,
     )  # fmt: skip
-    _print_results(results)
-    typer.echo(f"\nEverything is in {out}.")
+    if team.first:
+        _print_results(results)
+        typer.echo(f"\nEverything is in {out}.")
 
 
 def _verify(folder: Path) -> None:

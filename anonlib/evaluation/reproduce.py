@@ -55,6 +55,8 @@ from anonlib.networks import ActionDetector, SphereFace
 from anonlib.networks.precision import autocast
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
 from anonlib.training.checkpoints import restore, save_weights
+from anonlib.training.logs import Log, Pictures
+from anonlib.training.team import ALONE, Team, wait_for_all
 
 CLEAR_ENOUGH = 0.96
 """1 - EER of D on clear validation faces below which a state of the game is not kept."""
@@ -70,6 +72,9 @@ class Experiment:
     detector: ActionDetector
     device: str
     progress: bool
+    team: Team = ALONE
+    watch: bool = False
+    """Whether games leave pictures and TensorBoard's events."""
 
     @property
     def profile(self) -> Profile:
@@ -77,14 +82,14 @@ class Experiment:
         return self.run.profile
 
     def precision(self) -> torch.autocast:
-        """Of the forward passes of training and of A."""
+        """Of the forward passes of A in the test; training has its own."""
         return autocast(self.profile.training.precision, self.device)
 
 
 def reproduce(
     *, profile: Profile, out: Path, seed: int = 0, faces: Sequence[Path] = (),
     exclude: Collection[str] = (), actions: Path | None = None, protocol: str = "split1",
-    device: str = "cpu", progress: bool = True,
+    device: str = "cpu", progress: bool = True, team: Team = ALONE, watch: bool = False,
 ) -> Reproduction:  # fmt: skip
     """Trains and measures everything the paper's section 5 reports.
 
@@ -101,8 +106,12 @@ def reproduce(
         exclude: names of real people to leave out of training.
         actions: root of a dataset of real clips; None for drawn clips.
         protocol: which real clips are the test, see `anonlib.evaluation.action_sets`.
-        device: `cpu` or `cuda`.
+        device: `cpu` or `cuda`, of this process.
         progress: whether to show progress bars.
+        team: the processes that train together, from `anonlib.training.launch`. Batches grow with
+            their number; each repeats the measurements, and the first one writes.
+        watch: whether to leave losses, TensorBoard's events and pictures of training faces in
+            `watch`.
 
     Raises:
         CheckpointError: `out` holds a run of another profile, seed or set of data.
@@ -115,7 +124,8 @@ def reproduce(
     run = Run(out, profile, seed=seed, faces=[root.name for root in faces], exclude=exclude,
               actions=f"{actions.name}, {protocol}" if actions else None)  # fmt: skip
     experiment = prepare(run, faces, exclude=exclude, actions=actions, protocol=protocol,
-                         device=device, progress=progress)  # fmt: skip
+                         device=device, progress=progress and team.first, team=team)  # fmt: skip
+    experiment.watch = watch
     modifier, classifier = play(experiment, OURS)
     random_modifier, random_classifier = play(experiment, RANDOM)
 
@@ -135,7 +145,7 @@ def reproduce(
 def prepare(
     run: Run, faces: Sequence[Path], *, exclude: Collection[str] = (),
     actions: Path | None = None, protocol: str = "split1", device: str = "cpu",
-    progress: bool = True,
+    progress: bool = True, team: Team = ALONE,
 ) -> Experiment:  # fmt: skip
     """The data, and D and A before any method has touched them."""
     world = make_world(
@@ -147,14 +157,14 @@ def prepare(
     run.stage("world", lambda: describe(world))
     classifier = starting_classifier(
         run.profile, world.train_faces, seed=run.seed, synthetic=not faces,
-        checkpoint=run.checkpoint("classifier"), device=device, progress=progress,
+        checkpoint=run.checkpoint("classifier"), device=device, progress=progress, team=team,
     )  # fmt: skip
     detector = starting_detector(
         run.profile, world.train_clips, seed=run.seed, checkpoint=run.checkpoint("detector"),
-        device=device, progress=progress,
+        device=device, progress=progress, team=team,
     )  # fmt: skip
     return Experiment(run=run, world=world, classifier=classifier, detector=detector,
-                      device=device, progress=progress)  # fmt: skip
+                      device=device, progress=progress, team=team)  # fmt: skip
 
 
 def describe(world: World) -> dict[str, Any]:
@@ -183,14 +193,19 @@ def play(experiment: Experiment, name: str) -> tuple[FeedForward, SphereFace]:
 
     def train() -> dict[str, Any]:
         objective = "random_label" if name == RANDOM else "ascent"
-        with experiment.precision():
-            history = train_adversarially(
-                players, experiment.world.train_faces, experiment.world.train_clips,
-                replace(profile.training, objective=objective), seed=run.seed,
-                judge=judge_on(experiment.world.validation_faces, players),
-                name=f"Algorithm 1, {objective}", checkpoint=run.checkpoint(name),
-                progress=experiment.progress,
-            )  # fmt: skip
+        log = Log(run.out / "watch" / name) if experiment.watch else None
+        faces = experiment.world.train_faces
+        look = None if log is None else Pictures(
+            log.folder, players.modifier, faces.images[:8], log=log
+        )  # fmt: skip
+        history = train_adversarially(
+            players, faces, experiment.world.train_clips,
+            replace(profile.training, objective=objective), seed=run.seed,
+            judge=judge_on(experiment.world.validation_faces, players),
+            name=f"Algorithm 1, {objective}", checkpoint=run.checkpoint(name),
+            progress=experiment.progress, team=experiment.team, report=log,
+            look=look,
+        )  # fmt: skip
         run.log(name, history)
         for suffix, (network, config) in parts.items():
             save_weights(run.weights(name + suffix), network, config=to_dict(config))
@@ -236,6 +251,7 @@ def measure(
             run.predictions, name, similarities(features, features, world.pairs), found,
             ground_truth(world.test_clips), len(world.actions),
         )  # fmt: skip
+        wait_for_all()
         test = load_test(run.predictions)
         return summarize(load_predictions(run.predictions, name, test), test)
 
@@ -246,15 +262,15 @@ def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> D
     """Algorithm 1, lines 10-11, and what A then finds in the test clips."""
     run, world = experiment.run, experiment.world
     detector = copy.deepcopy(experiment.detector)
+    history = train_detector(
+        detector, anonymize_clips(world.train_clips, anonymizer), experiment.profile.training,
+        steps=experiment.profile.training.detector_steps, seed=run.seed,
+        name=f"detector A, {name}", checkpoint=run.checkpoint(f"detector-{name}"),
+        progress=experiment.progress, team=experiment.team,
+    )  # fmt: skip
+    run.log(f"detector-{name}", history)
+    save_weights(run.weights(f"detector-{name}"), detector, config=to_dict(detector.config))
     with experiment.precision():
-        history = train_detector(
-            detector, anonymize_clips(world.train_clips, anonymizer), experiment.profile.training,
-            steps=experiment.profile.training.detector_steps, seed=run.seed,
-            name=f"detector A, {name}", checkpoint=run.checkpoint(f"detector-{name}"),
-            progress=experiment.progress,
-        )  # fmt: skip
-        run.log(f"detector-{name}", history)
-        save_weights(run.weights(f"detector-{name}"), detector, config=to_dict(detector.config))
         return detect_actions(detector, anonymize_clips(world.test_clips, anonymizer))
 
 
@@ -267,11 +283,11 @@ def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> 
     world, profile, run = experiment.world, experiment.profile, experiment.run
     modified = anonymize_faces(world.test_faces, ours)
     retrained = copy.deepcopy(experiment.classifier)
-    with experiment.precision():
-        history = train_classifier(
-            retrained, anonymize_faces(world.train_faces, ours), profile.training, seed=run.seed,
-            checkpoint=run.checkpoint("classifier-retrained"), progress=experiment.progress,
-        )  # fmt: skip
+    history = train_classifier(
+        retrained, anonymize_faces(world.train_faces, ours), profile.training, seed=run.seed,
+        checkpoint=run.checkpoint("classifier-retrained"), progress=experiment.progress,
+        team=experiment.team,
+    )  # fmt: skip
     run.log("classifier-retrained", history)
     pairs = world.pairs
     after = compare_clear_and_modified(classifier, world.test_faces, modified, pairs)

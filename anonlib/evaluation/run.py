@@ -20,6 +20,7 @@ import anonlib
 from anonlib.config import Profile, to_dict
 from anonlib.errors import CheckpointError
 from anonlib.training.checkpoints import write_atomically
+from anonlib.training.team import wait_for_all
 
 
 def read_json(path: Path) -> Any:
@@ -74,6 +75,7 @@ class Run:
         path, now = self.out / "begun.json", commit().removesuffix("-dirty")
         if not path.exists():
             self._write_json(path, {"commit": now, "version": anonlib.__version__})
+        wait_for_all()
         begun = read_json(path)["commit"]
         if begun != now and not (self.out / "run.json").exists():
             raise CheckpointError(
@@ -105,13 +107,20 @@ class Run:
         return self.out / "weights" / f"{name}.safetensors"
 
     def stage(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The result of a stage, computed at most once; seconds are added to the record."""
+        """The result of a stage, computed at most once; seconds are added to the record.
+
+        Processes of a team look for the result before the first one can have written it, and read
+        it when it has.
+        """
         path = self.out / "stages" / f"{name}.json"
-        if path.exists():
+        done = path.exists()
+        wait_for_all()
+        if done:
             return read_json(path)
         start = time.time()
         result = compute()
         self._write_json(path, {**result, "seconds": round(time.time() - start, 1)})
+        wait_for_all()
         return read_json(path)
 
     def record(self) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def together(tmp_path: Path) -> Callable[[Callable[[Team], Any]], list[Any]]:
     def process(rank: int, work: Callable[[Team], Any], folder: Path) -> None:
         distributed.init_process_group(
             "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2,
-            timeout=timedelta(seconds=60),
+            timeout=timedelta(seconds=300),
         )  # fmt: skip
         torch.save(work(Team(rank=rank, size=2)), folder / f"{rank}.pt")
         distributed.destroy_process_group()
@@ -120,7 +120,7 @@ def together(tmp_path: Path) -> Callable[[Callable[[Team], Any]], list[Any]]:
         for one in processes:
             one.start()
         for one in processes:
-            one.join(120)
+            one.join(900)
         assert [one.exitcode for one in processes] == [0, 0]
         return [torch.load(folder / f"{r}.pt", weights_only=False) for r in (0, 1)]
 

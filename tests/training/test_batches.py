@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonlib.data.types import ActionFrames, FaceImages
-from anonlib.training.batches import face_batch, face_regions, frame_batch, mirror_boxes
+from anonlib.training.batches import (
+    Ahead,
+    FaceBatch,
+    batches,
+    face_batch,
+    face_regions,
+    frame_batch,
+    mirror_boxes,
+)
 
 
 def coordinate_faces(count: int = 3, side: int = 10) -> FaceImages:
@@ -122,3 +132,39 @@ def test_mirroring_twice_changes_nothing(x: float, w: float, width: int):
     assert mirrored[0, 2] >= mirrored[0, 0]
     torch.testing.assert_close(mirror_boxes(mirrored, width), box)
     assert mirrored[0, 0] + box[0, 2] == pytest.approx(width)
+
+
+def test_batches_prepared_ahead_are_those_prepared_when_asked_for(frames: ActionFrames):
+    faces = coordinate_faces(50)
+    prepared: list[tuple[int, str]] = []
+
+    def prepare(number: int) -> FaceBatch:
+        prepared.append((number, threading.current_thread().name))
+        return face_batch(faces, 8, seed=1, step=number)
+
+    ahead = Ahead(prepare)
+    for number in (5, 6, 7, 2):  # 2: a run that goes on elsewhere
+        torch.rand(3)
+        found, expected = ahead(number), face_batch(faces, 8, seed=1, step=number)
+        assert torch.equal(found.images, expected.images)
+        assert torch.equal(found.labels, expected.labels)
+    own = threading.current_thread().name
+    assert [n for n, thread in prepared if thread == own] == [5, 2]
+    assert {n for n, thread in prepared if thread != own} >= {6, 7}
+
+
+def test_what_fails_while_a_batch_is_prepared_ahead_is_raised_when_it_is_asked_for():
+    def prepare(number: int) -> int:
+        if number == 4:
+            raise ValueError("no frame 4")
+        return number
+
+    ahead = Ahead(prepare)
+    assert ahead(3) == 3
+    with pytest.raises(ValueError, match="no frame 4"):
+        ahead(4)
+
+
+def test_a_cpu_prepares_its_batches_itself_and_a_gpu_ahead():
+    assert batches(abs, "cpu") is abs
+    assert isinstance(batches(abs, "cuda:1"), Ahead)

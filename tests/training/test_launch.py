@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from anonlib.cli import app
 from anonlib.errors import ConfigError
 from anonlib.training.launch import launch
-from anonlib.training.team import ALONE
+from anonlib.training.team import ALONE, Team
 
 SCRIPT = """
 import torch
@@ -70,3 +73,26 @@ def test_two_processes_start_and_average_their_gradients(tmp_path: Path, starter
     found = finished(command, tmp_path)
     # gradients 1 and 3, mean 2
     assert found == {"0": "0 of 2 on cpu: 0.5", "1": "1 of 2 on cpu: 0.5"}
+
+
+def test_the_command_passes_on_devices_precision_and_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: dict[str, Any] = {}
+
+    def start(device: str, *, devices: int, nodes: int) -> tuple[Team, str]:
+        asked.update(device=device, devices=devices, nodes=nodes)
+        return Team(rank=1, size=4), "cpu:1"
+
+    monkeypatch.setattr("anonlib.training.launch.launch", start)
+    monkeypatch.setattr("anonlib.evaluation.reproduce.reproduce", lambda **all: asked.update(all))
+    arguments = ["reproduce", "--profile", "smoke", "--out", str(tmp_path), "--device", "cpu"]
+    arguments += ["--devices", "2", "--nodes", "2", "--precision", "bfloat16", "--watch"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert done.output == ""  # the first process prints
+    assert (asked["devices"], asked["nodes"], asked["device"]) == (2, 2, "cpu:1")
+    assert asked["team"] == Team(rank=1, size=4) and asked["watch"]
+    assert asked["profile"].training.precision == "bfloat16"
+    refused = CliRunner().invoke(app, [*arguments, "--precision", "float16"])
+    assert refused.exit_code == 2 and "precision 'float16'" in refused.output
