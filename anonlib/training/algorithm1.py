@@ -49,11 +49,12 @@ class Players:
 
 def update_classifier(
     players: Players, optimizer: Adam, faces: FaceBatch, config: TrainingConfig, *, anneal: float,
-    team: Team = ALONE,
+    team: Team = ALONE, modified: Tensor | None = None,
 ) -> Losses:  # fmt: skip
-    """Line 3: arg max_D L_adv(M, D, F)."""
-    with torch.no_grad():
-        modified = players.modifier(faces.images)
+    """Line 3: arg max_D L_adv(M, D, F); `modified` is M(f) where that is there already."""
+    if modified is None:
+        with torch.no_grad():
+            modified = players.modifier(faces.images)
     on_modified = identification_loss(players.classifier, modified, faces, anneal=anneal)
     on_clear = identification_loss(players.classifier, faces.images, faces, anneal=anneal)
     loss = classifier_loss(on_modified, on_clear, clear_weight=config.clear_weight)
@@ -102,9 +103,10 @@ def update_modifier_and_detector(
     *,
     anneal: float,
     team: Team = ALONE,
+    modified: Tensor | None = None,
 ) -> Losses:
     """Line 9: arg min_{M, A} L_det(M, A, V) + L_adv(M, D, F) + lambda L_l1(M, F)."""
-    modified = players.modifier(faces.images)
+    modified = players.modifier(faces.images) if modified is None else modified
     with frozen(players.classifier):
         adversarial = fool_classifier(players, modified, faces, config, anneal=anneal, team=team)
     l1 = photorealistic_loss(modified, faces.images, weight=config.l1_weight)
@@ -178,13 +180,15 @@ def train_adversarially(
         anneal = annealing(config.classifier_age + step)
         for k in range(config.classifier_updates):
             f = face(step * config.classifier_updates + k)
+            modified = players.modifier(f.images)  # once: D's update leaves M as it is
             losses |= update_classifier(
-                players, classifier_optimizer, f, config, anneal=anneal, team=team
-            )
+                players, classifier_optimizer, f, config, anneal=anneal, team=team,
+                modified=modified.detach(),
+            )  # fmt: skip
         v = frame(step)
         optimizers = (modifier_optimizer, detector_optimizer)
         losses |= update_modifier_and_detector(
-            players, optimizers, f, v, config, anneal=anneal, team=team
+            players, optimizers, f, v, config, anneal=anneal, team=team, modified=modified
         )
         if judge is not None and (step + 1) % config.judge_every == 0:
             best.offer(team.agree(judge(), device))

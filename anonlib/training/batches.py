@@ -91,6 +91,16 @@ def face_batch(
     return FaceBatch(images, send(faces.labels[indices], device), send(landmarks, device))
 
 
+def frames_drawn(count: int, size: int, *, seed: int, steps: int, team: Team = ALONE) -> Tensor:
+    """Which of `count` frames the batches of so many steps hold, ascending; `(n,)` indices.
+
+    >>> frames_drawn(1000, 2, seed=0, steps=3).shape
+    torch.Size([6])
+    """
+    drawn = [_draw(count, size, seed=seed, step=step, team=team)[0] for step in range(steps)]
+    return torch.cat(drawn).unique() if drawn else torch.zeros(0, dtype=torch.int64)
+
+
 def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
     """Boxes of the mirrored frame; `(N, 4)` to `(N, 4)`.
 

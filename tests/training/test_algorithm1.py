@@ -25,7 +25,6 @@ from anonlib.training.algorithm1 import (
 )
 from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
-from anonlib.training.team import Team
 
 Maker = Callable[..., Players]
 ANNEAL = 5.0
@@ -248,7 +247,7 @@ def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
 
     def d(
         players: Players, optimizer: Adam, batch: FaceBatch, c: TrainingConfig, *, anneal: float,
-        team: Team,
+        **__: Any,
     ) -> Any:  # fmt: skip
         order.append("D")
         eased.append(anneal)
@@ -259,7 +258,7 @@ def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
         assert optimizer.param_groups[0]["betas"] == (0.5, 0.999)
         return {"D": torch.zeros(())}
 
-    def m_and_a(players: Players, optimizers: Any, *_: Any, anneal: float, team: Team) -> Any:
+    def m_and_a(players: Players, optimizers: Any, *_: Any, anneal: float, **__: Any) -> Any:
         order.append("MA")
         eased.append(anneal)
         for optimizer, network in zip(
@@ -281,6 +280,27 @@ def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
     assert order == ["D", "D", "MA"] * 12
     assert rates == [pytest.approx((3e-4, 1e-3))] * 7 + [pytest.approx((3e-5, 1e-4))] * 5
     assert len({tuple(b.flatten().tolist()) for b in batches}) == 24  # no batch twice
+
+
+def test_m_of_f_is_computed_once_and_serves_both_updates(
+    make_players: Maker, faces: FaceImages, frames: ActionFrames, config: TrainingConfig,
+    f: FaceBatch, v: FrameBatch,
+):  # fmt: skip
+    p, passes = make_players(), []
+    p.modifier.register_forward_hook(lambda _, images, __: passes.append(len(images[0])))
+    run(p, faces, frames, replace(config, adversarial_steps=1, classifier_updates=1))
+    crops = sum(map(len, frame_batch(frames, config.frames, seed=3, step=0).regions))
+    assert passes == [config.faces, crops] and crops > 0
+
+    apart, together = make_players(), make_players()
+    for p, m in ((apart, None), (together, together.modifier(f.images))):
+        d = Adam(p.classifier.parameters(), lr=1e-2)
+        update_classifier(p, d, f, config, anneal=ANNEAL,
+                          modified=None if m is None else m.detach())  # fmt: skip
+        torch.manual_seed(1)  # A samples
+        update_modifier_and_detector(p, adams(p), f, v, config, anneal=ANNEAL, modified=m)
+    for name in ("modifier", "classifier", "detector"):
+        assert unchanged(getattr(apart, name), snapshot(getattr(together, name)))
 
 
 def test_all_three_are_trained(
