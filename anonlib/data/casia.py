@@ -64,7 +64,7 @@ class CASIAWebFace(FaceFolder):
 def _refuse_packed(root: Path) -> None:
     """Names what must be unpacked first; pictures beside it are taken."""
     places = [root, *_folders(root)]
-    if any(_folders(place) for place in places[1:]) or _has_pictures(places[1:]):
+    if _has_pictures(places[1:]) or any(_folders(place) for place in places[1:]):
         return
     files = [path for place in places for path in place.glob("*") if path.is_file()]
     if records := [path for path in files if path.suffix in (".rec", ".idx")]:
