@@ -263,7 +263,7 @@ _WORKSTATION = Profile(
         train_clips=1000, test_clips=1000, frames=12, validation_people=100,
     ),
     training=TrainingConfig(
-        faces=16, frames=8, adversarial_steps=100, detector_steps=200, pretrain_steps=4000,
+        faces=16, frames=8, adversarial_steps=100, detector_steps=200, pretrain_steps=3000,
         classifier_steps=300, clear_weight=3.0, adversarial_ceiling=16.0, l1_weight=60.0,
         classifier_lr=6e-5, adversarial_lr_drop=0.8, judge_every=25, augment=True,
         precision="bfloat16",

@@ -10,6 +10,8 @@ PRECISIONS = ("float32", "bfloat16")
 def autocast(precision: str, device: str = "cpu") -> torch.autocast:
     """A context in which networks compute in that precision; weights and optimizers stay float32.
 
+    Nothing is cached: a loop inside would go on with the weights of its first step.
+
     Args:
         precision: one of `PRECISIONS`.
         device: `cpu` or `cuda`.
@@ -18,4 +20,6 @@ def autocast(precision: str, device: str = "cpu") -> torch.autocast:
     ...     torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype
     torch.bfloat16
     """
-    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(
+        device, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False
+    )

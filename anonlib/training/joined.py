@@ -109,7 +109,8 @@ def run_in_bfloat16(network: nn.Module) -> Iterator[Callable[[], None]]:
     for part in parts:
 
         def forward(*inputs: Any, run: Callable[..., Any] = part.forward) -> Any:
-            with torch.autocast(kind, dtype=torch.bfloat16):
+            # The cache would keep the weights of the first step while an outer context is open.
+            with torch.autocast(kind, dtype=torch.bfloat16, cache_enabled=False):
                 return in_float(run(*inputs))
 
         part.__dict__["forward"] = forward

@@ -169,3 +169,14 @@ def test_frames_of_two_processes_are_augmented_differently(together: Together):
     torch.manual_seed(3)
     with ALONE.own_draws():
         assert torch.rand(1).item() == after
+
+
+def test_in_bfloat16_each_step_sees_the_weights_of_the_one_before():
+    torch.manual_seed(0)
+    network, x = nn.Linear(4, 4), torch.randn(8, 4)
+    with joined([network], ALONE, precision="bfloat16"):
+        before = network(x).detach()
+        network(x).square().sum().backward()
+        with torch.no_grad():
+            network.weight -= network.weight.grad
+        assert (network(x).detach() - before).abs().max() > 1
