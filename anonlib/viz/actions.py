@@ -197,15 +197,15 @@ def plot_class_precision(
     Implements two rows of Ren et al., Table 1. Differs from the paper: drawn, not printed.
 
     Args:
-        panels: title to (clear, masked), each class to AP in [0, 1].
+        panels: title to (clear, masked), each class to AP in [0, 1]; sources may differ in classes.
         related: the classes whose evidence lies in the face box; they stand on top.
     """
-    classes = list(next(iter(panels.values()))[0])
-    order = sorted(classes, key=lambda name: name not in related)
+    orders = [sorted(clear, key=lambda name: name not in related) for clear, _ in panels.values()]
+    same = all(order == orders[0] for order in orders)
     figure = Figure(figsize=(3.1 * len(panels), 4.4), layout="constrained")
-    grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-    rows = np.arange(len(order))
-    for axes, (title, (clear, masked)) in zip(grid, panels.items(), strict=True):
+    grid = figure.subplots(1, len(panels), sharex=True, sharey=same, squeeze=False)[0]
+    for axes, order, (title, (clear, masked)) in zip(grid, orders, panels.items(), strict=True):
+        rows = np.arange(len(order))
         axes.barh(rows - 0.2, [clear[name] for name in order], 0.38, color=SKY)
         axes.barh(rows + 0.2, [masked[name] for name in order], 0.38, color=BLACK)
         axes.axhline(sum(name in related for name in order) - 0.5, color=GREY, lw=1, ls=":")
@@ -214,8 +214,9 @@ def plot_class_precision(
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_axisbelow(True)
         axes.grid(alpha=0.25, axis="x")
-    grid[0].set_yticks(rows, order)
-    grid[0].invert_yaxis()
+        if axes is grid[0] or not same:
+            axes.set_yticks(rows, order)
+            axes.invert_yaxis()
     grid[0].set_ylabel("others          face-related", loc="center")
     handles = [Patch(color=SKY, label="clear"), Patch(color=BLACK, label="masked")]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)

@@ -62,7 +62,8 @@ def plot_privacy_utility(
     """
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    handles = [_point(axes, row, large=row["method"] == highlight) for _, row in figure4.iterrows()]
+    handles = [draw_method(axes, row, large=row["method"] == highlight)
+               for _, row in figure4.iterrows()]  # fmt: skip
     if line:
         handles.append(_line_between_extremes(axes, figure4))
     if paper is not None:
@@ -80,7 +81,8 @@ def plot_privacy_utility(
     return figure
 
 
-def _point(axes: Axes, row: Series, *, large: bool) -> Line2D:
+def draw_method(axes: Axes, row: Series, *, large: bool = False) -> Line2D:
+    """One method of Fig. 4, with the 95% region of its two numbers where intervals are given."""
     look = style(row["method"])
     x, y = row["verification_error"], row["action_map"]
     face, edge, size = (YELLOW, BLACK, 14.0) if large else (look.color, "white", look.size)

@@ -92,3 +92,11 @@ def test_class_bars_put_the_face_related_first() -> None:
     np.testing.assert_allclose([bar.get_width() for bar in first], [1.0, 0.9])
     np.testing.assert_allclose([bar.get_width() for bar in second], [0.1, 0.8])
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
+
+
+def test_sources_with_other_classes_have_names_of_their_own():
+    panels = {"ours": ({"wave": 1.0}, {"wave": 0.5}), "paper": ({"lip": 1, "iron": 1},) * 2}
+    ours, paper = draw(plot_class_precision(panels, related=("wave", "lip"))).axes
+    assert [label.get_text() for label in ours.get_yticklabels()] == ["wave"]
+    assert [label.get_text() for label in paper.get_yticklabels()] == ["lip", "iron"]
+    assert len(paper.containers[0]) == 2
