@@ -124,13 +124,10 @@ def joined(networks: Iterable[nn.Module], team: Team, *, precision: str) -> Iter
     Args:
         networks: trained in place; all on one device.
         team: the processes.
-        precision: `float32`, or `bfloat16` for the layers; an autocast around the block has no
-            effect in it.
+        precision: `float32`, or `bfloat16` for the layers. No autocast may be open around the
+            block: its cache would keep the weights of the first step.
     """
-    networks = list(networks)
-    kind = next(networks[0].parameters()).device.type
     with ExitStack() as after:
-        after.enter_context(torch.autocast(kind, enabled=False))
         for network in networks:
             steps: list[Iterator[Callable[[], None]]] = []
             if precision == "bfloat16":
