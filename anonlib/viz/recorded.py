@@ -34,7 +34,7 @@ def plot_figure4_panels(tables: Mapping[str, DataFrame]) -> Figure:
         tables: title to columns `method`, `verification_error`, `action_map`, optionally each with
             `_lo` and `_hi`; fractions in [0, 1].
     """
-    figure = Figure(figsize=(3.0 * len(tables) + 1.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(tables) + 1.6, 3.4), layout="constrained")
     grid = figure.subplots(1, len(tables), sharex=True, squeeze=False)[0]
     handles = {}
     for axes, (title, table) in zip(grid, tables.items(), strict=True):
