@@ -199,7 +199,7 @@ def main() -> None:
             rows.append({"version": name, "run": repeat + 1,
                          **timed(tree, precision, arguments.part)})  # fmt: skip
             print(name, round(rows[-1]["cpu_seconds"], 1), flush=True)
-    write(arguments, rows, load)
+            write(arguments, rows, load)  # what is measured is kept, whatever fails next
 
 
 def write(arguments: argparse.Namespace, rows: list[dict[str, Any]], load: float) -> None:
@@ -222,7 +222,6 @@ def write(arguments: argparse.Namespace, rows: list[dict[str, Any]], load: float
         writer = csv.DictWriter(file, lines[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
-    print(json.dumps(record, indent=2))
 
 
 if __name__ == "__main__":

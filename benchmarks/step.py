@@ -310,9 +310,11 @@ def record(arguments: argparse.Namespace, found: dict[str, Any]) -> dict[str, An
     here = Path(__file__).resolve().parent
     commit = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty"],
                             capture_output=True, text=True, check=False).stdout.strip()  # fmt: skip
-    gpu = torch.cuda.is_available()
+    gpu, words = torch.cuda.is_available(), sys.argv[1:]
+    told = [w for before, w in zip(["", *words], words, strict=False)
+            if "--out" not in (before, w)]  # fmt: skip
     return {
-        "command": " ".join(["python benchmarks/step.py", *sys.argv[1:]]), "seed": 0,
+        "command": " ".join(["python benchmarks/step.py", *told]), "seed": 0,
         "commit": commit or "unknown", "date": time.strftime("%Y-%m-%d"),
         "hardware": torch.cuda.get_device_name() if gpu else platform.machine() + " CPU",
         "torch": torch.__version__, **found,
