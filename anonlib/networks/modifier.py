@@ -13,7 +13,10 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns x with every channel of every image at mean 0 and variance 1."""
-        return super().forward(x).contiguous(memory_format=torch.channels_last)
+        y = super().forward(x)
+        if len(x) == 1 and y.requires_grad:  # PyTorch 2.11 on CPUs misreads one image's gradient
+            y.register_hook(torch.Tensor.contiguous)
+        return y.contiguous(memory_format=torch.channels_last)
 
 
 def convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:

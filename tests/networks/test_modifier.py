@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from anonlib.config import ModifierConfig
 from anonlib.networks import Modifier
-from anonlib.networks.modifier import ResidualBlock
+from anonlib.networks.modifier import InstanceNorm, ResidualBlock
 
 TINY = ModifierConfig(size=16, width=4, blocks=1)
 
@@ -86,3 +86,16 @@ def test_gradients_reach_every_parameter_that_can_matter_and_the_faces():
     # a bias before instance norm is subtracted again
     assert all(moved(p.grad) for n, p in modifier.named_parameters() if n.endswith("weight"))
     assert moved(modifier.decoder[-1].bias.grad)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_gradients_through_the_norm_are_those_of_the_formula(batch: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(batch, 6, 5, 5).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(batch, 6, 5, 5).contiguous(memory_format=torch.channels_last)
+    ours, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
+    (InstanceNorm(6)(ours) * weight).sum().backward()
+    variance, mean = torch.var_mean(plain, dim=(2, 3), correction=0, keepdim=True)
+    ((plain - mean) / (variance + 1e-5).sqrt() * weight).sum().backward()
+    assert ours.grad is not None and plain.grad is not None
+    torch.testing.assert_close(ours.grad, plain.grad, atol=1e-5, rtol=1e-4)
