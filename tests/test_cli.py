@@ -47,7 +47,7 @@ def test_version() -> None:
 def test_help_shows_examples_one_a_line() -> None:
     lines = [line.strip() for line in call("reproduce", "--help").output.splitlines()]
     assert "anonlib reproduce --profile laptop --out results/tour" in lines
-    assert "anonlib reproduce --profile paper --device cuda" in lines
+    assert "anonlib reproduce --verify results/jhmdb-split1" in lines
 
 
 def test_help_does_not_wait_for_torch() -> None:
@@ -102,6 +102,7 @@ def test_reproduce_passes_its_options_on_and_prints_every_table(
     faces = (Path("lfw"), Path("casia"))
     assert seen.pop("exclude") == {"Ann_Example", "Bob_Example"}
     assert (seen.pop("actions"), seen.pop("protocol")) == (Path("jhmdb"), "boxed")
+    assert seen.pop("team").size == 1 and seen.pop("watch") is False
     assert seen == {"out": tmp_path, "seed": 3, "faces": faces, "device": "cpu"}
     rows = [line.split() for line in result.output.splitlines()]
     assert ["Masked", "25.0", "12.5"] in rows
@@ -177,3 +178,17 @@ def test_usage_errors(args: list[str]) -> None:
     result = call("reproduce", *args)
     assert result.exit_code == 2
     assert "Invalid value" in result.stderr
+
+
+def test_a_results_folder_is_verified_and_a_stranger_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = call("reproduce", "--verify", str(tmp_path))
+    assert refused.exit_code == 2
+    assert "holds no run.json, so no finished run: check the path" in refused.stderr
+    monkeypatch.setattr("anonlib.evaluation.check.check_results", lambda folder: ["figure4"])
+    (tmp_path / "run.json").write_text('{"commit": "0123456789", "seed": 0}')
+    accepted = call("reproduce", "--verify", str(tmp_path))
+    assert accepted.exit_code == 0, accepted.output
+    assert '"commit": "0123456789"' in accepted.output
+    assert f"1 tables are what the predictions in {tmp_path} give: figure4" in accepted.output

@@ -10,6 +10,7 @@ import pytest
 
 from anonlib.config import Profile, profile
 from anonlib.errors import CheckpointError, ResultsError
+from anonlib.evaluation import run as run_module
 from anonlib.evaluation.run import Run
 
 SMOKE = profile("smoke")
@@ -108,3 +109,36 @@ def test_the_record_says_how_to_repeat_the_run(tmp_path: Path):
     assert record["minutes_of_stages"] == 1.5
     assert 0.05 < record["peak_memory_gb"] < 64
     assert record["hardware"] and record["commit"] and record["torch"]
+
+
+def test_an_unfinished_run_of_another_commit_is_not_mixed_with_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_module, "commit", lambda: "aaaaaaaaaa")
+    open_run(tmp_path).stage("a", lambda: {"x": 1})
+    monkeypatch.setattr(run_module, "commit", lambda: "aaaaaaaaaa-dirty")
+    open_run(tmp_path)  # a notebook that was saved, say, is no reason to begin anew
+    monkeypatch.setattr(run_module, "commit", lambda: "bbbbbbbbbb")
+    with pytest.raises(CheckpointError, match=r"begun at commit aaaaaaaaaa and this is bbbbbbbbbb"):
+        open_run(tmp_path)
+    assert json.loads((tmp_path / "stages" / "a.json").read_text())["x"] == 1
+    monkeypatch.setattr(run_module, "commit", lambda: "aaaaaaaaaa")
+    open_run(tmp_path).finish()
+    monkeypatch.setattr(run_module, "commit", lambda: "bbbbbbbbbb")
+    assert open_run(tmp_path).stage("a", never)["x"] == 1  # finished: it may be looked at
+
+
+def test_losses_are_logged_as_a_table(tmp_path: Path):
+    run = open_run(tmp_path)
+    run.log("game", [{"step": 0, "L_det": 1.5}, {"step": 10, "L_det": 0.25}])
+    run.log("nothing", [])
+    assert (tmp_path / "logs" / "game.csv").read_text() == "step,L_det\n0,1.5\n10,0.25\n"
+    assert not (tmp_path / "logs" / "nothing.csv").exists()
+
+
+def test_a_run_on_real_clips_says_so(tmp_path: Path):
+    run = Run(tmp_path, SMOKE, seed=0, faces=["lfw"], actions="jhmdb, boxed", exclude=["A_B"])
+    command = run.record()["command"]
+    assert command.endswith("--faces lfw --exclude FILE --actions jhmdb --protocol boxed")
+    with pytest.raises(CheckpointError, match="set of data"):
+        Run(tmp_path, SMOKE, seed=0, faces=["lfw"], actions="jhmdb, split1", exclude=["A_B"])
