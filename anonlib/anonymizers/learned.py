@@ -51,7 +51,7 @@ class LearnedAnonymizer:
         small = _resize(faces, size)
         device = next((p.device for p in self.modifier.parameters()), faces.device)
         parts = small.split(CPU_BATCH if device.type == "cpu" else BATCH)
-        modified = torch.cat([self.modifier(part.to(device)).to(faces.device) for part in parts])
+        modified = torch.cat([self.modifier(part.to(device)).to(faces) for part in parts])
         bad = ~torch.isfinite(modified).flatten(1).all(dim=1)
         if bad.any():
             raise NumericError(

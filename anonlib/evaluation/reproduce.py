@@ -7,6 +7,7 @@ same call goes on where it was stopped.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +55,7 @@ from anonlib.metrics.image_quality import gradient_energy, l1_distance
 from anonlib.networks import ActionDetector, SphereFace
 from anonlib.networks.precision import autocast
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
+from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore, save_weights
 from anonlib.training.logs import Log, Pictures
 from anonlib.training.team import ALONE, Team, wait_for_all
@@ -227,13 +229,19 @@ def judge_on(faces: FaceImages, players: Players) -> Callable[[], float] | None:
     if len(faces.labels.unique()) < 2:
         return None
 
+    lowest = math.inf
+
     def judge() -> float:
+        nonlocal lowest
         modified = anonymize_faces(faces, create(OURS, players.modifier))
-        hidden = recognisability(face_features(players.classifier, modified), faces.labels)
-        clear = recognisability(face_features(players.classifier, faces), faces.labels)
+        score = recognisability(face_features(players.classifier, modified), faces.labels)
+        if score < lowest:  # else clear faces, which can only add to it, need no look
+            clear = recognisability(face_features(players.classifier, faces), faces.labels)
+            score += 10 * max(0.0, CLEAR_ENOUGH - clear)
+            lowest = min(lowest, score)
         players.modifier.train()
         players.classifier.train()
-        return hidden + 10 * max(0.0, CLEAR_ENOUGH - clear)
+        return score
 
     return judge
 
@@ -260,11 +268,15 @@ def measure(
 
 def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> Detections:
     """Algorithm 1, lines 10-11, and what A then finds in the test clips."""
-    run, world = experiment.run, experiment.world
+    run, world, config = experiment.run, experiment.world, experiment.profile.training
     detector = copy.deepcopy(experiment.detector)
+    drawn = frames_drawn(
+        len(world.train_clips), config.frames, seed=run.seed, steps=config.detector_steps,
+        team=experiment.team,
+    )  # fmt: skip
     history = train_detector(
-        detector, anonymize_clips(world.train_clips, anonymizer), experiment.profile.training,
-        steps=experiment.profile.training.detector_steps, seed=run.seed,
+        detector, anonymize_clips(world.train_clips, anonymizer, only=drawn), config,
+        steps=config.detector_steps, seed=run.seed,
         name=f"detector A, {name}", checkpoint=run.checkpoint(f"detector-{name}"),
         progress=experiment.progress, team=experiment.team,
     )  # fmt: skip

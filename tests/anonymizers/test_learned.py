@@ -46,6 +46,13 @@ def test_faces_of_the_right_size_are_not_resampled():
     assert torch.equal(LearnedAnonymizer(Recorder(), size=32)(faces), faces * 0.5)
 
 
+def test_faces_stay_float_where_the_modifier_computes_in_bfloat16():
+    anonymizer = LearnedAnonymizer(Modifier(ModifierConfig(size=16, width=4, blocks=1)))
+    with torch.autocast("cpu", torch.bfloat16):
+        faces = anonymizer(torch.rand(2, 3, 24, 20))
+    assert faces.dtype == torch.float32 and faces.shape == (2, 3, 24, 20)
+
+
 def test_large_batches_are_split():
     modifier = Recorder()
     LearnedAnonymizer(modifier)(torch.rand(34, 3, 8, 8))

@@ -50,3 +50,27 @@ def test_a_classifier_that_forgot_clear_faces_is_judged_down(faces, monkeypatch,
     judge = reproduce.judge_on(faces, players)
     assert judge is not None
     assert judge() == pytest.approx(score)
+
+
+def test_clear_faces_are_looked_at_only_where_a_state_can_still_win(faces, monkeypatch):
+    players = type(
+        "Players", (), {"modifier": torch.nn.Identity(), "classifier": torch.nn.Identity()}
+    )
+    modified = FaceImages(images=faces.images // 2, labels=faces.labels, landmarks=faces.landmarks)
+    hidden, looks = iter([0.7, 0.8, 0.6, 0.65]), []
+
+    def features(_: torch.nn.Module, shown: FaceImages) -> FaceImages:
+        looks.append("modified" if shown is modified else "clear")
+        return shown
+
+    monkeypatch.setattr(reproduce, "anonymize_faces", lambda *_: modified)
+    monkeypatch.setattr(reproduce, "face_features", features)
+    monkeypatch.setattr(
+        reproduce, "recognisability", lambda shown, _: next(hidden) if shown is modified else 0.95
+    )
+    judge = reproduce.judge_on(faces, players)
+    assert judge is not None
+    scores = [judge() for _ in range(4)]
+    assert scores == pytest.approx([0.7 + 0.1, 0.8, 0.6 + 0.1, 0.65 + 0.1])
+    assert looks == ["modified", "clear", "modified", "modified", "clear", "modified", "clear"]
+    assert min(scores) == scores[2]
