@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from anonlib.anonymizers import create, names
 from anonlib.config import Profile, to_dict
@@ -53,10 +52,10 @@ from anonlib.evaluation.tables import OURS, RANDOM, Reproduction, write_tables
 from anonlib.evaluation.world import World, make_world
 from anonlib.metrics.image_quality import gradient_energy, l1_distance
 from anonlib.networks import ActionDetector, SphereFace
-from anonlib.networks.precision import autocast
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
 from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore, save_weights
+from anonlib.training.joined import joined
 from anonlib.training.logs import Log, Pictures
 from anonlib.training.team import ALONE, Team, wait_for_all
 
@@ -82,10 +81,6 @@ class Experiment:
     def profile(self) -> Profile:
         """The size of the experiment."""
         return self.run.profile
-
-    def precision(self) -> torch.autocast:
-        """Of the forward passes of A in the test; training has its own."""
-        return autocast(self.profile.training.precision, self.device)
 
 
 def reproduce(
@@ -282,7 +277,7 @@ def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> D
     )  # fmt: skip
     run.log(f"detector-{name}", history)
     save_weights(run.weights(f"detector-{name}"), detector, config=to_dict(detector.config))
-    with experiment.precision():
+    with joined([detector], ALONE, precision=config.precision):
         return detect_actions(detector, anonymize_clips(world.test_clips, anonymizer))
 
 
