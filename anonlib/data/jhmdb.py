@@ -128,7 +128,7 @@ class JHMDB:
             mine = _boxes_of(self.clips[name], boxes.get(name), video)
             rows = _spread(len(video), frames)
             images.append(video[rows])
-            kept.append(torch.from_numpy(mine[rows]).float())
+            kept.append(torch.from_numpy(mine).float()[rows])
             found += _faces(video[rows], detect)
         labels = [self.actions.index(self.clips[name].action) for name in names]
         counts = torch.tensor([len(part) for part in images])

@@ -45,6 +45,8 @@ def test_frames_are_spread_and_keep_their_boxes_and_actions(root: Path):
     assert all(len(faces) == 0 for faces in seen.face_boxes)
     everything = data.load(["B_wave"], jhmdb_boxes(root), progress=False)
     assert len(everything) == LENGTH
+    one = data.load(["B_wave"], jhmdb_boxes(root), frames=1, progress=False)
+    assert len(one) == 1 and one.boxes[0].tolist() == [[5, 2, 40, HEIGHT]]
 
 
 def test_faces_are_looked_for_in_the_frames_that_are_kept(root: Path):
