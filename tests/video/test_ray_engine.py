@@ -180,7 +180,7 @@ def test_what_is_finished_is_skipped_and_what_is_missing_made(
     first = contents(tmp_path / "out")
     (tmp_path / "out/a.mp4").unlink()
     (tmp_path / "out/0/0.png").write_bytes(b"kept, whoever wrote it")
-    (tmp_path / "out/0/.anonlib-dead.part").write_bytes(b"half")
+    (tmp_path / "out/.anonlib-dead.part").write_bytes(b"half")
     again = on_ray(root, tmp_path / "out", diary)
     assert again.lines()[-1] == "1 done, 2 failed, 7 skipped, 2 no media"
     assert contents(tmp_path / "out") == first | {"0/0.png": b"kept, whoever wrote it"}
@@ -240,7 +240,7 @@ def test_a_stopped_run_is_gone_on_with(
 @pytest.mark.slow
 def test_an_unknown_method_ends_the_run(ray: Any, root: Path, tmp_path: Path) -> None:
     settings = Settings(method="none-such", device="cpu")
-    with pytest.raises(ConfigError, match="method 'none-such' is unknown"):
+    with pytest.raises(ConfigError, match="anonymizer 'none-such' is unknown"):
         anonymize_files([root], tmp_path / "out", settings=settings, engine=RayEngine(workers=1))
 
 
