@@ -150,7 +150,8 @@ def bootstrap(
 def interval(samples: Floats, *, confidence: float = 0.95) -> tuple[float, float]:
     """The middle share of `(R,)` resampled values, NaN left out.
 
-    >>> interval(np.arange(101.0), confidence=0.9)
+    >>> low, high = interval(np.arange(101.0), confidence=0.9)
+    >>> round(low, 6), round(high, 6)
     (5.0, 95.0)
     """
     tail = (1 - confidence) / 2

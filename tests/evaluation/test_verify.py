@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from anonlib.cli import app
 from anonlib.config import ClassifierConfig, to_dict
+from anonlib.data import paths
 from anonlib.data.lfw import LfwPair, lfw_pairs
 from anonlib.data.types import FaceImages
 from anonlib.detection import Faces
@@ -222,12 +223,15 @@ def test_mistakes_take_one_line(root: Path, small_d: Path, args: list[str], mess
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_missing_root_list_or_d_is_named(root: Path, small_d: Path, tmp_path: Path) -> None:
+def test_a_missing_root_list_or_d_is_named(
+    root: Path, small_d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     missing = call("--root", str(tmp_path / "x"), "--method", "mask")
     assert missing.exit_code == 2 and "is no folder: check the path" in missing.stderr
     (root / "pairs.txt").unlink()
     assert "has no pairs.txt: fetch" in call("--root", str(root), "--method", "mask").stderr
     small_d.unlink()
+    monkeypatch.setattr(paths, "_PLACES", ())  # nor in the repository
     assert "recognizer.safetensors' is not in" in (
         call("--root", str(root), "--method", "mask").stderr
     )
