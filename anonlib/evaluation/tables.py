@@ -22,8 +22,6 @@ from anonlib.data.paths import data_path
 from anonlib.data.synthetic_actions import ACTIONS, FACE_RELATED
 from anonlib.evaluation.identity import verify_scores
 from anonlib.evaluation.predictions import (
-    Predictions,
-    Test,
     load_predictions,
     load_test,
     pairs_of,
@@ -62,12 +60,12 @@ def tables_of(out: Path) -> dict[str, list[Row]]:
     test, world = load_test(folder), read_json(stages / "world.json")
     said = {name: load_predictions(folder, name, test) for name in (*names(), RANDOM)}
     results = {name: summarize(predictions, test) for name, predictions in said.items()}
-    random_label = {name: results.pop(name) for name in (RANDOM,)}
-    compared = {name: said[name] for name in names()}
+    samples = {name: matched_bootstrap(said[name].matches, clips=test.clip) for name in names()}
+    random_label = results.pop(RANDOM)
     pairs = pairs_of(test)
     attacks = {name: asdict(verify_scores(scores, pairs))
                for name, scores in read_arrays(folder / "attacks.npz").items()}  # fmt: skip
-    objectives = {"ascent": results[OURS], "random_label": random_label[RANDOM]}
+    objectives = {"ascent": results[OURS], "random_label": random_label}
     return {
         "table1": table1(results, world["actions"]),
         "figure4": figure4(results, world["actions"]),
@@ -75,8 +73,8 @@ def tables_of(out: Path) -> dict[str, list[Row]]:
         "ablation_random_label": ablation_random_label(
             objectives, read_json(stages / "quality.json")
         ),
-        "action_groups": action_groups(compared, test, world["actions"]),
-        "comparisons": comparisons(compared, test, results),
+        "action_groups": action_groups(results, samples, world["actions"]),
+        "comparisons": comparisons(results, samples),
         "faces_found": world["faces_found"],
     }
 
@@ -126,38 +124,42 @@ def table1(results: Mapping[str, Row], actions: Sequence[str]) -> list[Row]:
     ]
 
 
-def action_groups(said: Mapping[str, Predictions], test: Test, actions: Sequence[str]) -> list[Row]:
-    """mAP over the actions about the face and over the others, with 95% intervals."""
+def action_groups(
+    results: Mapping[str, Row], samples: Mapping[str, np.ndarray], actions: Sequence[str]
+) -> list[Row]:
+    """mAP over the actions about the face and over the others, with 95% intervals.
+
+    Args:
+        results: of each method, `per_class` among them.
+        samples: of each method `(R, C)`, from `matched_bootstrap`.
+        actions: names of the classes.
+    """
     about = [action in TOUCHES_FACE or action in FACE_RELATED for action in actions]
     rows = []
-    for method, predictions in said.items():
-        once = np.asarray(summarize(predictions, test)["per_class"])
-        samples = matched_bootstrap(predictions.matches, clips=test.clip)
+    for method, drawn in samples.items():
+        once = np.asarray(results[method]["per_class"])
         row: Row = {"method": method}
         for group, chosen in (("face", np.array(about)), ("other", ~np.array(about))):
-            lo, hi = interval(mean_over_classes(samples[:, chosen]))
+            lo, hi = interval(mean_over_classes(drawn[:, chosen]))
             row |= {f"{group}_map": float(mean_over_classes(once[None, chosen])[0]),
                     f"{group}_map_lo": lo, f"{group}_map_hi": hi}  # fmt: skip
         rows.append(row)
     return rows
 
 
-def comparisons(
-    said: Mapping[str, Predictions], test: Test, results: Mapping[str, Row]
-) -> list[Row]:
+def comparisons(results: Mapping[str, Row], samples: Mapping[str, np.ndarray]) -> list[Row]:
     """Ours beside every other method: ratio and difference of mAP on the same resampled clips.
 
     `hides_as_well` says whether the other's verification error is ours or more.
     """
-    samples = {name: mean_over_classes(matched_bootstrap(p.matches, clips=test.clip))
-               for name, p in said.items()}  # fmt: skip
+    means = {name: mean_over_classes(drawn) for name, drawn in samples.items()}
     ours, rows = results[OURS], []
     for name, row in results.items():
         if name == OURS:
             continue
         hides = row["verification"]["accuracy"] <= ours["verification"]["accuracy"]
-        ratio = interval(_ratio(samples[OURS], samples[name]))
-        difference = interval(samples[OURS] - samples[name])
+        ratio = interval(_ratio(means[OURS], means[name]))
+        difference = interval(means[OURS] - means[name])
         rows.append({
             "method": name, "hides_as_well": hides,
             "map_ratio": float(_ratio(ours["map"], row["map"])), "map_ratio_lo": ratio[0],
