@@ -40,9 +40,7 @@ class ModifierConfig:
     """Residual blocks at a quarter of the resolution."""
 
     def __post_init__(self) -> None:
-        _require(
-            self.size % 4 == 0 and self.size > 0, f"modifier size {self.size}: use a multiple of 4"
-        )
+        _require(self.size % 4 == 0 and self.size > 0, f"modifier size {self.size}: use a multiple of 4")
         _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
 
 
@@ -85,9 +83,7 @@ class ClassifierConfig:
 
     def __post_init__(self) -> None:
         _require(self.depth in (4, 10, 20), f"classifier depth {self.depth}: use 4, 10 or 20")
-        _require(
-            all(s % 16 == 0 for s in self.size), f"classifier size {self.size}: use multiples of 16"
-        )
+        _require(all(s % 16 == 0 for s in self.size), f"classifier size {self.size}: use multiples of 16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +101,7 @@ class DetectorConfig:
 
     def __post_init__(self) -> None:
         known = ("small", "resnet18", "resnet34", "resnet50", "resnet101")
-        _require(
-            self.backbone in known, f"backbone '{self.backbone}': use one of {', '.join(known)}"
-        )
+        _require(self.backbone in known, f"backbone '{self.backbone}': use one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,44 +225,93 @@ _LAPTOP = Profile(
     classifier=ClassifierConfig(size=(64, 48), depth=10, width=24, features=256),
     detector=DetectorConfig(backbone="small", frame=(144, 192), width=24),
     data=DataConfig(
-        people=400, images=16, test_people=200, test_images=10, pairs=6000,
-        train_clips=400, test_clips=200, frames=4, validation_people=100,
+        people=400,
+        images=16,
+        test_people=200,
+        test_images=10,
+        pairs=6000,
+        train_clips=400,
+        test_clips=200,
+        frames=4,
+        validation_people=100,
     ),
     training=TrainingConfig(
-        faces=24, frames=4, adversarial_steps=150, detector_steps=100, pretrain_steps=600,
-        classifier_steps=400, classifier_age=1500, classifier_updates=1, clear_weight=3.0,
-        adversarial_ceiling=40.0, l1_weight=4.0, modifier_lr=1e-3, classifier_lr=1e-3,
-        pretrain_lr=9e-4, adversarial_lr_drop=1.0, judge_every=15,
+        faces=24,
+        frames=4,
+        adversarial_steps=150,
+        detector_steps=100,
+        pretrain_steps=600,
+        classifier_steps=400,
+        classifier_age=1500,
+        classifier_updates=1,
+        clear_weight=3.0,
+        adversarial_ceiling=40.0,
+        l1_weight=4.0,
+        modifier_lr=1e-3,
+        classifier_lr=1e-3,
+        pretrain_lr=9e-4,
+        adversarial_lr_drop=1.0,
+        judge_every=15,
     ),
-)  # fmt: skip
+)
 _SMOKE = replace(
     _LAPTOP,
     name="smoke",
     data=DataConfig(
-        people=24, images=4, test_people=24, test_images=4, pairs=120,
-        train_clips=10, test_clips=10, frames=2, validation_people=20,
+        people=24,
+        images=4,
+        test_people=24,
+        test_images=4,
+        pairs=120,
+        train_clips=10,
+        test_clips=10,
+        frames=2,
+        validation_people=20,
     ),
     training=replace(
-        _LAPTOP.training, faces=8, frames=2, adversarial_steps=4, detector_steps=3,
-        pretrain_steps=4, classifier_steps=4, judge_every=2,
+        _LAPTOP.training,
+        faces=8,
+        frames=2,
+        adversarial_steps=4,
+        detector_steps=3,
+        pretrain_steps=4,
+        classifier_steps=4,
+        judge_every=2,
     ),
-)  # fmt: skip
+)
 _WORKSTATION = Profile(
     name="workstation",
     modifier=LiteModifierConfig(),
     classifier=ClassifierConfig(size=(64, 48), depth=20, width=32, features=128),
     detector=DetectorConfig(backbone="small", frame=(192, 256), width=24),
     data=DataConfig(
-        people=600, images=12, test_people=200, test_images=10, pairs=6000,
-        train_clips=1000, test_clips=1000, frames=12, validation_people=100,
+        people=600,
+        images=12,
+        test_people=200,
+        test_images=10,
+        pairs=6000,
+        train_clips=1000,
+        test_clips=1000,
+        frames=12,
+        validation_people=100,
     ),
     training=TrainingConfig(
-        faces=16, frames=8, adversarial_steps=100, detector_steps=200, pretrain_steps=3000,
-        classifier_steps=300, clear_weight=3.0, adversarial_ceiling=16.0, l1_weight=60.0,
-        classifier_lr=6e-5, adversarial_lr_drop=0.8, judge_every=25, augment=True,
+        faces=16,
+        frames=8,
+        adversarial_steps=100,
+        detector_steps=200,
+        pretrain_steps=3000,
+        classifier_steps=300,
+        clear_weight=3.0,
+        adversarial_ceiling=16.0,
+        l1_weight=60.0,
+        classifier_lr=6e-5,
+        adversarial_lr_drop=0.8,
+        judge_every=25,
+        augment=True,
         precision="bfloat16",
     ),
-)  # fmt: skip
+)
 _PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _WORKSTATION, _PAPER)}
 
 

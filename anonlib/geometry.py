@@ -13,8 +13,13 @@ from torch import Tensor
 from anonlib.config import ENLARGE
 
 # SphereFace's template in a face 96 wide and 112 high.
-_SPHEREFACE = [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366],
-               [33.5493, 92.3655], [62.7299, 92.2041]]  # fmt: skip
+_SPHEREFACE = [
+    [30.2946, 51.6963],
+    [65.5318, 51.5014],
+    [48.0252, 71.7366],
+    [33.5493, 92.3655],
+    [62.7299, 92.2041],
+]
 ALIGNED_SIZE = (112, 96)
 """Height and width of SphereFace's aligned face."""
 CANONICAL_LANDMARKS = torch.tensor(
@@ -166,8 +171,8 @@ def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
             frame = frame.clone()
         for x0, y0, x1, y1 in box_corners(frame_boxes):
             face = next(remaining)[None]
-            frame[:, y0:y1, x0:x1] = F.interpolate(
-                face, (y1 - y0, x1 - x0), mode="bilinear", antialias=True
-            )[0]
+            frame[:, y0:y1, x0:x1] = F.interpolate(face, (y1 - y0, x1 - x0), mode="bilinear", antialias=True)[
+                0
+            ]
         out.append(frame)
     return torch.stack(out)

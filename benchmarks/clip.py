@@ -22,10 +22,10 @@ from detection_frames import CUT, LFW_FACE, lfw_pictures
 from PIL import Image
 
 from anonlib.config import ENLARGE
-from anonlib.data.actor import HeadClip
-from anonlib.data.looks import Comb
-from anonlib.data.scene import draw_room
-from anonlib.data.synthetic_faces import PEOPLE, SyntheticPeople
+from anonlib.world.actor import HeadClip
+from anonlib.world.faces import PEOPLE, SyntheticPeople
+from anonlib.world.looks import Comb
+from anonlib.world.rooms import draw_room
 
 RATE = 30
 SIDES = (130, 400)
@@ -61,9 +61,13 @@ class Walker:
 
 
 def walkers(
-    frames: int, size: tuple[int, int], rng: np.random.Generator, faces: Path | None, seed: int,
+    frames: int,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    faces: Path | None,
+    seed: int,
     people: tuple[int, int],
-) -> list[Walker]:  # fmt: skip
+) -> list[Walker]:
     """In two rows; the first of them are there from the first frame to the last."""
     height, width = size
     always, most = people
@@ -75,12 +79,17 @@ def walkers(
         below = lane // lanes == 1
         stays = number < always
         place = [(lane % lanes + 0.5) / lanes * width, (0.73 if below else 0.27) * height]
-        made.append(Walker(
-            sprites=cut_out(pictures[number]) if pictures else drawn(number, frames, seed),
-            place=np.array(place), side=float(sides[number]), phase=rng.uniform(0, 6, 2),
-            arrives=-RATE if stays else round(rng.uniform(0, 0.45) * frames),
-            leaves=frames + RATE if stays else round(rng.uniform(0.6, 1.0) * frames), below=below,
-        ))  # fmt: skip
+        made.append(
+            Walker(
+                sprites=cut_out(pictures[number]) if pictures else drawn(number, frames, seed),
+                place=np.array(place),
+                side=float(sides[number]),
+                phase=rng.uniform(0, 6, 2),
+                arrives=-RATE if stays else round(rng.uniform(0, 0.45) * frames),
+                leaves=frames + RATE if stays else round(rng.uniform(0.6, 1.0) * frames),
+                below=below,
+            )
+        )
     return made
 
 
@@ -130,9 +139,14 @@ def render(
 
 
 def make_clip(
-    out: Path, *, frames: int = 300, size: tuple[int, int] = (1080, 1920), seed: int = 0,
-    faces: Path | None = None, people: tuple[int, int] = (2, 6),
-) -> None:  # fmt: skip
+    out: Path,
+    *,
+    frames: int = 300,
+    size: tuple[int, int] = (1080, 1920),
+    seed: int = 0,
+    faces: Path | None = None,
+    people: tuple[int, int] = (2, 6),
+) -> None:
     """Writes OUT and, beside it, the true faces; the same seed writes the same bytes.
 
     Args:
@@ -166,8 +180,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     width, height = (int(side) for side in arguments.size.split("x"))
-    make_clip(arguments.out, frames=arguments.frames, size=(height, width), seed=arguments.seed,
-              faces=arguments.faces)  # fmt: skip
+    make_clip(
+        arguments.out,
+        frames=arguments.frames,
+        size=(height, width),
+        seed=arguments.seed,
+        faces=arguments.faces,
+    )
 
 
 if __name__ == "__main__":

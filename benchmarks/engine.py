@@ -24,7 +24,7 @@ import torch
 from clip import make_clip
 from speed import ANONLIB, timed
 
-from anonlib.evaluation.run import commit, hardware
+from anonlib.files import commit, hardware
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SIZE = (360, 640)
@@ -80,13 +80,15 @@ def main() -> None:
         engines[f"ray, {count}"] = ["--engine", "ray", "--workers", str(count)]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "in"
-        make_folder(folder, pictures=arguments.pictures, clips=arguments.clips,
-                    frames=arguments.frames)  # fmt: skip
+        make_folder(folder, pictures=arguments.pictures, clips=arguments.clips, frames=arguments.frames)
         rows = compare(folder, engines)
     record = {
-        "command": " ".join(["python benchmarks/engine.py", *sys.argv[1:]]), "commit": commit(),
-        "seed": 0, "date": time.strftime("%Y-%m-%d"), "hardware": hardware(),
-    }  # fmt: skip
+        "command": " ".join(["python benchmarks/engine.py", *sys.argv[1:]]),
+        "commit": commit(),
+        "seed": 0,
+        "date": time.strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (arguments.out / "engine.csv").open("w") as file:
         table = csv.DictWriter(file, rows[0], lineterminator="\n")

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from anonlib.detection import create
-from anonlib.evaluation.run import commit, hardware
+from anonlib.files import commit, hardware
 from anonlib.geometry import clip_boxes, crop_boxes, enlarge_boxes
 from anonlib.video import Settings, anonymize_stream
 from anonlib.video.demo_clip import demo_clip
@@ -41,9 +41,11 @@ def frames_of(path: Path) -> np.ndarray:
 def hidden(frames: np.ndarray) -> np.ndarray:
     """The same frames anonymized as the command does by default."""
     chosen = Settings()
-    return np.stack(list(anonymize_stream(
-        iter(frames), method=chosen.method, detector=chosen.detector, every=chosen.every
-    )))  # fmt: skip
+    return np.stack(
+        list(
+            anonymize_stream(iter(frames), method=chosen.method, detector=chosen.detector, every=chosen.every)
+        )
+    )
 
 
 def changes(before: np.ndarray, after: np.ndarray, boxes: list[Tensor]) -> list[list[float]]:
@@ -105,9 +107,12 @@ def write(rows: list[tuple[str, list[list[float]]]], name: str) -> None:
     everything = [value for _, found in rows for value in found]
     record = {
         "command": "python benchmarks/flicker.py" + (" --videos DIR" if name == "videos" else ""),
-        "commit": commit(), "hardware": hardware(), "date": time.strftime("%Y-%m-%d"),
-        "couples": len(everything), "flicker": ratio(everything),
-    }  # fmt: skip
+        "commit": commit(),
+        "hardware": hardware(),
+        "date": time.strftime("%Y-%m-%d"),
+        "couples": len(everything),
+        "flicker": ratio(everything),
+    }
     (RESULTS / f"flicker-{name}.json").write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))
 

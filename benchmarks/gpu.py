@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from anonlib import detection
 from anonlib.anonymizers.learned import LearnedAnonymizer
 from anonlib.config import ModifierConfig
-from anonlib.evaluation.run import commit, hardware
+from anonlib.files import commit, hardware
 from anonlib.networks.modifier import Modifier
 from anonlib.video import Models, Settings, anonymize_video
 
@@ -72,8 +72,9 @@ def faces_a_second(modifier: nn.Module, size: int, device: str, *, batch: int) -
 
 def end_to_end(modifier: nn.Module, size: int, device: str, *, frames: int) -> dict[str, Any]:
     """A file to a file, after a first run that loads and compiles."""
-    models = Models(detector=detection.create("ssh", device=device),
-                    anonymizer=LearnedAnonymizer(modifier, size=size))  # fmt: skip
+    models = Models(
+        detector=detection.create("ssh", device=device), anonymizer=LearnedAnonymizer(modifier, size=size)
+    )
     settings = Settings(device=device, detector="ssh", overwrite=True)
     with tempfile.TemporaryDirectory() as folder:
         clip, out = Path(folder) / "clip.mp4", Path(folder) / "out.mp4"
@@ -98,13 +99,17 @@ def main() -> None:
     modifier = Halved(Modifier(config), compiled=compiled).to(arguments.device)
     rate = faces_a_second(modifier, arguments.size, arguments.device, batch=arguments.batch)
     record = {
-        "command": " ".join(["python benchmarks/gpu.py", *sys.argv[1:]]), "commit": commit(),
-        "seed": 0, "date": time.strftime("%Y-%m-%d"), "hardware": hardware(),
-        "torch": torch.__version__, "size": arguments.size, "batch": arguments.batch,
+        "command": " ".join(["python benchmarks/gpu.py", *sys.argv[1:]]),
+        "commit": commit(),
+        "seed": 0,
+        "date": time.strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+        "size": arguments.size,
+        "batch": arguments.batch,
         "faces_a_second": round(rate, 1),
-        "end_to_end": end_to_end(modifier, arguments.size, arguments.device,
-                                 frames=arguments.frames),
-    }  # fmt: skip
+        "end_to_end": end_to_end(modifier, arguments.size, arguments.device, frames=arguments.frames),
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "gpu.json").write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))

@@ -30,13 +30,19 @@ from stopwatch import Stopwatch, hooked
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "speed"
 ACTIVITIES = {
-    "make_world": "rendering", "train_adversarially": "game", "train_detector": "A alone",
-    "train_classifier": "D alone", "anonymize_faces": "anonymizing",
-    "anonymize_clips": "anonymizing", "face_features": "evaluation",
-    "recognisability": "evaluation", "detect_actions": "evaluation",
-    "compare_clear_and_modified": "evaluation", "compare_quality": "evaluation",
-}  # fmt: skip
-"""Functions of `anonlib.evaluation.reproduce` by what they do; what is inside another counts there.
+    "make_world": "rendering",
+    "train_adversarially": "game",
+    "train_detector": "A alone",
+    "train_classifier": "D alone",
+    "anonymize_faces": "anonymizing",
+    "anonymize_clips": "anonymizing",
+    "face_features": "evaluation",
+    "recognisability": "evaluation",
+    "detect_actions": "evaluation",
+    "compare_clear_and_modified": "evaluation",
+    "compare_quality": "evaluation",
+}
+"""Functions of `anonlib.experiment.reproduce` by what they do; what is inside another counts there.
 """
 LOOKS = 10
 """Times the whole profile looks at its validation people; a part looks once at a tenth each."""
@@ -49,23 +55,29 @@ def cut(whole: Any, part: int) -> Any:
     return replace(
         whole,
         data=replace(
-            data, people=data.people // part, train_clips=data.train_clips // part,
-            test_clips=data.test_clips // part, test_people=20, pairs=100,
+            data,
+            people=data.people // part,
+            train_clips=data.train_clips // part,
+            test_clips=data.test_clips // part,
+            test_people=20,
+            pairs=100,
             test_images=max(2, data.test_people * data.test_images // part // 20),
             validation_people=max(4, LOOKS * data.validation_people // part),
         ),
         training=replace(
-            training, adversarial_steps=steps, judge_every=steps,
+            training,
+            adversarial_steps=steps,
+            judge_every=steps,
             detector_steps=training.detector_steps // part,
             classifier_steps=training.classifier_steps // part,
         ),
-    )  # fmt: skip
+    )
 
 
 def run_part(part: int, precision: str) -> dict[str, Any]:
     """In a process of its own: the part, with the seconds of each activity and network."""
     from anonlib.config import profile
-    from anonlib.evaluation import reproduce as module
+    from anonlib.experiment import reproduce as module
 
     torch.set_num_threads(1)
     watch = Stopwatch()
@@ -76,10 +88,15 @@ def run_part(part: int, precision: str) -> dict[str, Any]:
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         module.reproduce(profile=cut(whole, part), out=Path(folder), progress=False)
-        stages = {p.stem: json.loads(p.read_text())["seconds"]
-                  for p in sorted(Path(folder, "stages").glob("*.json"))}  # fmt: skip
-    return {"cpu_seconds": time.process_time() - start, "split": watch.seconds(),
-            "stage_wall_seconds": stages}  # fmt: skip
+        stages = {
+            p.stem: json.loads(p.read_text())["seconds"]
+            for p in sorted(Path(folder, "stages").glob("*.json"))
+        }
+    return {
+        "cpu_seconds": time.process_time() - start,
+        "split": watch.seconds(),
+        "stage_wall_seconds": stages,
+    }
 
 
 def spy_on(watch: Stopwatch, module: Any) -> None:
@@ -123,8 +140,7 @@ def passing(watch: Stopwatch, owner: str, run: Callable[..., Any]) -> Callable[.
 def versions(first: Path) -> dict[str, tuple[Path, str]]:
     """Source tree and precision of each program, by name."""
     now = Path(__file__).resolve().parent.parent
-    return {"first": (first, "float32"), "now": (now, "float32"),
-            "now, bfloat16": (now, "bfloat16")}  # fmt: skip
+    return {"first": (first, "float32"), "now": (now, "float32"), "now, bfloat16": (now, "bfloat16")}
 
 
 def timed(tree: Path, precision: str, part: int) -> dict[str, Any]:
@@ -174,9 +190,15 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for key in dict.fromkeys(k for row in mine for k in row["split"]):
             seconds = statistics.median(row["split"].get(key, 0.0) for row in mine)
             activity, _, network = key.partition(":")
-            out.append({"version": name, "activity": activity, "network": network or "other",
-                        "cpu_seconds": round(seconds, 2),
-                        "share": round(seconds / whole, 4)})  # fmt: skip
+            out.append(
+                {
+                    "version": name,
+                    "activity": activity,
+                    "network": network or "other",
+                    "cpu_seconds": round(seconds, 2),
+                    "share": round(seconds / whole, 4),
+                }
+            )
     return out
 
 
@@ -196,25 +218,28 @@ def main() -> None:
     load, rows = os.getloadavg()[0], []
     for repeat in range(arguments.repeats):
         for name, (tree, precision) in versions(arguments.first.resolve()).items():
-            rows.append({"version": name, "run": repeat + 1,
-                         **timed(tree, precision, arguments.part)})  # fmt: skip
+            rows.append({"version": name, "run": repeat + 1, **timed(tree, precision, arguments.part)})
             print(name, round(rows[-1]["cpu_seconds"], 1), flush=True)
             write(arguments, rows, load)  # what is measured is kept, whatever fails next
 
 
 def write(arguments: argparse.Namespace, rows: list[dict[str, Any]], load: float) -> None:
     """The record and the table."""
-    from anonlib.evaluation.run import hardware
+    from anonlib.files import hardware
 
     torch.set_num_threads(1)
     record = {
-        "command": f"python benchmarks/laptop.py FIRST --part {arguments.part} "
-        f"--repeats {arguments.repeats}",
-        "commit": commit(Path(__file__).resolve().parent), "first": commit(arguments.first),
-        "seed": 0, "date": time.strftime("%Y-%m-%d"), "hardware": hardware(),
-        "torch": torch.__version__, "load_before": load, **summary(rows, arguments.part),
+        "command": f"python benchmarks/laptop.py FIRST --part {arguments.part} --repeats {arguments.repeats}",
+        "commit": commit(Path(__file__).resolve().parent),
+        "first": commit(arguments.first),
+        "seed": 0,
+        "date": time.strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+        "load_before": load,
+        **summary(rows, arguments.part),
         "stage_wall_seconds": {row["version"]: row["stage_wall_seconds"] for row in rows},
-    }  # fmt: skip
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "laptop.json").write_text(json.dumps(record, indent=2) + "\n")
     lines = table(rows)

@@ -24,14 +24,13 @@ import torch
 from torch.optim import Adam
 
 from anonlib.config import Profile, profile
-from anonlib.data.types import ActionFrames, FaceImages
-from anonlib.evaluation.run import commit, hardware
+from anonlib.files import commit, hardware
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.algorithm1 import Players, update_classifier, update_modifier_and_detector
 from anonlib.training.batches import Ahead, face_batch, frame_batch
-from anonlib.training.joined import joined
-from anonlib.training.team import ALONE
+from anonlib.training.processes import ALONE, joined
+from anonlib.types import ActionFrames, FaceImages
 
 PEOPLE, FACES, FRAMES, WARM = 100, 1000, 100, 3
 
@@ -48,10 +47,13 @@ def noise(size: Profile) -> tuple[FaceImages, ActionFrames]:
     head = torch.tensor([[0.45 * width, 0.25 * height, 0.55 * width, 0.4 * height]])
     frames = ActionFrames(
         frames=torch.randint(0, 256, (FRAMES, 3, height, width), dtype=torch.uint8),
-        boxes=[actor] * FRAMES, labels=[torch.tensor([k % 10]) for k in range(FRAMES)],
-        face_boxes=[head] * FRAMES, landmarks=[torch.zeros(1, 5, 2)] * FRAMES,
-        identities=[torch.tensor([0])] * FRAMES, clips=torch.arange(FRAMES) // 4,
-    )  # fmt: skip
+        boxes=[actor] * FRAMES,
+        labels=[torch.tensor([k % 10]) for k in range(FRAMES)],
+        face_boxes=[head] * FRAMES,
+        landmarks=[torch.zeros(1, 5, 2)] * FRAMES,
+        identities=[torch.tensor([0])] * FRAMES,
+        clips=torch.arange(FRAMES) // 4,
+    )
     return faces, frames
 
 
@@ -85,8 +87,9 @@ def measure(size: Profile, device: str, *, steps: int, ahead: bool) -> dict[str,
     faces, frames = noise(size)
     training = size.training
     torch.manual_seed(0)
-    p = Players(Modifier(size.modifier), SphereFace(size.classifier, people=PEOPLE),
-                ActionDetector(size.detector))  # fmt: skip
+    p = Players(
+        Modifier(size.modifier), SphereFace(size.classifier, people=PEOPLE), ActionDetector(size.detector)
+    )
     networks = (p.modifier, p.classifier, p.detector)
     for network in networks:
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -114,8 +117,7 @@ def measure(size: Profile, device: str, *, steps: int, ahead: bool) -> dict[str,
             update_modifier_and_detector(p, (m, a), f, v, training, anneal=5.0)
             wait_for_gpu(device)
     seconds = time.perf_counter() - begun
-    found = {"step_ms": round(1000 * seconds / steps, 1),
-             "waiting_percent": round(100 * waited / seconds, 2)}  # fmt: skip
+    found = {"step_ms": round(1000 * seconds / steps, 1), "waiting_percent": round(100 * waited / seconds, 2)}
     return found if device == "cpu" else found | {"utilisation_percent": round(watch.mean(), 1)}
 
 
@@ -128,10 +130,14 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = profile(arguments.profile)
     record = {
-        "command": " ".join(["python benchmarks/loading.py", *sys.argv[1:]]), "commit": commit(),
-        "seed": 0, "date": time.strftime("%Y-%m-%d"), "hardware": hardware(),
-        "torch": torch.__version__, "profile": chosen.name,
-    }  # fmt: skip
+        "command": " ".join(["python benchmarks/loading.py", *sys.argv[1:]]),
+        "commit": commit(),
+        "seed": 0,
+        "date": time.strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+        "profile": chosen.name,
+    }
     for name, ahead in (("asked_for", False), ("ahead", True)):
         record[name] = measure(chosen, arguments.device, steps=arguments.steps, ahead=ahead)
     if arguments.out is not None:

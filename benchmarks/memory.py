@@ -22,7 +22,7 @@ import torch
 from clip import RATE
 from speed import ANONLIB, RESULTS, timed
 
-from anonlib.evaluation.run import commit, hardware
+from anonlib.files import commit, hardware
 
 
 def repeated(clip: Path, out: Path, times: int) -> None:
@@ -62,14 +62,23 @@ def main() -> None:
             repeated(clip, long, max(1, round(minutes * 60 / arguments.seconds)))
             ours = [sys.executable, "-c", ANONLIB, "anonymize", str(long), "-o", str(out)]
             run = timed([*ours, "--overwrite", "--device", "cpu", "--method", arguments.method])
-            rows.append({"minutes": minutes, "size": arguments.size, "method": arguments.method,
-                         **{key: round(value, 1) for key, value in run.items()}})  # fmt: skip
+            rows.append(
+                {
+                    "minutes": minutes,
+                    "size": arguments.size,
+                    "method": arguments.method,
+                    **{key: round(value, 1) for key, value in run.items()},
+                }
+            )
             print(rows[-1], flush=True)
     record = {
-        "command": " ".join(["python benchmarks/memory.py", *sys.argv[1:]]), "commit": commit(),
-        "seed": arguments.seed, "date": time.strftime("%Y-%m-%d"), "hardware": hardware(),
+        "command": " ".join(["python benchmarks/memory.py", *sys.argv[1:]]),
+        "commit": commit(),
+        "seed": arguments.seed,
+        "date": time.strftime("%Y-%m-%d"),
+        "hardware": hardware(),
         "grows_mb": round(rows[1]["peak_mb"] - rows[0]["peak_mb"], 1),
-    }  # fmt: skip
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (arguments.out / "memory.csv").open("w") as file:
         table = csv.DictWriter(file, rows[0], lineterminator="\n")

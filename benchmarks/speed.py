@@ -29,8 +29,8 @@ import torch
 import torch.nn.functional as F
 from clip import make_clip
 
-from anonlib.evaluation.run import commit, hardware
-from anonlib.metrics.proportions import proportion_interval
+from anonlib.files import commit, hardware
+from anonlib.metrics.intervals import proportion_interval
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "real"
 ANONLIB = "from anonlib.cli import main; main()"
@@ -60,8 +60,11 @@ def timed(command: list[str]) -> dict[str, float]:
     seconds = time.perf_counter() - start
     if status:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime,
-            "peak_mb": used.ru_maxrss / (1 << 10)}  # fmt: skip
+    return {
+        "seconds": seconds,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "peak_mb": used.ru_maxrss / (1 << 10),
+    }
 
 
 def lumas(path: Path) -> Iterator[torch.Tensor]:
@@ -76,8 +79,7 @@ def likeness(a: torch.Tensor, b: torch.Tensor, box: np.ndarray) -> float:
     x0, y0, x1, y1 = box.round().astype(int)
     details = []
     for picture in (a, b):
-        face = F.interpolate(picture[None, None, y0:y1, x0:x1], (GRID, GRID), mode="bilinear",
-                             antialias=True)  # fmt: skip
+        face = F.interpolate(picture[None, None, y0:y1, x0:x1], (GRID, GRID), mode="bilinear", antialias=True)
         details.append((face - F.avg_pool2d(face, 3, 1, 1, count_include_pad=False)).flatten())
     return float(torch.corrcoef(torch.stack(details))[0, 1].nan_to_num())
 
@@ -95,9 +97,7 @@ def changed(clip: Path, out: Path, truth: np.ndarray, *, step: int) -> tuple[int
     return faces, hidden
 
 
-def compare(
-    clip: Path, commands: dict[str, list[str]], *, repeats: int, step: int
-) -> list[dict[str, Any]]:
+def compare(clip: Path, commands: dict[str, list[str]], *, repeats: int, step: int) -> list[dict[str, Any]]:
     """A row for every run of every program."""
     with np.load(clip.with_suffix(".npz")) as stored:
         truth, frames = stored["faces"], int(stored["frames"])
@@ -109,21 +109,30 @@ def compare(
                 out.unlink(missing_ok=True)
                 run = timed([*command, str(clip), "-o", str(out)])
                 faces, hidden = changed(clip, out, truth, step=step) if not repeat else (0, 0)
-                rows.append({
-                    "program": name, "run": repeat + 1, "frames": frames,
-                    **{key: round(value, 2) for key, value in run.items()},
-                    "fps": round(frames / run["seconds"], 2),
-                    "cpu_ms_a_frame": round(1000 * run["cpu_seconds"] / frames, 1),
-                    **(recall(faces, hidden) if faces else dict.fromkeys(recall(1, 1), "")),
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "program": name,
+                        "run": repeat + 1,
+                        "frames": frames,
+                        **{key: round(value, 2) for key, value in run.items()},
+                        "fps": round(frames / run["seconds"], 2),
+                        "cpu_ms_a_frame": round(1000 * run["cpu_seconds"] / frames, 1),
+                        **(recall(faces, hidden) if faces else dict.fromkeys(recall(1, 1), "")),
+                    }
+                )
                 print(rows[-1], flush=True)
     return rows
 
 
 def recall(faces: int, hidden: int) -> dict[str, Any]:
     low, high = proportion_interval(hidden, faces)
-    return {"faces": faces, "changed": hidden, "recall": round(hidden / faces, 4),
-            "recall_low": round(low, 4), "recall_high": round(high, 4)}  # fmt: skip
+    return {
+        "faces": faces,
+        "changed": hidden,
+        "recall": round(hidden / faces, 4),
+        "recall_low": round(low, 4),
+        "recall_high": round(high, 4),
+    }
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -167,12 +176,15 @@ def main() -> None:
         commands = {n: c for n, c in commands.items() if n in (arguments.only or commands)}
         rows = compare(clip, commands, repeats=arguments.repeats, step=arguments.step)
     record = {
-        "command": "python " + " ".join(["benchmarks/speed.py", "--deface", "PYTHON",
-                                         *_told(sys.argv[1:])]),
-        "commit": commit(), "seed": arguments.seed, "date": time.strftime("%Y-%m-%d"),
-        "hardware": hardware(), "cores": os.cpu_count(), "load_before": load,
+        "command": "python " + " ".join(["benchmarks/speed.py", "--deface", "PYTHON", *_told(sys.argv[1:])]),
+        "commit": commit(),
+        "seed": arguments.seed,
+        "date": time.strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+        "cores": os.cpu_count(),
+        "load_before": load,
         **summary(rows),
-    }  # fmt: skip
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (arguments.out / "speed.csv").open("w") as file:
         table = csv.DictWriter(file, rows[0], lineterminator="\n")
@@ -185,8 +197,11 @@ def main() -> None:
 def _told(words: list[str]) -> list[str]:
     """The arguments without the places of this machine."""
     private = {"--deface", "--out", "--clip"}
-    return [w for before, w in zip(["", *words], words, strict=False)
-            if w not in private and before not in private]  # fmt: skip
+    return [
+        w
+        for before, w in zip(["", *words], words, strict=False)
+        if w not in private and before not in private
+    ]
 
 
 if __name__ == "__main__":

@@ -30,13 +30,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from anonlib.config import DetectorConfig, Profile, profile
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.geometry import align_faces, crop_boxes, paste_boxes
 from anonlib.losses import angular_softmax_loss, annealing
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.networks.modifier import InstanceNorm
 from anonlib.training import Players, train_adversarially
 from anonlib.training.batches import face_batch, frame_batch
+from anonlib.types import ActionFrames, FaceImages
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "speed"
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.15}
@@ -91,15 +91,21 @@ def noise_data(sizes: Profile, *, people: int) -> tuple[FaceImages, ActionFrames
     body = torch.tensor([[0.25, 0.1, 0.75, 0.95]]) * scale
     head = torch.tensor([[0.4, 0.2, 0.55, 0.4]]) * scale
     return (
-        FaceImages(images=pixels(faces, side, side), landmarks=(side * five).expand(faces, 5, 2),
-                   labels=torch.randint(people, (faces,), generator=generator)),
-        ActionFrames(
-            frames=pixels(frames, height, width), boxes=[body] * frames,
-            labels=[torch.tensor([k % sizes.detector.classes]) for k in range(frames)],
-            face_boxes=[head] * frames, landmarks=[torch.zeros(1, 5, 2)] * frames,
-            identities=[torch.zeros(1, dtype=torch.int64)] * frames, clips=torch.arange(frames),
+        FaceImages(
+            images=pixels(faces, side, side),
+            landmarks=(side * five).expand(faces, 5, 2),
+            labels=torch.randint(people, (faces,), generator=generator),
         ),
-    )  # fmt: skip
+        ActionFrames(
+            frames=pixels(frames, height, width),
+            boxes=[body] * frames,
+            labels=[torch.tensor([k % sizes.detector.classes]) for k in range(frames)],
+            face_boxes=[head] * frames,
+            landmarks=[torch.zeros(1, 5, 2)] * frames,
+            identities=[torch.zeros(1, dtype=torch.int64)] * frames,
+            clips=torch.arange(frames),
+        ),
+    )
 
 
 def library(setting: Setting, steps: int, *, warm: int) -> tuple[Losses, dict[str, Any]]:
@@ -121,10 +127,13 @@ def library(setting: Setting, steps: int, *, warm: int) -> tuple[Losses, dict[st
             watch.clear()
 
     history = train_adversarially(
-        p, *data,
+        p,
+        *data,
         replace(setting.profile.training, adversarial_steps=steps, precision=setting.precision),
-        seed=0, progress=False, look=look,
-    )  # fmt: skip
+        seed=0,
+        progress=False,
+        look=look,
+    )
     seconds = clock.seconds_a_step(steps)
     spent = {k: v / (steps - warm) for k, v in watch.seconds().items()}
     spent["data"] = seconds_of_data(setting, data)
@@ -173,9 +182,8 @@ def plainly(network: nn.Module) -> nn.Module:
 
 
 def plain_step(
-    M: nn.Module, D: Any, A: Any, optimizers: dict[str, Any], f: Any, v: Any, *,
-    sizes: Profile, anneal: float,
-) -> dict[str, Tensor]:  # fmt: skip
+    M: nn.Module, D: Any, A: Any, optimizers: dict[str, Any], f: Any, v: Any, *, sizes: Profile, anneal: float
+) -> dict[str, Tensor]:
     """Lines 3 to 9 of Algorithm 1 as they stand there, for `objective="ascent"`."""
 
     def L_D(images: Tensor) -> Tensor:
@@ -203,8 +211,7 @@ def plain_step(
     (detection + adversarial + l1).backward()
     optimizers["M"].step()
     optimizers["A"].step()
-    return {"D modified": modified, "D clear": clear, "L_det": detection, "L_adv": adversarial,
-            "L_l1": l1}  # fmt: skip
+    return {"D modified": modified, "D clear": clear, "L_det": detection, "L_adv": adversarial, "L_l1": l1}
 
 
 def plain(setting: Setting, steps: int, *, warm: int, count: bool = False) -> tuple[Losses, Any]:
@@ -214,8 +221,10 @@ def plain(setting: Setting, steps: int, *, warm: int, count: bool = False) -> tu
     networks = {"M": plainly(p.modifier), "D": p.classifier, "A": p.detector}
     networks = {k: n.to(setting.device).train() for k, n in networks.items()}
     rates = {"M": config.modifier_lr, "D": config.classifier_lr, "A": config.detector_lr}
-    adam = {k: torch.optim.Adam(networks[k].parameters(), lr=rate, betas=config.betas)
-            for k, rate in rates.items()}  # fmt: skip
+    adam = {
+        k: torch.optim.Adam(networks[k].parameters(), lr=rate, betas=config.betas)
+        for k, rate in rates.items()
+    }
     faces, clips = noise_data(sizes, people=setting.people)
     history, counter = [], FlopCounterMode(display=False)
     for step in range(steps):
@@ -224,8 +233,9 @@ def plain(setting: Setting, steps: int, *, warm: int, count: bool = False) -> tu
         v = frame_batch(clips, config.frames, seed=0, step=step, device=setting.device)
         last = count and step == steps - 1
         with counter if last else nullcontext():
-            losses = plain_step(*networks.values(), adam, f, v, sizes=sizes,
-                                anneal=annealing(config.classifier_age + step))  # fmt: skip
+            losses = plain_step(
+                *networks.values(), adam, f, v, sizes=sizes, anneal=annealing(config.classifier_age + step)
+            )
         history.append({"step": step, **{k: x.detach() for k, x in losses.items()}})
         clock.tick(step)
     seconds = clock.seconds_a_step(steps)
@@ -256,8 +266,7 @@ def counted(paper: Profile, *, people: int) -> dict[str, float]:
         m, d = Modifier(paper.modifier), SphereFace(paper.classifier, people=people)
         face = torch.empty(1, 3, paper.modifier.size, paper.modifier.size)
         aligned = torch.empty(1, 3, *paper.classifier.size, requires_grad=True)
-    _, frames = noise_data(replace(paper, training=replace(paper.training, frames=1, faces=1)),
-                           people=1)  # fmt: skip
+    _, frames = noise_data(replace(paper, training=replace(paper.training, frames=1, faces=1)), people=1)
     v = frame_batch(frames, 1, seed=0, step=0)
     seen = v.frames.requires_grad_()
     a = ActionDetector(paper.detector).train()
@@ -266,11 +275,11 @@ def counted(paper: Profile, *, people: int) -> dict[str, float]:
     both = flops_of(lambda: m(face).sum().backward())
     plain_m = faces * (once + both) + count * both  # one face in every frame of noise
     return {
-        "M": plain_m, "M in the library": plain_m - faces * once,
+        "M": plain_m,
+        "M in the library": plain_m - faces * once,
         "D": 3 * faces * flops_of(lambda: d(aligned).sum().backward()),
-        "A": count * flops_of(
-            lambda: sum(a.losses(seen, v.boxes, v.labels).values()).backward()),
-    }  # fmt: skip
+        "A": count * flops_of(lambda: sum(a.losses(seen, v.boxes, v.labels).values()).backward()),
+    }
 
 
 def flops_of(work: Callable[[], object]) -> int:
@@ -308,17 +317,23 @@ def rates(found: dict[str, Any], flops: int, training: Any) -> dict[str, float]:
 def record(arguments: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any]:
     """What was measured, and where."""
     here = Path(__file__).resolve().parent
-    commit = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty"],
-                            capture_output=True, text=True, check=False).stdout.strip()  # fmt: skip
+    commit = subprocess.run(
+        ["git", "-C", str(here), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
     gpu, words = torch.cuda.is_available(), sys.argv[1:]
-    told = [w for before, w in zip(["", *words], words, strict=False)
-            if "--out" not in (before, w)]  # fmt: skip
+    told = [w for before, w in zip(["", *words], words, strict=False) if "--out" not in (before, w)]
     return {
-        "command": " ".join(["python benchmarks/step.py", *told]), "seed": 0,
-        "commit": commit or "unknown", "date": time.strftime("%Y-%m-%d"),
+        "command": " ".join(["python benchmarks/step.py", *told]),
+        "seed": 0,
+        "commit": commit or "unknown",
+        "date": time.strftime("%Y-%m-%d"),
         "hardware": torch.cuda.get_device_name() if gpu else platform.machine() + " CPU",
-        "torch": torch.__version__, **found,
-    }  # fmt: skip
+        "torch": torch.__version__,
+        **found,
+    }
 
 
 def main() -> None:
@@ -339,10 +354,12 @@ def main() -> None:
         found |= {"flops_a_step": counted(sizes, people=people), "gpu_times": "not measured"}
     else:
         setting = Setting(
-            profile=sizes, device=arguments.device, precision=arguments.precision,
+            profile=sizes,
+            device=arguments.device,
+            precision=arguments.precision,
             compiled=arguments.device != "cpu" and not arguments.no_compile,
             people=people,
-        )  # fmt: skip
+        )
         name, found = "step.json", measure(setting, steps=arguments.steps, warm=arguments.warm)
     text = json.dumps(record(arguments, found), indent=2)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -59,9 +59,7 @@ class Stopwatch:
         return dict(spent)
 
 
-def hooked(
-    watch: Stopwatch, owner: str, inputs: Tensor, outputs: list[Tensor], *, after: str = REST
-) -> None:
+def hooked(watch: Stopwatch, owner: str, inputs: Tensor, outputs: list[Tensor], *, after: str = REST) -> None:
     """The backward pass too: it is the owner's from its first output to its input.
 
     Where the input wants no gradient the time stays the owner's until somebody else enters.

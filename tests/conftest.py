@@ -58,8 +58,9 @@ def write_clip() -> Callable[..., None]:
 def _boxes(clips: list[str], score: float | None) -> str:
     """A CSV of boxes that move by a pixel a frame; pixels and frames count from 1."""
     end = "" if score is None else f",{score}"
-    rows = [f"{clip},x,{frame},{5 + frame},3,40,{HEIGHT}{end}"
-            for clip in clips for frame in range(1, LENGTH + 1)]  # fmt: skip
+    rows = [
+        f"{clip},x,{frame},{5 + frame},3,40,{HEIGHT}{end}" for clip in clips for frame in range(1, LENGTH + 1)
+    ]
     return "\n".join([f"clip,class,frame,x1,y1,x2,y2{',score' if end else ''}", *rows]) + "\n"
 
 

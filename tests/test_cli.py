@@ -26,9 +26,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], 
     """Put a function in the place of the experiment, which takes minutes."""
 
     def install(function: Callable[..., Any]) -> None:
-        module = types.ModuleType("anonlib.evaluation.reproduce")
+        module = types.ModuleType("anonlib.experiment.reproduce")
         module.reproduce = function  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "anonlib.evaluation.reproduce", module)
+        monkeypatch.setitem(sys.modules, "anonlib.experiment.reproduce", module)
 
     return install
 
@@ -93,10 +93,26 @@ def test_reproduce_passes_its_options_on_and_prints_every_table(
     names = tmp_path / "names.txt"
     names.write_text("Ann_Example\nBob_Example\n")
     result = call(
-        "reproduce", "--profile", "smoke", "--out", str(tmp_path), "--seed", "3",
-        "--faces", "lfw", "--faces", "casia", "--exclude", str(names), "--device", "cpu",
-        "--actions", "jhmdb", "--protocol", "boxed",
-    )  # fmt: skip
+        "reproduce",
+        "--profile",
+        "smoke",
+        "--out",
+        str(tmp_path),
+        "--seed",
+        "3",
+        "--faces",
+        "lfw",
+        "--faces",
+        "casia",
+        "--exclude",
+        str(names),
+        "--device",
+        "cpu",
+        "--actions",
+        "jhmdb",
+        "--protocol",
+        "boxed",
+    )
     assert result.exit_code == 0, result.output
     assert seen.pop("profile").name == "smoke"
     faces = (Path("lfw"), Path("casia"))
@@ -131,28 +147,19 @@ def test_results_go_to_a_folder_named_after_the_profile(
             "error: 'r/table1.csv': the disk is full; free some space and repeat the same command, "
             "it goes on",
         ),
-        (
-            PermissionError(errno.EACCES, "Permission denied", "r"),
-            2,
-            "error: 'r': Permission denied",
-        ),
+        (PermissionError(errno.EACCES, "Permission denied", "r"), 2, "error: 'r': Permission denied"),
         (KeyboardInterrupt(), 130, "interrupted: the same command goes on where this one stopped"),
     ],
 )
 def test_errors_take_one_line(
-    error: BaseException,
-    code: int,
-    line: str,
-    stand_in: Callable[[Callable[..., Any]], None],
+    error: BaseException, code: int, line: str, stand_in: Callable[[Callable[..., Any]], None]
 ) -> None:
     stand_in(raising(error))
     result = call("reproduce", "--profile", "smoke")
     assert (result.exit_code, result.stderr, result.stdout) == (code, line + "\n", "")
 
 
-def test_programming_errors_keep_their_traceback(
-    stand_in: Callable[[Callable[..., Any]], None],
-) -> None:
+def test_programming_errors_keep_their_traceback(stand_in: Callable[[Callable[..., Any]], None]) -> None:
     stand_in(raising(ZeroDivisionError()))
     assert isinstance(call("reproduce", "--profile", "smoke").exception, ZeroDivisionError)
 
@@ -161,8 +168,7 @@ def test_unknown_profile() -> None:
     result = call("reproduce", "--profile", "desktop")
     assert result.exit_code == 2
     assert (
-        result.stderr
-        == "error: profile 'desktop' is unknown: use one of smoke, laptop, workstation, paper\n"
+        result.stderr == "error: profile 'desktop' is unknown: use one of smoke, laptop, workstation, paper\n"
     )
 
 
@@ -186,7 +192,7 @@ def test_a_results_folder_is_verified_and_a_stranger_refused(
     refused = call("reproduce", "--verify", str(tmp_path))
     assert refused.exit_code == 2
     assert "holds no run.json, so no finished run: check the path" in refused.stderr
-    monkeypatch.setattr("anonlib.evaluation.check.check_results", lambda folder: ["figure4"])
+    monkeypatch.setattr("anonlib.experiment.records.check_results", lambda folder: ["figure4"])
     (tmp_path / "run.json").write_text('{"commit": "0123456789", "seed": 0}')
     accepted = call("reproduce", "--verify", str(tmp_path))
     assert accepted.exit_code == 0, accepted.output

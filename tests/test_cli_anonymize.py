@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from anonlib.cli import app
 from anonlib.detection import Faces
-from anonlib.video import models as models_module
+from anonlib.video import settings as models_module
 
 
 def call(*args: str | Path) -> Result:
@@ -30,9 +30,12 @@ def _whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:
         def detect(frames: torch.Tensor) -> list[Faces]:
             height, width = frames.shape[2:]
             return [
-                Faces(boxes=torch.tensor([[0.0, 0, width, height]]), scores=torch.ones(1),
-                      landmarks=torch.zeros(1, 5, 2))
-            ] * len(frames)  # fmt: skip
+                Faces(
+                    boxes=torch.tensor([[0.0, 0, width, height]]),
+                    scores=torch.ones(1),
+                    landmarks=torch.zeros(1, 5, 2),
+                )
+            ] * len(frames)
 
         return detect
 
@@ -57,15 +60,37 @@ def test_a_picture_is_written_beside_its_input(photo: Path) -> None:
 def test_options_reach_the_report(photo: Path, tmp_path: Path) -> None:
     report = tmp_path / "r.json"
     result = call(
-        photo, "-o", tmp_path / "o.png", "--method", "blur8", "--detector", "mtcnn", "--every", 3,
-        "--mask-scale", 2, "--hold", "--keep-metadata", "--no-audio", "--report", report,
-    )  # fmt: skip
+        photo,
+        "-o",
+        tmp_path / "o.png",
+        "--method",
+        "blur8",
+        "--detector",
+        "mtcnn",
+        "--every",
+        3,
+        "--mask-scale",
+        2,
+        "--hold",
+        "--keep-metadata",
+        "--no-audio",
+        "--report",
+        report,
+    )
     assert result.exit_code == 0, result.output
     settings = json.loads(report.read_text())["settings"]
     assert settings == {
-        "method": "blur8", "detector": "mtcnn", "device": "auto", "every": 3, "enlarge": 2,
-        "hold": True, "audio": False, "keep_metadata": True, "overwrite": False, "preview": False,
-    }  # fmt: skip
+        "method": "blur8",
+        "detector": "mtcnn",
+        "device": "auto",
+        "every": 3,
+        "enlarge": 2,
+        "hold": True,
+        "audio": False,
+        "keep_metadata": True,
+        "overwrite": False,
+        "preview": False,
+    }
 
 
 def test_a_bad_file_ends_in_exit_code_2_and_the_rest_is_done(photo: Path) -> None:
@@ -100,7 +125,7 @@ def test_ctrl_c_is_130(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("anonlib.video.tasks.anonymize_image", interrupt)
+    monkeypatch.setattr("anonlib.video.jobs.anonymize_image", interrupt)
     result = call(photo, "--method", "mask")
     assert result.exit_code == 130 and "goes on where this one stopped" in result.stderr
 

@@ -57,8 +57,9 @@ def test_mistakes_take_one_line(tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr) == (2, line)
     result = call("download", "vgg")
     assert (result.exit_code, result.stderr) == (
-        2, "error: data set 'vgg' is unknown: use one of lfw, casia-webface, jhmdb, daly\n",
-    )  # fmt: skip
+        2,
+        "error: data set 'vgg' is unknown: use one of lfw, casia-webface, jhmdb, daly\n",
+    )
 
 
 @pytest.mark.parametrize("name", ["casia-webface", "daly"])
@@ -68,9 +69,7 @@ def test_what_a_human_must_fetch_is_said(tmp_path: Path, name: str) -> None:
     assert "cannot be downloaded." in result.stderr and "http://" in result.stderr
 
 
-def test_a_download_says_what_came_and_how_to_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_download_says_what_came_and_how_to_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
     def stand_in(entry: Any, root: Path, **_: Any) -> list[str]:

@@ -21,9 +21,7 @@ from anonlib.errors import ConfigError
 def test_paper_profile_holds_the_published_values():
     paper = profile("paper")
     assert paper.modifier == ModifierConfig(size=256, width=64, blocks=9)
-    assert paper.classifier == ClassifierConfig(
-        size=(112, 96), depth=20, width=64, features=512, margin=4
-    )
+    assert paper.classifier == ClassifierConfig(size=(112, 96), depth=20, width=64, features=512, margin=4)
     assert paper.detector == DetectorConfig(backbone="resnet101", frame=(600, 800), classes=10)
     t = paper.training
     assert (t.betas, t.modifier_lr, t.detector_lr) == ((0.5, 0.999), 3e-4, 1e-3)
@@ -87,6 +85,7 @@ def test_profiles_survive_json(name: str):
     found = json.loads(original.to_json())
     assert found == to_dict(original)
     assert found["classifier"]["size"] == list(original.classifier.size)
-    assert TrainingConfig(
-        **{**found["training"], "betas": tuple(found["training"]["betas"])}
-    ) == original.training  # fmt: skip
+    assert (
+        TrainingConfig(**{**found["training"], "betas": tuple(found["training"]["betas"])})
+        == original.training
+    )

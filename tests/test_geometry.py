@@ -25,9 +25,9 @@ from anonlib.geometry import (
 
 # Liu et al., SphereFace: where five landmarks lie in a face 96 wide and 112 high.
 TEMPLATE = torch.tensor(
-    [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655],
-     [62.7299, 92.2041]], dtype=torch.float64,
-)  # fmt: skip
+    [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]],
+    dtype=torch.float64,
+)
 UPRIGHT = torch.tensor([[[2.0, 2.2], [5.0, 2.1], [3.6, 3.7], [2.2, 5.1], [4.9, 5.0]]]).double()
 
 coordinate = st.floats(-50, 250, width=32)
@@ -79,8 +79,7 @@ def test_enlarged_box_by_hand():
 
 def test_the_face_box_of_a_canonical_crop_enlarges_to_the_crop():
     torch.testing.assert_close(
-        enlarge_boxes(torch.tensor([[0.1875, 0.1875, 0.8125, 0.8125]])),
-        torch.tensor([[0.0, 0.0, 1.0, 1.0]]),
+        enlarge_boxes(torch.tensor([[0.1875, 0.1875, 0.8125, 0.8125]])), torch.tensor([[0.0, 0.0, 1.0, 1.0]])
     )
 
 
@@ -102,9 +101,7 @@ def test_enlarging_by_one_changes_nothing(before: Tensor):
 
 @given(boxes(), st.integers(1, 200), st.integers(1, 200))
 @settings(deadline=None, max_examples=60)
-def test_clipped_boxes_are_whole_pixels_inside_that_lose_nothing(
-    before: Tensor, height: int, width: int
-):
+def test_clipped_boxes_are_whole_pixels_inside_that_lose_nothing(before: Tensor, height: int, width: int):
     after = clip_boxes(before, height=height, width=width)
     limit = torch.tensor([width, height, width, height])
     assert (after == after.round()).all()
@@ -154,9 +151,7 @@ def test_every_row_of_a_batch_has_its_own_similarity():
 def test_a_quarter_turn_moves_every_pixel_exactly():
     image = torch.rand(1, 3, 6, 6).double()
     turn = torch.tensor([[[0.0, -1.0, 6.0], [1.0, 0.0, 0.0]]]).double()  # (x, y) to (6 - y, x)
-    torch.testing.assert_close(
-        warp_affine(image, turn, (6, 6)), torch.rot90(image, -1, dims=(2, 3))
-    )
+    torch.testing.assert_close(warp_affine(image, turn, (6, 6)), torch.rot90(image, -1, dims=(2, 3)))
 
 
 def test_what_lies_outside_is_black():

@@ -1,4 +1,4 @@
-"""Links, badges, times and the map of the course are what scripts/link_notebooks.py writes."""
+"""Links, badges, times and the map of the course are what recipes/link_notebooks.py writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-links = load(ROOT / "scripts" / "link_notebooks.py")
+links = load(ROOT / "recipes" / "link_notebooks.py")
 
 
 @pytest.fixture
@@ -44,9 +44,7 @@ def clone(tmp_path: Path) -> Path:
         "01_second,smoke,21.4,2,Slow CPU,abc,today\n01_second,laptop,125,2,Slow CPU,abc,today\n"
         "01_second.ipynb,laptop,9.6,1,,abc,today\n"
     )
-    (tmp_path / "notebooks" / "README.md").write_text(
-        f"# Top\n\n{links.OPEN}\nold\n{links.CLOSE}\n\nEnd.\n"
-    )
+    (tmp_path / "notebooks" / "README.md").write_text(f"# Top\n\n{links.OPEN}\nold\n{links.CLOSE}\n\nEnd.\n")
     for name in NAMES:
         run = new_code_cell("1", execution_count=1, id="run")
         run.outputs = [new_output("execute_result", {"text/plain": "1"}, execution_count=1)]
@@ -61,7 +59,7 @@ def cells(clone: Path, name: str) -> list[Any]:
 
 
 def test_the_course_is_linked() -> None:
-    """Where this fails: python scripts/link_notebooks.py."""
+    """Where this fails: python recipes/link_notebooks.py."""
     assert not links.stale(ROOT)
 
 
@@ -114,8 +112,7 @@ def test_badges_open_the_repository_that_pyproject_names(clone: Path) -> None:
 
 def test_measured_times_are_shown_by_machine(clone: Path) -> None:
     links.main(clone, check=False)
-    times = [[line for line in cells(clone, name)[1].source.splitlines() if "time" in line]
-             for name in NAMES]  # fmt: skip
+    times = [[line for line in cells(clone, name)[1].source.splitlines() if "time" in line] for name in NAMES]
     line = "**Measured time:** `smoke` 21 s, `laptop` 2 min 05 s (2 threads of Slow CPU); "
     assert times == [[], [line + "`laptop` 10 s (1 thread)"], []]
 
@@ -124,10 +121,7 @@ def test_the_map_stands_between_its_marks(clone: Path) -> None:
     links.main(clone, check=False)
     readme = (clone / "notebooks" / "README.md").read_text()
     assert readme.startswith(f"# Top\n\n{links.OPEN}\n\n| chapter |")
-    assert (
-        "| [01 · Second](01_second.ipynb) | Why so? | section 1 | 00 | 21 s | 2 min 05 s |"
-        in readme
-    )
+    assert "| [01 · Second](01_second.ipynb) | Why so? | section 1 | 00 | 21 s | 2 min 05 s |" in readme
     assert readme.endswith(f"|\n\n{links.CLOSE}\n\nEnd.\n")
 
 

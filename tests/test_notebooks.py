@@ -129,7 +129,8 @@ def test_chapters_run_on_real_faces_and_clips(
     notebook = nbformat.read(FOLDER / f"{chapter}.ipynb", as_version=4)
     here = {"metadata": {"path": str(FOLDER)}}
     NotebookClient(notebook, timeout=None, resources=here).execute(env=env)
-    printed = "".join(o.text for c in notebook.cells for o in c.get("outputs", [])
-                      if o.get("name") == "stdout")  # fmt: skip
+    printed = "".join(
+        o.text for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stdout"
+    )
     wanted = {"04": "brush_hair   *", "06": "5 folds; the interval by hand"}[chapter[:2]]
     assert wanted in printed

@@ -30,9 +30,7 @@ def test_figure4_errors_are_what_section_5_6_implies() -> None:
     errors = pd.read_csv(PAPER / "figure4.csv", index_col="method")["verification_error"].dropna()
     accuracy = pd.read_csv(PAPER / "ablation_classifier.csv", index_col="faces")
     original, modified = accuracy["verification_accuracy"]
-    assert errors.to_dict() == pytest.approx(
-        {"unanonymized": 1 - original, "modifier": 1 - modified}
-    )
+    assert errors.to_dict() == pytest.approx({"unanonymized": 1 - original, "modifier": 1 - modified})
 
 
 def test_methods_are_named_as_the_anonymizers(table1: pd.DataFrame) -> None:

@@ -71,7 +71,7 @@ def create(name: str, modifier: nn.Module | None = None, *, device: str = "cpu")
         ConfigError: no anonymizer has that name, or the modifier is missing.
     """
     if name == SHIPPED:
-        from anonlib.anonymizers.lite import lite_anonymizer
+        from anonlib.anonymizers.learned import lite_anonymizer
 
         return _Method(lite_anonymizer(device=device))
     if name not in names():

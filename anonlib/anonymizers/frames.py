@@ -56,8 +56,9 @@ def anonymize_frames(
     ]
     modified = anonymize_crops(
         [frames[i][:, y0:y1, x0:x1] for i, (x0, y0, x1, y1), _ in regions],
-        anonymizer, margins=[margins for _, _, margins in regions],
-    )  # fmt: skip
+        anonymizer,
+        margins=[margins for _, _, margins in regions],
+    )
     out = frames.clone()
     for (i, (x0, y0, x1, y1), _), face in zip(regions, modified, strict=True):
         out[i, :, y0:y1, x0:x1] = face
@@ -82,11 +83,14 @@ def face_regions(
     clipped = clip_boxes(whole, height=height, width=width)
     inside = (clipped[:, 2:] > clipped[:, :2]).all(dim=1)
     regions = []
-    for box, (x0, y0, x1, y1) in zip(whole[inside].tolist(), box_corners(clipped[inside]),
-                                     strict=True):  # fmt: skip
+    for box, (x0, y0, x1, y1) in zip(whole[inside].tolist(), box_corners(clipped[inside]), strict=True):
         (x0, x1), (y0, y1) = _at_least(x0, x1, width), _at_least(y0, y1, height)
-        beyond = (-box[0] / (x1 - x0), -box[1] / (y1 - y0),
-                  (box[2] - width) / (x1 - x0), (box[3] - height) / (y1 - y0))  # fmt: skip
+        beyond = (
+            -box[0] / (x1 - x0),
+            -box[1] / (y1 - y0),
+            (box[2] - width) / (x1 - x0),
+            (box[3] - height) / (y1 - y0),
+        )
         left, top, right, bottom = (round(min(max(b, 0.0), LARGEST_MARGIN), 2) for b in beyond)
         regions.append(((x0, y0, x1, y1), (left, top, right, bottom)))
     return regions
@@ -102,9 +106,8 @@ def _at_least(low: int, high: int, limit: int) -> tuple[int, int]:
 
 
 def anonymize_crops(
-    crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor], *,
-    margins: Sequence[Margins] | None = None,
-) -> list[Tensor]:  # fmt: skip
+    crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor], *, margins: Sequence[Margins] | None = None
+) -> list[Tensor]:
     """Crops through the anonymizer, in the order they came.
 
     An anonymizer that works at one size says so by an attribute `size`: then all crops are
@@ -129,8 +132,7 @@ def anonymize_crops(
         return _anonymize_whole(crops, anonymizer, size)
     padded = [_with_margins(crop, m) for crop, m in zip(crops, margins, strict=True)]
     modified = _anonymize_whole(padded, anonymizer, size)
-    return [_without_margins(face, crop, m)
-            for face, crop, m in zip(modified, crops, margins, strict=True)]  # fmt: skip
+    return [_without_margins(face, crop, m) for face, crop, m in zip(modified, crops, margins, strict=True)]
 
 
 def _margin_pixels(crop: Tensor, margins: Margins) -> tuple[int, int, int, int]:

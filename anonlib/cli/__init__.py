@@ -18,10 +18,7 @@ from anonlib.cli.reproduce import reproduce
 from anonlib.cli.verify import verify
 
 app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
 

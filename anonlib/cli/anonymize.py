@@ -11,7 +11,7 @@ from anonlib.cli.shared import FAILED, Device, plain_errors
 from anonlib.errors import ConfigError
 
 if TYPE_CHECKING:
-    from anonlib.video.files import Engine
+    from anonlib.video.jobs import Engine
 
 
 @plain_errors()
@@ -19,32 +19,30 @@ def anonymize(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", show_default=False,
+            metavar="INPUT...",
+            show_default=False,
             help="Pictures, videos, folders, camera:0, rtsp://... or another address, - (stdin).",
         ),
     ],
     out: Annotated[
         str | None,
         typer.Option(
-            "--out", "-o", metavar="OUT", show_default="NAME.anonymized.EXT beside the input",
+            "--out",
+            "-o",
+            metavar="OUT",
+            show_default="NAME.anonymized.EXT beside the input",
             help="File, folder, or - for stdout (Matroska).",
         ),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="What hides a face; `anonlib methods` lists them.")
     ] = None,
-    detector: Annotated[
-        str | None, typer.Option(help="What finds faces: ssh, cascade or mtcnn.")
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what was done as JSON.")
-    ] = None,
+    detector: Annotated[str | None, typer.Option(help="What finds faces: ssh, cascade or mtcnn.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what was done as JSON.")] = None,
     device: Annotated[
         Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
     ] = "auto",
-    every: Annotated[
-        int | None, typer.Option(help="Look for faces in each so-many-th frame.", min=1)
-    ] = None,
+    every: Annotated[int | None, typer.Option(help="Look for faces in each so-many-th frame.", min=1)] = None,
     mask_scale: Annotated[
         float | None, typer.Option(help="How much larger than the face its mask is.", min=1)
     ] = None,
@@ -58,18 +56,14 @@ def anonymize(
         bool, typer.Option("--keep-metadata", help="Keep titles, dates, places and subtitles.")
     ] = False,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that exist.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     engine: Annotated[
-        Literal["local", "ray"],
-        typer.Option(help="One file after the other here, or many at once on Ray."),
+        Literal["local", "ray"], typer.Option(help="One file after the other here, or many at once on Ray.")
     ] = "local",
     workers: Annotated[
-        int | None,
-        typer.Option(help="Processes of --engine ray.", min=1, show_default="one a core"),
+        int | None, typer.Option(help="Processes of --engine ray.", min=1, show_default="one a core")
     ] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Replace every face in pictures and videos.
 
     An output is there when it is complete, never before. What is finished in a folder is skipped,
@@ -89,18 +83,21 @@ def anonymize(
       cat film.mkv | anonlib anonymize - -o - > safe.mkv
     """
     from anonlib.video import Settings, anonymize_files
-    from anonlib.video.progress import Bar
+    from anonlib.video.report import Bar
 
     chosen = {"method": method, "detector": detector, "every": every, "enlarge": mask_scale}
     settings = Settings(
-        device=device, preview=preview, hold=hold, keep_metadata=keep_metadata,
-        audio=not no_audio, overwrite=overwrite,
+        device=device,
+        preview=preview,
+        hold=hold,
+        keep_metadata=keep_metadata,
+        audio=not no_audio,
+        overwrite=overwrite,
         **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[arg-type]
-    )  # fmt: skip
+    )
     done = anonymize_files(
-        inputs, out, settings=settings, report=report, watcher=Bar(),
-        engine=_engine(engine, workers),
-    )  # fmt: skip
+        inputs, out, settings=settings, report=report, watcher=Bar(), engine=_engine(engine, workers)
+    )
     for line in done.lines():
         typer.echo(line, err=True)
     if done.bad:

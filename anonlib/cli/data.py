@@ -29,8 +29,12 @@ def list_data() -> None:
     for entry in CATALOG.values():
         way = "anonlib data download" if entry.parts else "by hand"
         typer.echo(f"{entry.name:<15}{entry.title}; {entry.holds}")
-        for label, value in (("size", entry.size), ("terms", entry.terms), ("ask", entry.ask),
-                             ("get it", way)):  # fmt: skip
+        for label, value in (
+            ("size", entry.size),
+            ("terms", entry.terms),
+            ("ask", entry.ask),
+            ("get it", way),
+        ):
             typer.echo(f"{'':<15}{label + ':':<8}{value}")
 
 
@@ -40,9 +44,7 @@ def check_data(
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="Folder of the data set.")],
     name: Annotated[
         str | None,
-        typer.Option(
-            "--as", metavar="NAME", help="See `anonlib data list`.", show_default="by its layout"
-        ),
+        typer.Option("--as", metavar="NAME", help="See `anonlib data list`.", show_default="by its layout"),
     ] = None,
 ) -> None:
     """Compare a copy with the official data set; nothing is changed.
@@ -78,9 +80,7 @@ def download_data(
     name: Annotated[str, typer.Argument(metavar="NAME", help="See `anonlib data list`.")],
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="ROOT", help="Folder.", show_default="$ANONLIB_DATA/NAME or datasets/NAME"
-        ),
+        typer.Option(metavar="ROOT", help="Folder.", show_default="$ANONLIB_DATA/NAME or datasets/NAME"),
     ] = None,
 ) -> None:
     """Download what may be downloaded; say what a human must fetch.

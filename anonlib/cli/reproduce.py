@@ -12,7 +12,7 @@ from anonlib import config
 from anonlib.cli.shared import Device, plain_errors, prepare_device
 
 if TYPE_CHECKING:
-    from anonlib.evaluation.tables import Reproduction
+    from anonlib.experiment.tables import Reproduction
 
 TABLES = {
     "table1": "Table 1. Average precision of action detection at IoU 0.5, percent",
@@ -25,15 +25,12 @@ TABLES = {
 @plain_errors()
 def reproduce(
     profile: Annotated[
-        str,
-        typer.Option(help="How large an experiment: smoke, laptop, workstation or paper."),
+        str, typer.Option(help="How large an experiment: smoke, laptop, workstation or paper.")
     ] = "laptop",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results.", show_default="results/PROFILE")
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Draws the people, the clips and the weights.", min=0)
-    ] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the people, the clips and the weights.", min=0)] = 0,
     faces: Annotated[
         list[Path] | None,
         typer.Option(
@@ -44,9 +41,7 @@ def reproduce(
     ] = None,
     exclude: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Names of real people to leave out of training, one a line."
-        ),
+        typer.Option(metavar="FILE", help="Names of real people to leave out of training, one a line."),
     ] = None,
     actions: Annotated[
         Path | None,
@@ -78,15 +73,13 @@ def reproduce(
     precision: Annotated[
         str | None,
         typer.Option(
-            help="Of the networks in training: float32 or bfloat16.",
-            show_default="the profile's choice",
+            help="Of the networks in training: float32 or bfloat16.", show_default="the profile's choice"
         ),
     ] = None,
     watch: Annotated[
         bool,
         typer.Option(
-            "--watch",
-            help="Leave TensorBoard's events and pictures of training faces in OUT/watch.",
+            "--watch", help="Leave TensorBoard's events and pictures of training faces in OUT/watch."
         ),
     ] = False,
     verify: Annotated[
@@ -132,26 +125,35 @@ def reproduce(
     out = out or Path("results", profile)
     where = prepare_device(device, threads)
 
-    from anonlib.evaluation.reproduce import reproduce as run
-    from anonlib.training.launch import launch
+    from anonlib.experiment.reproduce import reproduce as run
+    from anonlib.training.processes import launch
 
     team, where = launch(where, devices=devices, nodes=nodes)
     results = run(
-        profile=chosen, out=out, seed=seed, faces=tuple(faces or ()),
-        exclude=_names_in(exclude), actions=actions, protocol=protocol, device=where,
-        team=team, watch=watch,
-    )  # fmt: skip
+        profile=chosen,
+        out=out,
+        seed=seed,
+        faces=tuple(faces or ()),
+        exclude=_names_in(exclude),
+        actions=actions,
+        protocol=protocol,
+        device=where,
+        team=team,
+        watch=watch,
+    )
     if team.first:
         _print_results(results)
         typer.echo(f"\nEverything is in {out}.")
 
 
 def _verify(folder: Path) -> None:
-    from anonlib.evaluation.check import check_results, describe_run
+    from anonlib.experiment.records import check_results, describe_run
 
     tables = check_results(folder)
-    typer.echo(f"{describe_run(folder)}\n{len(tables)} tables are what the predictions in {folder} "
-               f"give: {', '.join(tables)}")  # fmt: skip
+    typer.echo(
+        f"{describe_run(folder)}\n{len(tables)} tables are what the predictions in {folder} "
+        f"give: {', '.join(tables)}"
+    )
 
 
 def _names_in(path: Path | None) -> frozenset[str]:

@@ -11,7 +11,7 @@ import typer
 from anonlib.cli.shared import Device, plain_errors, prepare_device
 
 if TYPE_CHECKING:
-    from anonlib.evaluation.verify import Request, Verification
+    from anonlib.attack.verify import Request, Verification
 
 
 @plain_errors()
@@ -27,8 +27,7 @@ def verify(
         str, typer.Option(help="Who looks: sphereface, or dlib, an optional extra.")
     ] = "sphereface",
     framing: Annotated[
-        str,
-        typer.Option(help="frame: faces are found and hidden in whole pictures; crop: cut first."),
+        str, typer.Option(help="frame: faces are found and hidden in whole pictures; crop: cut first.")
     ] = "frame",
     limit: Annotated[
         int | None, typer.Option(help="Pairs at most, for a quick look.", show_default="all")
@@ -36,9 +35,7 @@ def verify(
     retrain: Annotated[
         int, typer.Option(metavar="STEPS", help="Also train D on modified faces, so many steps.")
     ] = 0,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the record to this file.")
-    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="OUT", help="Write the record to this file.")] = None,
     seed: Annotated[int, typer.Option(help="Of the retrained D.", min=0)] = 0,
     device: Annotated[
         Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
@@ -56,13 +53,18 @@ def verify(
     """
     where = prepare_device(device, threads)
 
-    from anonlib.evaluation.verify import Request, parse_folds, verify_method
-    from anonlib.evaluation.verify_record import write_record
+    from anonlib.attack.record import write_record
+    from anonlib.attack.verify import Request, parse_folds, verify_method
 
     request = Request(
-        method=method, folds=parse_folds(folds), recognizer=recognizer, framing=framing,
-        limit=limit, retrain=retrain, seed=seed,
-    )  # fmt: skip
+        method=method,
+        folds=parse_folds(folds),
+        recognizer=recognizer,
+        framing=framing,
+        limit=limit,
+        retrain=retrain,
+        seed=seed,
+    )
     start = time.time()
     found = verify_method(root, request, device=where)
     _print_verification(request, found)

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from anonlib.data.face_crops import DetectLandmarks
 from anonlib.data.face_folders import SUFFIXES, FaceFolder
+from anonlib.detection.mtcnn import DetectLandmarks
 from anonlib.errors import FaceDatasetError
 
 _SEE = "see data/README.md#casia"
@@ -24,9 +24,14 @@ class CASIAWebFace(FaceFolder):
     """
 
     def __init__(
-        self, root: str | Path, *, keep: str | Path | None = None, minimum: int = 2,
-        detect: DetectLandmarks | None = None, progress: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        root: str | Path,
+        *,
+        keep: str | Path | None = None,
+        minimum: int = 2,
+        detect: DetectLandmarks | None = None,
+        progress: bool = True,
+    ) -> None:
         """Lists people and pictures; no picture is opened.
 
         Args:
@@ -55,9 +60,7 @@ class CASIAWebFace(FaceFolder):
                 f"the whole set, {_SEE}"
             )
         if self.left_out:
-            _log.warning(
-                "%s: %d people left out, fewer than %d pictures", root, self.left_out, minimum
-            )
+            _log.warning("%s: %d people left out, fewer than %d pictures", root, self.left_out, minimum)
         self._pictures = enough
 
 
@@ -101,13 +104,13 @@ def _has_pictures(folders: list[Path]) -> bool:
 
 def _kept(pictures: dict[str, tuple[Path, ...]], path: Path) -> dict[str, tuple[Path, ...]]:
     wanted = set(_listed(path))
-    kept = {person: tuple(f for f in files if (person, f.name) in wanted)
-            for person, files in pictures.items()}  # fmt: skip
+    kept = {
+        person: tuple(f for f in files if (person, f.name) in wanted) for person, files in pictures.items()
+    }
     kept = {person: files for person, files in kept.items() if files}
     if not kept:
         raise FaceDatasetError(
-            f"list '{path}' names none of the pictures: its lines must begin with "
-            f"PERSON/PICTURE.jpg, {_SEE}"
+            f"list '{path}' names none of the pictures: its lines must begin with PERSON/PICTURE.jpg, {_SEE}"
         )
     return kept
 

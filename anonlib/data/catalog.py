@@ -95,17 +95,12 @@ _LFW = DataSet(
                 keep=(("lfw_funneled", "lfw_funneled"),),
             ),
         ),
+        _lfw_list("pairs.txt", "5976006", "ea42330c62c92989f9d7c03237ed5d591365e89b3e649747777b70e692dc1592"),
         _lfw_list(
-            "pairs.txt", "5976006",
-            "ea42330c62c92989f9d7c03237ed5d591365e89b3e649747777b70e692dc1592",
+            "pairsDevTrain.txt", "5976012", "1d454dada7dfeca0e7eab6f65dc4e97a6312d44cf142207be28d688be92aabfa"
         ),
         _lfw_list(
-            "pairsDevTrain.txt", "5976012",
-            "1d454dada7dfeca0e7eab6f65dc4e97a6312d44cf142207be28d688be92aabfa",
-        ),
-        _lfw_list(
-            "pairsDevTest.txt", "5976009",
-            "7cb06600ea8b2814ac26e946201cdb304296262aad67d046a16a7ec85d0ff87c",
+            "pairsDevTest.txt", "5976009", "7cb06600ea8b2814ac26e946201cdb304296262aad67d046a16a7ec85d0ff87c"
         ),
     ),
     by_hand=(
@@ -113,7 +108,7 @@ _LFW = DataSet(
         "pictures and the lists from figshare; copies of lfw-deepfunneled are on archive.org "
         "(lfw-dataset)."
     ),
-)  # fmt: skip
+)
 _TUBER = Source(
     # Named in the README of amazon-science/tubelet-transformer; frames, flow and JHMDB-GT.pkl.
     name="JHMDB.tar.gz",

@@ -11,8 +11,7 @@ from tqdm import tqdm
 
 from anonlib.data.casia import CASIAWebFace
 from anonlib.data.catalog import CATALOG, data_set
-from anonlib.data.daly import ANNOTATIONS, DALY
-from anonlib.data.daly_frames import find_frames
+from anonlib.data.daly import ANNOTATIONS, DALY, find_frames
 from anonlib.data.download import digest
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.jhmdb_boxes import csv_boxes, tube_boxes
@@ -24,13 +23,18 @@ OFFICIAL = {
     "lfw": {"people": 5749, "pictures": 13233, "pairs": 6000},
     "casia-webface": {"people": 10575, "pictures": 494414},
     "jhmdb": {
-        "clips": 928, "actions": 21, "lists of splits": 63,
-        "training clips in split 1": 660, "test clips in split 1": 268,
-        "training clips in split 2": 658, "test clips in split 2": 270,
-        "training clips in split 3": 663, "test clips in split 3": 265,
+        "clips": 928,
+        "actions": 21,
+        "lists of splits": 63,
+        "training clips in split 1": 660,
+        "test clips in split 1": 268,
+        "training clips in split 2": 658,
+        "test clips in split 2": 270,
+        "training clips in split 3": 663,
+        "test clips in split 3": 265,
     },
     "daly": {"videos": 510, "training videos": 310, "test videos": 200},
-}  # fmt: skip
+}
 """How many there are of what in each data set."""
 _ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 """How whole pictures end; zeros may follow."""
@@ -114,8 +118,9 @@ def _check_lfw(root: Path, findings: Findings, progress: bool) -> None:
         pairs = lfw.pairs()
         findings.count("pairs", len(pairs))
         named = {f"{n}_{k:04d}" for pair in pairs for n, k in (pair.first, pair.second)}
-        findings.faults += (f"{stem}.jpg is missing, which pairs.txt names"
-                            for stem in sorted(named - set(pictures)))  # fmt: skip
+        findings.faults += (
+            f"{stem}.jpg is missing, which pairs.txt names" for stem in sorted(named - set(pictures))
+        )
 
 
 def _check_list(root: Path, name: str, published: str, findings: Findings) -> None:
@@ -135,8 +140,12 @@ def _missing_of_lfw(root: Path, stems: set[str]) -> list[str]:
     if not path.is_file():
         return []
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
-    wanted = {f"{row[0]}_{k:04d}" for row in rows if len(row) == 2 and row[1].isdigit()
-              for k in range(1, int(row[1]) + 1)}  # fmt: skip
+    wanted = {
+        f"{row[0]}_{k:04d}"
+        for row in rows
+        if len(row) == 2 and row[1].isdigit()
+        for k in range(1, int(row[1]) + 1)
+    }
     return [f"{stem}.jpg is missing, which people.txt counts" for stem in sorted(wanted - stems)]
 
 
@@ -154,16 +163,16 @@ def _check_jhmdb(root: Path, findings: Findings, progress: bool) -> None:
     inner = next((name for name in _CLIPS if (root / name).is_dir()), None)
     if inner is None:
         raise DatasetError(f"neither {_CLIPS[0]}/ nor {_CLIPS[1]}/ is there")
-    clips = {path.stem if path.is_file() else path.name: path
-             for path in sorted((root / inner).glob("[!.]*/[!.]*"))}  # fmt: skip
+    clips = {
+        path.stem if path.is_file() else path.name: path
+        for path in sorted((root / inner).glob("[!.]*/[!.]*"))
+    }
     findings.count("clips", len(clips))
     findings.count("actions", len({path.parent.name for path in clips.values()}))
     kinds = Counter(path.suffix if path.is_file() else "folders" for path in clips.values())
     if any(kind not in (".avi", "folders") for kind in kinds):
         findings.facts.append(f"clips are {', '.join(sorted(kinds))}, not the official .avi: fine")
-    findings.count(
-        "lists of splits", sum(_check_split(root, n, set(clips), findings) for n in (1, 2, 3))
-    )
+    findings.count("lists of splits", sum(_check_split(root, n, set(clips), findings) for n in (1, 2, 3)))
     _check_boxes(root, clips, findings, progress)
 
 
@@ -180,8 +189,10 @@ def _check_split(root: Path, number: int, clips: set[str], findings: Findings) -
                 findings.faults.append(f"splits/{path.name}: '{line}' is no 'CLIP.avi 1 or 2'")
     findings.count(f"training clips in split {number}", len(parts["1"]))
     findings.count(f"test clips in split {number}", len(parts["2"]))
-    findings.faults += (f"clip {name} is missing, which split {number} names"
-                        for name in sorted({*parts["1"], *parts["2"]} - clips))  # fmt: skip
+    findings.faults += (
+        f"clip {name} is missing, which split {number} names"
+        for name in sorted({*parts["1"], *parts["2"]} - clips)
+    )
     return len(files)
 
 
@@ -193,14 +204,15 @@ def _check_boxes(root: Path, clips: dict[str, Path], findings: Findings, progres
             findings.facts.append(f"{folder}: {len(found):,} clips")
             counts |= dict.fromkeys(found, -1)
     for path in (*sorted(root.glob("JHMDB-GT*.pkl")), *sorted(root.glob("boxes*.csv"))):
-        boxes = (tube_boxes(path) if path.suffix == ".pkl"
-                 else {name: found[0] for name, found in csv_boxes(path).items()})  # fmt: skip
+        boxes = (
+            tube_boxes(path)
+            if path.suffix == ".pkl"
+            else {name: found[0] for name, found in csv_boxes(path).items()}
+        )
         findings.facts.append(f"{path.name}: boxes of {len(boxes):,} clips")
         counts |= {name: len(rows) for name, rows in boxes.items()}
     findings.facts.append(f"{len(counts.keys() & clips.keys()):,} clips with boxes")
-    findings.faults += (
-        f"clip {name} has no boxes" for name in sorted(clips.keys() - counts.keys())
-    )
+    findings.faults += (f"clip {name} has no boxes" for name in sorted(clips.keys() - counts.keys()))
     for name, path in tqdm(clips.items(), desc="clips", unit="clip", disable=not progress):
         frames, boxes_there = _frames(path), counts.get(name, -1)
         if frames == 0:
@@ -254,8 +266,7 @@ def _opens(path: Path) -> bool:
 def _damaged(pictures: Iterable[Path], progress: bool) -> list[str]:
     """Pictures that are empty or cut short: they do not end as their kind does."""
     bar = tqdm(list(pictures), desc="pictures", unit="picture", disable=not progress)
-    return [f"{path.parent.name}/{path.name} is empty or cut short"
-            for path in bar if not _ends_well(path)]  # fmt: skip
+    return [f"{path.parent.name}/{path.name} is empty or cut short" for path in bar if not _ends_well(path)]
 
 
 def _ends_well(path: Path) -> bool:
@@ -268,5 +279,8 @@ def _ends_well(path: Path) -> bool:
 
 
 _CHECKS: dict[str, Callable[[Path, Findings, bool], None]] = {
-    "lfw": _check_lfw, "casia-webface": _check_casia, "jhmdb": _check_jhmdb, "daly": _check_daly,
-}  # fmt: skip
+    "lfw": _check_lfw,
+    "casia-webface": _check_casia,
+    "jhmdb": _check_jhmdb,
+    "daly": _check_daly,
+}

@@ -14,23 +14,37 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from anonlib.data.clip import ACTIONS
-from anonlib.data.daly_frames import find_frames, read_frames
 from anonlib.data.pickles import load_pickle
-from anonlib.data.types import ActionFrames
 from anonlib.errors import ActionDatasetError
+from anonlib.types import ACTIONS, ActionFrames
 
 if TYPE_CHECKING:
     from anonlib.data.jhmdb import DetectFaces
+import re
+from typing import TYPE_CHECKING
+
+from torch.nn import functional as F
+
+from anonlib.data.images import read_image
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
 
 LABELS = (
-    "ApplyingMakeUpOnLips", "BrushingTeeth", "CleaningFloor", "CleaningWindows", "Drinking",
-    "FoldingTextile", "Ironing", "Phoning", "PlayingHarmonica", "TakingPhotosOrVideos",
-)  # fmt: skip
+    "ApplyingMakeUpOnLips",
+    "BrushingTeeth",
+    "CleaningFloor",
+    "CleaningWindows",
+    "Drinking",
+    "FoldingTextile",
+    "Ironing",
+    "Phoning",
+    "PlayingHarmonica",
+    "TakingPhotosOrVideos",
+)
 """DALY's names of the actions, in the order of `ACTIONS`, which is that of the paper's Table 1."""
-FLAGS = (
-    "isSmall", "isReflection", "isShotcut", "isZoom", "isAmbiguous", "isOccluded", "isOutsideFOV",
-)  # fmt: skip
+FLAGS = ("isSmall", "isReflection", "isShotcut", "isZoom", "isAmbiguous", "isOccluded", "isOutsideFOV")
 """What DALY notes of an instance of an action."""
 SLACK = 0.05
 """How far a box may reach beyond the picture, in shares of its side; it is cut there."""
@@ -99,10 +113,15 @@ class DALY:
         self._test = test
         self._rate = {v: float(content["metadata"][v]["fps"]) for v in self.videos}
         self._keyframes = {
-            video: tuple(_keyframes(video, content["annot"][video]["annot"],
-                         count=int(content["metadata"][video]["nbframes_ffmpeg"])))
+            video: tuple(
+                _keyframes(
+                    video,
+                    content["annot"][video]["annot"],
+                    count=int(content["metadata"][video]["nbframes_ffmpeg"]),
+                )
+            )
             for video in self.videos
-        }  # fmt: skip
+        }
 
     def split(self) -> tuple[list[str], list[str]]:
         """Names of the training and the test videos: 310 and 200 in DALY 1.1.0."""
@@ -134,10 +153,15 @@ class DALY:
         return chosen
 
     def load(
-        self, videos: Sequence[str] | None = None, *, size: tuple[int, int],
-        frames: int | None = None, without: Collection[str] = (),
-        detect: DetectFaces | None = None, progress: bool = True,
-    ) -> ActionFrames:  # fmt: skip
+        self,
+        videos: Sequence[str] | None = None,
+        *,
+        size: tuple[int, int],
+        frames: int | None = None,
+        without: Collection[str] = (),
+        detect: DetectFaces | None = None,
+        progress: bool = True,
+    ) -> ActionFrames:
         """Keyframes as pictures of one size, with the boxes and actions in them, and the faces.
 
         Only keyframes are decoded. All of DALY's at 600x800 pixels fill tens of gigabytes: load
@@ -168,8 +192,7 @@ class DALY:
             source = find_frames(self.root, name)
             images.append(read_frames(source, list(found), rate=self._rate[name], size=size))
             boxes += [_pixels(same, size) for same in found.values()]
-            labels += [torch.tensor([ACTIONS.index(k.action) for k in same])
-                       for same in found.values()]  # fmt: skip
+            labels += [torch.tensor([ACTIONS.index(k.action) for k in same]) for same in found.values()]
             clips += [number] * len(found)
         if not images:
             raise ActionDatasetError(
@@ -180,19 +203,20 @@ class DALY:
 
 
 def _with_faces(
-    images: Tensor, boxes: list[Tensor], labels: list[Tensor], clips: list[int],
-    detect: DetectFaces | None,
-) -> ActionFrames:  # fmt: skip
+    images: Tensor, boxes: list[Tensor], labels: list[Tensor], clips: list[int], detect: DetectFaces | None
+) -> ActionFrames:
     faces = [(torch.zeros(0, 4), torch.zeros(0, 5, 2))] * len(images)
     if detect is not None:
         faces = [found for chunk in images.split(32) for found in detect(chunk.float() / 255)]
     return ActionFrames(
-        frames=images, boxes=boxes, labels=labels,
+        frames=images,
+        boxes=boxes,
+        labels=labels,
         face_boxes=[box.cpu().float() for box, _ in faces],
         landmarks=[points.cpu().float() for _, points in faces],
         identities=[torch.full((len(box),), -1) for box, _ in faces],
         clips=torch.tensor(clips),
-    )  # fmt: skip
+    )
 
 
 def _keyframes(video: str, annotation: Any, *, count: int) -> list[Keyframe]:
@@ -205,9 +229,10 @@ def _keyframes(video: str, annotation: Any, *, count: int) -> list[Keyframe]:
             for keyframe in instance["keyframes"]:
                 frame = int(keyframe["frameNumber"])
                 _check_frame(video, frame, count)
-                found += [Keyframe(video=video, action=name, frame=frame, flags=flags,
-                                   box=_box(video, frame, row))
-                          for row in _rows(keyframe["boundingBox"])]  # fmt: skip
+                found += [
+                    Keyframe(video=video, action=name, frame=frame, flags=flags, box=_box(video, frame, row))
+                    for row in _rows(keyframe["boundingBox"])
+                ]
     return sorted(found, key=lambda keyframe: keyframe.frame)
 
 
@@ -247,3 +272,99 @@ def _pixels(keyframes: Sequence[Keyframe], size: tuple[int, int]) -> Tensor:
     """`(n, 4)` xyxy pixels."""
     height, width = size
     return torch.tensor([k.box for k in keyframes]) * torch.tensor([width, height, width, height])
+
+
+FOLDERS = ("frames", "DALY_frames", "videos", "DALY_videos", "")
+"""Where a video's frames or file may lie, below DALY's root."""
+SAME_RATE = 0.01
+"""Frame rates that differ by a smaller share are one rate, once rounded."""
+_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
+
+
+def find_frames(root: Path, video: str) -> Path:
+    """The folder of a video's frames, or its file; another container than .mp4 serves too.
+
+    Raises:
+        ActionDatasetError: there is neither.
+    """
+    stem = Path(video).stem
+    names = (video, stem, *(stem + suffix for suffix in _SUFFIXES))
+    for path in (root / folder / name for folder in FOLDERS for name in names):
+        if path.exists():
+            return path
+    raise ActionDatasetError(
+        f"DALY root '{root}' lacks the video '{video}': put it into videos/, or its frames into "
+        f"frames/{video}/; DALY's authors keep copies of what YouTube lost, {_SEE}"
+    )
+
+
+def read_frames(source: Path, numbers: Sequence[int], *, rate: float, size: tuple[int, int]) -> Tensor:
+    """Frames of a video by number, stretched to one size.
+
+    In a file, frame n is the one that is shown at (n - 0.5) / rate seconds, so that a copy with
+    another frame rate serves too. Nothing is decoded but the way to it from the nearest frame
+    before it that can be decoded on its own.
+
+    Args:
+        source: a file, or a folder of pictures whose names end in the number.
+        numbers: from 1, rising.
+        rate: frames a second by which they are numbered.
+        size: height and width.
+
+    Returns:
+        `(len(numbers), 3, H, W)` uint8 RGB.
+
+    Raises:
+        ActionDatasetError: the source is damaged, or ends before a frame.
+    """
+    if source.is_dir():
+        return torch.cat([_stretch(p, size) for p in _pictures(source, numbers)])
+    import av
+
+    try:
+        with av.open(str(source)) as video:
+            return torch.cat([_stretch(_decode(video, n, rate, source), size) for n in numbers])
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise ActionDatasetError(
+            f"video '{source}' cannot be decoded ({error}): fetch it again, {_SEE}"
+        ) from error
+
+
+def _pictures(folder: Path, numbers: Sequence[int]) -> list[Tensor]:
+    places = {
+        int(number[1]): path
+        for path in folder.iterdir()
+        if (number := re.search(r"(\d+)\.(?:jpg|jpeg|png)$", path.name))
+    }
+    if missing := [n for n in numbers if n not in places]:
+        raise ActionDatasetError(
+            f"folder '{folder}' lacks frame {missing[0]} and {len(missing) - 1} more of its "
+            f"keyframes: extract the frames again, {_SEE}"
+        )
+    return [read_image(places[n]) for n in numbers]
+
+
+def _decode(video: InputContainer, number: int, rate: float, source: Path) -> Tensor:
+    """The frame of that number, `(3, H, W)` uint8."""
+    stream = video.streams.video[0]
+    own = float(stream.average_rate or rate)
+    base = float(stream.time_base or 1)
+    target = (number - 0.5) / (own if abs(own / rate - 1) < SAME_RATE else rate) / base
+    target += stream.start_time or 0
+    video.seek(int(target), stream=stream, backward=True)
+    shown = None
+    for frame in video.decode(stream):
+        if frame.pts is None or frame.pts > target:
+            break
+        shown = frame
+    if shown is None or shown.pts is None or target - shown.pts > 1.5 / own / base:
+        raise ActionDatasetError(
+            f"video '{source}' ends before its frame {number}: it is cut short, fetch it again, {_SEE}"
+        )
+    return torch.from_numpy(shown.to_ndarray(format="rgb24")).permute(2, 0, 1)
+
+
+def _stretch(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """`(1, 3, H, W)` uint8."""
+    small = F.interpolate(picture[None].float(), size=size, mode="bilinear", antialias=True)
+    return small.round().clamp(0, 255).to(torch.uint8)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,14 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from anonlib.data.crop_cache import Arrays, cached
 from anonlib.data.images import read_image
+from anonlib.detection.mtcnn import DetectLandmarks, Mtcnn
 from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform, warp_affine
-
-DetectLandmarks = Callable[[Sequence[Tensor]], list[Tensor | None]]
-"""Pictures, uint8 RGB `(3, H, W)` of any sizes, to the `(5, 2)` landmarks of the person in each,
-or None. Crops are remembered between runs if it has an attribute `cache_key`, a string that
-changes with its results."""
 
 LARGEST_SIDE = 1024
 """Pictures are reduced to this many pixels a side before a face is looked for."""
@@ -39,93 +39,6 @@ class Crops:
     """`(N, 5, 2)` float xy pixels of the crop; 0 without a face."""
     found: Tensor
     """`(N,)` bool, whether the picture holds a face."""
-
-
-class Mtcnn:
-    """Five landmarks of the most prominent face by MTCNN, see `most_prominent`.
-
-    Implements Ren et al., section 5.1, Face Recognition: crops follow MTCNN's keypoints.
-    Differs from the paper: none.
-    """
-
-    cache_key = "mtcnn 1"
-
-    def __init__(self, *, device: str = "cpu", probability: float = 0.9, batch: int = 16) -> None:
-        """Loads the three networks that come with facenet-pytorch."""
-        from facenet_pytorch import MTCNN
-
-        self.network = MTCNN(keep_all=True, device=torch.device(device))
-        self.probability = probability
-        self.batch = batch
-
-    def __call__(self, pictures: Sequence[Tensor]) -> list[Tensor | None]:
-        """Landmarks `(5, 2)` in each picture, uint8 `(3, H, W)`, or None."""
-        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for index, picture in enumerate(pictures):
-            by_size[tuple(picture.shape)].append(index)
-        found: dict[int, Tensor | None] = {}
-        for members in by_size.values():
-            for start in range(0, len(members), self.batch):
-                part = members[start : start + self.batch]
-                stacked = torch.stack([pictures[i] for i in part])
-                found.update(zip(part, self._detect(stacked), strict=True))
-        return [found[i] for i in range(len(pictures))]
-
-    def _detect(self, pictures: Tensor) -> list[Tensor | None]:
-        """Landmarks in pictures of one size, `(B, 3, H, W)`."""
-        centre = (pictures.shape[3] / 2, pictures.shape[2] / 2)
-        return [
-            most_prominent(*one, centre=centre, probability=self.probability)
-            for one in run_mtcnn(self.network, pictures)
-        ]
-
-
-def run_mtcnn(network: Any, pictures: Tensor) -> list[tuple[Any, Any, Any]]:
-    """Every face that facenet-pytorch's MTCNN finds in pictures of one size.
-
-    Args:
-        network: `facenet_pytorch.MTCNN`.
-        pictures: `(B, 3, H, W)` uint8 RGB.
-
-    Returns:
-        Boxes `(K, 4)`, probabilities `(K,)` and landmarks `(K, 5, 2)` of each picture, arrays of
-        numbers or of objects; without a face the boxes are None.
-    """
-    if min(pictures.shape[2:]) < network.min_face_size:
-        return [(None, [None], None)] * len(pictures)
-    boxes, chances, points = network.detect(pictures.permute(0, 2, 3, 1).numpy(), landmarks=True)
-    return list(zip(boxes, chances, points, strict=True))
-
-
-def most_prominent(
-    boxes: Any, chances: Any, points: Any, *, centre: tuple[float, float], probability: float
-) -> Tensor | None:
-    """Landmarks of the face whose size, the root of its area, most exceeds its distance from
-    the picture's centre.
-
-    Args:
-        boxes: `(K, 4)` xyxy, of numbers or of objects, or None.
-        chances: `(K,)` probability that a box holds a face.
-        points: `(K, 5, 2)` landmarks.
-        centre: x and y of the picture's centre.
-        probability: faces less sure than this do not count.
-
-    Returns:
-        `(5, 2)`, or None if no face counts.
-
-    >>> most_prominent(None, [None], None, centre=(50, 50), probability=0.9) is None
-    True
-    """
-    if boxes is None:
-        return None
-    boxes, chances = np.asarray(boxes, dtype=np.float64), np.asarray(chances, dtype=np.float64)
-    width, height = (boxes[:, 2:] - boxes[:, :2]).clip(min=0).T
-    away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - np.array(centre), axis=1)
-    score = np.where(chances >= probability, np.sqrt(width * height) - away, -np.inf)
-    best = int(score.argmax())
-    if not np.isfinite(score[best]):
-        return None
-    return torch.as_tensor(np.asarray(points[best], dtype=np.float32))
 
 
 def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor, Tensor]:
@@ -157,11 +70,7 @@ def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor,
 
 
 def crop_pictures(
-    paths: Sequence[Path],
-    *,
-    size: int,
-    detect: DetectLandmarks | None = None,
-    progress: bool = True,
+    paths: Sequence[Path], *, size: int, detect: DetectLandmarks | None = None, progress: bool = True
 ) -> Crops:
     """Canonical crops of the faces in picture files, remembered in the cache.
 
@@ -192,11 +101,12 @@ def crop_pictures(
 
 
 def _join(parts: list[Arrays], size: int) -> Crops:
-    empty = {"images": np.zeros((0, 3, size, size), np.uint8), "found": np.zeros(0, bool),
-             "landmarks": np.zeros((0, 5, 2), np.float32)}  # fmt: skip
-    joined = {
-        k: torch.from_numpy(np.concatenate([empty[k], *(p[k] for p in parts)])) for k in empty
+    empty = {
+        "images": np.zeros((0, 3, size, size), np.uint8),
+        "found": np.zeros(0, bool),
+        "landmarks": np.zeros((0, 5, 2), np.float32),
     }
+    joined = {k: torch.from_numpy(np.concatenate([empty[k], *(p[k] for p in parts)])) for k in empty}
     return Crops(**joined)
 
 
@@ -220,3 +130,64 @@ def _reduced(picture: Tensor) -> Tensor:
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     small = F.interpolate(picture[None].float(), size, mode="bilinear", antialias=True)
     return small[0].round().clamp(0, 255).to(torch.uint8)
+
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+_FORMAT = 1
+_log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Where crops are kept: `$ANONLIB_CACHE`, else `~/.cache/anonlib`. It may be deleted."""
+    return Path(os.environ.get("ANONLIB_CACHE") or Path.home() / ".cache" / "anonlib")
+
+
+def cached(compute: Callable[[], Arrays], *, files: Sequence[Path], key: str | None, size: int) -> Arrays:
+    """What `compute` returns, from the cache if the files have not changed since.
+
+    Args:
+        compute: makes arrays from the files.
+        files: what the result depends on, by path, length and time of change.
+        key: name and version of the method; None computes anew and keeps nothing.
+        size: side of the crops.
+    """
+    if key is None:
+        return compute()
+    path = cache_folder() / "faces" / f"{_fingerprint(files, key=key, size=size)}.npz"
+    stored = _read(path)
+    if stored is None:
+        stored = compute()
+        _write(path, stored)
+    return stored
+
+
+def _fingerprint(files: Sequence[Path], *, key: str, size: int) -> str:
+    """A name for the cache file; any change of a picture changes it."""
+    states = [(str(f.resolve()), f.stat()) for f in files if f.exists()]
+    facts = [_FORMAT, key, size, [(p, s.st_size, s.st_mtime_ns) for p, s in states]]
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None  # not there, or damaged: it is computed again
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    """Writes the file whole or not at all; without room for it the run goes on."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            temporary = Path(file.name)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        temporary.replace(path)
+    except OSError as error:
+        _log.warning("face crops are not remembered: %s (ANONLIB_CACHE chooses a folder)", error)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

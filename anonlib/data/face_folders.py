@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from anonlib.data.face_crops import DetectLandmarks, crop_pictures
-from anonlib.data.types import FaceImages
+from anonlib.data.face_crops import crop_pictures
+from anonlib.detection.mtcnn import DetectLandmarks
 from anonlib.errors import FaceDatasetError
+from anonlib.types import FaceImages
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 """Endings of files that are taken for pictures; upper case counts too."""
@@ -75,9 +76,8 @@ class FaceFolder:
         return tuple(p for p, files in self._pictures.items() if len(files) >= pictures)
 
     def load(
-        self, people: Sequence[str] | None = None, *, images: int | None = None, size: int,
-        minimum: int = 1,
-    ) -> FaceImages:  # fmt: skip
+        self, people: Sequence[str] | None = None, *, images: int | None = None, size: int, minimum: int = 1
+    ) -> FaceImages:
         """Canonical crops of people's first pictures.
 
         Pictures without a face are passed over, and so are people of whom fewer than `minimum`
@@ -96,25 +96,25 @@ class FaceFolder:
             ImageError: a picture cannot be read.
         """
         people = self.people_with(minimum) if people is None else people
-        chosen = [(label, path) for label, person in enumerate(people)
-                  for path in self._enough(person, minimum)[:images]]  # fmt: skip
+        chosen = [
+            (label, path)
+            for label, person in enumerate(people)
+            for path in self._enough(person, minimum)[:images]
+        ]
         crops = crop_pictures(
             [path for _, path in chosen], size=size, detect=self.detect, progress=self.progress
         )
         labels = torch.tensor([label for label, _ in chosen], dtype=torch.int64)
         faces = torch.bincount(labels[crops.found], minlength=len(people))
         kept = crops.found & (faces >= minimum)[labels]
-        self._report(pictures=int((~crops.found).sum()), of=len(chosen),
-                     people=int((faces < minimum).sum()))  # fmt: skip
+        self._report(pictures=int((~crops.found).sum()), of=len(chosen), people=int((faces < minimum).sum()))
         if not kept.any():
             raise FaceDatasetError(
                 f"face root '{self.root}': {minimum} faces or more were found of none of the "
                 f"{len(people)} people; use larger pictures, or more a person"
             )
         _, compact = torch.unique(labels[kept], return_inverse=True)
-        return FaceImages(
-            images=crops.images[kept], labels=compact, landmarks=crops.landmarks[kept]
-        )
+        return FaceImages(images=crops.images[kept], labels=compact, landmarks=crops.landmarks[kept])
 
     def _enough(self, person: str, minimum: int) -> tuple[Path, ...]:
         files = self.pictures(person)
@@ -128,9 +128,8 @@ class FaceFolder:
     def _report(self, *, pictures: int, of: int, people: int) -> None:
         if pictures or people:
             _log.warning(
-                "%s: no face in %d of %d pictures; %d people left out", self.root, pictures, of,
-                people,
-            )  # fmt: skip
+                "%s: no face in %d of %d pictures; %d people left out", self.root, pictures, of, people
+            )
 
 
 def _list_people(root: Path) -> dict[str, tuple[Path, ...]]:

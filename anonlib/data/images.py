@@ -22,9 +22,18 @@ LARGEST_IMAGE = 80_000_000
 """Pixels a picture may have in all; a small file may claim far more than memory holds."""
 
 _DAMAGED = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, MemoryError,
-    OverflowError, struct.error, zlib.error,
-)  # fmt: skip
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 

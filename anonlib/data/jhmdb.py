@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from anonlib.data.images import read_image
 from anonlib.data.jhmdb_boxes import ClipBoxes
-from anonlib.data.types import ActionFrames
 from anonlib.errors import ActionDatasetError
+from anonlib.types import ActionFrames
 
 TOUCHES_FACE = ("brush_hair", "clap", "pour", "shoot_bow", "wave")
 """Actions about the head: hands or things come near the face."""
@@ -104,9 +104,14 @@ class JHMDB:
         return name
 
     def load(
-        self, names: Sequence[str], boxes: Mapping[str, ClipBoxes], *, frames: int | None = None,
-        detect: DetectFaces | None = None, progress: bool = True,
-    ) -> ActionFrames:  # fmt: skip
+        self,
+        names: Sequence[str],
+        boxes: Mapping[str, ClipBoxes],
+        *,
+        frames: int | None = None,
+        detect: DetectFaces | None = None,
+        progress: bool = True,
+    ) -> ActionFrames:
         """Frames of clips, evenly spread, with the actor's box, the action and the faces.
 
         Args:
@@ -135,18 +140,19 @@ class JHMDB:
         return ActionFrames(
             frames=torch.cat(images),
             boxes=[box[None] for part in kept for box in part],
-            labels=[torch.tensor([label]) for label, count in zip(labels, counts.tolist(),
-                    strict=True) for _ in range(count)],
+            labels=[
+                torch.tensor([label])
+                for label, count in zip(labels, counts.tolist(), strict=True)
+                for _ in range(count)
+            ],
             face_boxes=[f[0] for f in found],
             landmarks=[f[1] for f in found],
             identities=[torch.full((len(f[0]),), -1) for f in found],
             clips=torch.repeat_interleave(torch.arange(len(images)), counts),
-        )  # fmt: skip
+        )
 
 
-def sure_clips(
-    names: Sequence[str], found: Mapping[str, ClipBoxes], *, least: float = UNSURE
-) -> list[str]:
+def sure_clips(names: Sequence[str], found: Mapping[str, ClipBoxes], *, least: float = UNSURE) -> list[str]:
     """Clips whose boxes people drew, or a detector found with a mean score of `least` or more."""
     scores = {name: found[name].score for name in names if name in found}
     return [name for name in names if (score := scores.get(name)) is None or score >= least]
@@ -213,8 +219,7 @@ def _spread(count: int, frames: int | None) -> Tensor:
 def _faces(frames: Tensor, detect: DetectFaces | None) -> list[tuple[Tensor, Tensor]]:
     if detect is None:
         return [(torch.zeros(0, 4), torch.zeros(0, 5, 2))] * len(frames)
-    return [(boxes.cpu().float(), points.cpu().float())
-            for boxes, points in detect(frames.float() / 255)]  # fmt: skip
+    return [(boxes.cpu().float(), points.cpu().float()) for boxes, points in detect(frames.float() / 255)]
 
 
 def _list_clips(root: Path) -> list[Clip]:
@@ -238,9 +243,7 @@ def _is_video(path: Path) -> bool:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [
-            line for line in islice(path.read_text(encoding="utf-8").splitlines(), 10**6) if line
-        ]
+        return [line for line in islice(path.read_text(encoding="utf-8").splitlines(), 10**6) if line]
     except (OSError, UnicodeDecodeError) as error:
         raise ActionDatasetError(
             f"'{path}' cannot be read ({type(error).__name__}): fetch it, {_SEE}"

@@ -27,9 +27,12 @@ feet reach beyond the joints. Chosen by hand, not fitted."""
 FRAME = (240, 320)
 """Height and width of every JHMDB frame in pixels."""
 SOURCES = (
-    "puppet_mask/*/*/puppet_mask.mat", "JHMDB-GT.pkl", "boxes*.csv without a score",
-    "joint_positions/*/*/joint_positions.mat", "boxes*.csv with a score",
-)  # fmt: skip
+    "puppet_mask/*/*/puppet_mask.mat",
+    "JHMDB-GT.pkl",
+    "boxes*.csv without a score",
+    "joint_positions/*/*/joint_positions.mat",
+    "boxes*.csv with a score",
+)
 """Where boxes are looked for, the best first."""
 _SEE = "see data/README.md#jhmdb"
 Boxes = NDArray[np.float64]
@@ -169,17 +172,21 @@ def tube_boxes(path: Path) -> dict[str, Boxes]:
     """
     content = load_pickle(path)
     try:
-        tubes = {str(video): np.concatenate([np.asarray(t, dtype=np.float64).reshape(-1, 5)
-                 for same in tracks.values() for t in same])
-                 for video, tracks in content["gttubes"].items()}  # fmt: skip
+        tubes = {
+            str(video): np.concatenate(
+                [np.asarray(t, dtype=np.float64).reshape(-1, 5) for same in tracks.values() for t in same]
+            )
+            for video, tracks in content["gttubes"].items()
+        }
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise ActionDatasetError(
             f"'{path}' holds no gttubes of 'ACTION/CLIP' to (T, 5) arrays: fetch it again, {_SEE}"
         ) from error
     origin = min((tube[:, 1:3].min() for tube in tubes.values()), default=1.0)
     first = 1.0 if origin >= 1 else 0.0
-    return {video.rpartition("/")[2]: _ordered(tube, path, video, first=first)
-            for video, tube in tubes.items()}  # fmt: skip
+    return {
+        video.rpartition("/")[2]: _ordered(tube, path, video, first=first) for video, tube in tubes.items()
+    }
 
 
 def csv_boxes(path: Path) -> dict[str, Scored]:
@@ -249,8 +256,17 @@ def _matrix(path: Path, key: str, shape: str, fits: Callable[[tuple[int, ...]], 
 
     try:
         array = loadmat(path, variable_names=[key])[key]
-    except (OSError, KeyError, TypeError, ValueError, EOFError, IndexError, NotImplementedError,
-            MatReadError, zlib.error) as error:  # fmt: skip
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        EOFError,
+        IndexError,
+        NotImplementedError,
+        MatReadError,
+        zlib.error,
+    ) as error:
         raise ActionDatasetError(
             f"'{path}' is damaged or holds no '{key}': fetch it again, {_SEE}"
         ) from error

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from anonlib.data.face_crops import DetectLandmarks, crop_pictures
+from anonlib.data.face_crops import crop_pictures
 from anonlib.data.face_folders import FaceFolder
-from anonlib.data.types import FaceImages
+from anonlib.detection.mtcnn import DetectLandmarks
 from anonlib.errors import FaceDatasetError
 from anonlib.metrics.verification import Pairs
+from anonlib.types import FaceImages
 
 Picture = tuple[str, int]
 """Name of a person and number of the picture, from 1."""
@@ -46,13 +47,9 @@ class LFW(FaceFolder):
         """The pairs of some folds, see `lfw_pairs`."""
         return lfw_pairs(self.root, folds)
 
-    def load_pairs(
-        self, folds: Iterable[int] = range(1, 11), *, size: int
-    ) -> tuple[FaceImages, Pairs]:
+    def load_pairs(self, folds: Iterable[int] = range(1, 11), *, size: int) -> tuple[FaceImages, Pairs]:
         """Canonical crops of the pictures in those pairs, and the pairs, see `load_lfw_pairs`."""
-        return load_lfw_pairs(
-            self.root, folds, size=size, detect=self.detect, progress=self.progress
-        )
+        return load_lfw_pairs(self.root, folds, size=size, detect=self.detect, progress=self.progress)
 
 
 def pairs_file(root: str | Path) -> Path | None:
@@ -82,9 +79,7 @@ def lfw_pairs(root: str | Path, folds: Iterable[int] = range(1, 11)) -> list[Lfw
     except (IndexError, ValueError) as error:
         raise FaceDatasetError(f"'{path}' does not begin with '10 300': {_MEND}") from error
     if len(lines) != 1 + 2 * count * each:
-        raise FaceDatasetError(
-            f"'{path}' has {len(lines) - 1} pairs instead of {2 * count * each}: {_MEND}"
-        )
+        raise FaceDatasetError(f"'{path}' has {len(lines) - 1} pairs instead of {2 * count * each}: {_MEND}")
     pairs = [_parse(path, n, line, 1 + n // (2 * each)) for n, line in enumerate(lines[1:])]
     wanted = set(folds)
     if not wanted or not wanted <= set(range(1, count + 1)):
@@ -109,9 +104,13 @@ def people_in_folds(root: str | Path, folds: Iterable[int]) -> set[str]:
 
 
 def load_lfw_pairs(
-    root: str | Path, folds: Iterable[int] = range(1, 11), *, size: int,
-    detect: DetectLandmarks | None = None, progress: bool = True,
-) -> tuple[FaceImages, Pairs]:  # fmt: skip
+    root: str | Path,
+    folds: Iterable[int] = range(1, 11),
+    *,
+    size: int,
+    detect: DetectLandmarks | None = None,
+    progress: bool = True,
+) -> tuple[FaceImages, Pairs]:
     """Canonical crops of all pictures in the pairs, and the pairs as places in them.
 
     Pairs with a picture in which no face is found are left out; how many is logged (none with

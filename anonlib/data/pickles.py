@@ -25,9 +25,18 @@ from anonlib.errors import DatasetError
 LARGEST_PICKLE = 512 * 2**20
 """Bytes a pickle may have; the annotations of DALY and JHMDB have a few million."""
 _DAMAGED = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError,
-    OverflowError, MemoryError, RecursionError, struct.error,
-)  # fmt: skip
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+)
 _OUTSIDE = frozenset({"PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER"})
 """Opcodes that fetch what does not lie in the file."""
 _PLAIN_DTYPE = re.compile(r"[biufcSU?]\d*")
@@ -165,13 +174,9 @@ def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray[Any, A
     return _Array((0,), dtype=np.uint8)
 
 
-def _from_buffer(
-    content: object, dtype: object, shape: tuple[int, ...], order: str
-) -> np.ndarray[Any, Any]:
+def _from_buffer(content: object, dtype: object, shape: tuple[int, ...], order: str) -> np.ndarray[Any, Any]:
     """How protocol 5 writes an array."""
-    return np.frombuffer(_raw(content), _plain(dtype)).reshape(
-        shape, order="F" if order == "F" else "C"
-    )
+    return np.frombuffer(_raw(content), _plain(dtype)).reshape(shape, order="F" if order == "F" else "C")
 
 
 def _scalar(dtype: object, content: object) -> Any:
@@ -209,9 +214,15 @@ def _listed(items: object) -> list[Any] | tuple[Any, ...]:
 
 
 _BUILTINS: dict[str, Callable[..., Any]] = {
-    "set": _set, "frozenset": _frozenset, "bytes": _raw, "bytearray": _bytearray,
-    "complex": complex, "slice": slice, "range": range, "xrange": range,
-}  # fmt: skip
+    "set": _set,
+    "frozenset": _frozenset,
+    "bytes": _raw,
+    "bytearray": _bytearray,
+    "complex": complex,
+    "slice": slice,
+    "range": range,
+    "xrange": range,
+}
 _MULTIARRAY: dict[str, Callable[..., Any]] = {"_reconstruct": _reconstruct, "scalar": _scalar}
 _ADMITTED: dict[tuple[str, str], Any] = {
     **{("builtins", name): _Function(call) for name, call in _BUILTINS.items()},

@@ -28,9 +28,14 @@ class CascadeDetector:
     """
 
     def __init__(
-        self, *, network: Network | None = None, proposed: float = PROPOSED,
-        judged: tuple[float, float] = JUDGED, longest: int = 640, device: str = "cpu",
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        network: Network | None = None,
+        proposed: float = PROPOSED,
+        judged: tuple[float, float] = JUDGED,
+        longest: int = 640,
+        device: str = "cpu",
+    ) -> None:
         """Loads SSH, R-Net and O-Net.
 
         Args:
@@ -48,9 +53,7 @@ class CascadeDetector:
             raise ConfigError(f"R-Net and O-Net thresholds {judged}: use two numbers from 0 to 1")
         from facenet_pytorch.models.mtcnn import ONet, RNet
 
-        self.propose = SshDetector(
-            network=network, threshold=proposed, longest=longest, device=device
-        )
+        self.propose = SshDetector(network=network, threshold=proposed, longest=longest, device=device)
         self.judges: Sequence[tuple[nn.Module, int, float]] = (
             (RNet().eval().to(device), 24, judged[0]),
             (ONet().eval().to(device), 48, judged[1]),
@@ -66,10 +69,7 @@ class CascadeDetector:
         Returns:
             One `Faces` a frame, on the CPU, the surest first; empty where nobody is found.
         """
-        return [
-            self._agreed(frame, faces)
-            for frame, faces in zip(frames, self.propose(frames), strict=True)
-        ]
+        return [self._agreed(frame, faces) for frame, faces in zip(frames, self.propose(frames), strict=True)]
 
     @torch.inference_mode()
     def _agreed(self, frame: Tensor, faces: Faces) -> Faces:
@@ -81,8 +81,7 @@ class CascadeDetector:
             crops = [square_crop(frame, box, side=side) for box in faces.boxes]
             likely: Tensor = network(2 * torch.stack(crops) - 1)[-1][:, 1].cpu()
             kept = likely >= threshold
-            faces = Faces(boxes=faces.boxes[kept], scores=faces.scores[kept],
-                          landmarks=faces.landmarks[kept])  # fmt: skip
+            faces = Faces(boxes=faces.boxes[kept], scores=faces.scores[kept], landmarks=faces.landmarks[kept])
         return faces
 
 

@@ -59,17 +59,22 @@ def sample_cells(levels: Levels, boxes: Tensor, margin: int = 0) -> tuple[Tensor
     ys = boxes[:, 1:2] + size[:, 1:] * steps
     inside = ((ys >= 0) & (ys < height))[:, :, None] & ((xs >= 0) & (xs < width))[:, None]
     grid = torch.stack(
-        [(xs * 2 / width - 1)[:, None].expand(-1, side, -1),
-         (ys * 2 / height - 1)[:, :, None].expand(-1, -1, side)], dim=-1
-    ).float()  # fmt: skip
+        [
+            (xs * 2 / width - 1)[:, None].expand(-1, side, -1),
+            (ys * 2 / height - 1)[:, :, None].expand(-1, -1, side),
+        ],
+        dim=-1,
+    ).float()
     cells = torch.empty(len(boxes), side, side)
     fitting = size.amin(dim=1).clamp(min=1).log2().long().clamp(max=len(levels) - 1)
     for index in fitting.unique().tolist():
         mine = (fitting == index).nonzero()[:, 0]
         taken = F.grid_sample(
-            levels[index][None, None], grid[mine].reshape(1, -1, side, 2),
-            padding_mode="border", align_corners=False,
-        )  # fmt: skip
+            levels[index][None, None],
+            grid[mine].reshape(1, -1, side, 2),
+            padding_mode="border",
+            align_corners=False,
+        )
         cells[mine] = taken.reshape(-1, side, side)
     return cells, inside.float()
 
@@ -123,8 +128,7 @@ def find_patches(
     far = steps[:, None].square() + steps.square()
     best = (alike - NEARER * far).flatten(1).argmax(dim=1)
     rows, columns = best // side, best % side
-    rest = torch.stack([_summit(alike.transpose(1, 2), columns, rows),
-                        _summit(alike, rows, columns)], dim=1)  # fmt: skip
+    rest = torch.stack([_summit(alike.transpose(1, 2), columns, rows), _summit(alike, rows, columns)], dim=1)
     cell = (boxes[:, 2:] - boxes[:, :2]) / CELLS
     shift = (torch.stack([columns, rows], dim=1) - margin + rest) * cell
     return shift, alike.flatten(1).gather(1, best[:, None])[:, 0]

@@ -14,9 +14,8 @@ from anonlib.metrics.average_precision import PrecisionRecall, precision_recall
 
 
 def face_precision_recall(
-    found: Sequence[Faces], true_boxes: Sequence[Tensor], *, thresholds: ArrayLike,
-    iou: float = 0.5,
-) -> PrecisionRecall:  # fmt: skip
+    found: Sequence[Faces], true_boxes: Sequence[Tensor], *, thresholds: ArrayLike, iou: float = 0.5
+) -> PrecisionRecall:
     """Precision and recall of the faces with `score >= t`, for each threshold t.
 
     Args:
@@ -31,16 +30,13 @@ def face_precision_recall(
     PrecisionRecall(precision=array([0.5]), recall=array([0.5]))
     """
     detections = [
-        {"boxes": one.boxes, "scores": one.scores, "labels": torch.zeros(len(one))}
-        for one in found
-    ]  # fmt: skip
+        {"boxes": one.boxes, "scores": one.scores, "labels": torch.zeros(len(one))} for one in found
+    ]
     truth = [{"boxes": boxes, "labels": torch.zeros(len(boxes))} for boxes in true_boxes]
     return precision_recall(detections, truth, thresholds=thresholds, iou=iou)
 
 
-def missed_faces(
-    found: Sequence[Faces], true_boxes: Sequence[Tensor], *, iou: float = 0.5
-) -> list[Tensor]:
+def missed_faces(found: Sequence[Faces], true_boxes: Sequence[Tensor], *, iou: float = 0.5) -> list[Tensor]:
     """The true boxes that no found box overlaps by `iou` or more; per frame `(m, 4)`.
 
     Whoever stands in one of these is shown to everybody: nothing hides what was not found.
@@ -57,9 +53,8 @@ def missed_faces(
 
 
 def false_finds(
-    found: Sequence[Faces], true_boxes: Sequence[Tensor], *, doubtful: Sequence[Tensor],
-    iou: float = 0.5,
-) -> list[Tensor]:  # fmt: skip
+    found: Sequence[Faces], true_boxes: Sequence[Tensor], *, doubtful: Sequence[Tensor], iou: float = 0.5
+) -> list[Tensor]:
     """The found boxes that are nobody's face; per frame `(m, 4)`.
 
     A second find of one face hides nothing that is not hidden already, so it is not false.

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from anonlib.data.paths import data_path
+from anonlib.assets import data_path
 from anonlib.detection.mtcnn import Faces
 from anonlib.errors import CheckpointError, ConfigError
 from anonlib.networks.compiled import Compiled
@@ -43,9 +43,13 @@ class SshDetector:
     """
 
     def __init__(
-        self, *, network: Network | None = None, threshold: float = THRESHOLD,
-        longest: int = LONGEST, device: str = "cpu",
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        network: Network | None = None,
+        threshold: float = THRESHOLD,
+        longest: int = LONGEST,
+        device: str = "cpu",
+    ) -> None:
         """Loads the shipped network, or takes another that computes the same.
 
         Args:
@@ -82,22 +86,17 @@ class SshDetector:
         logits, boxes, points = (part.float().cpu() for part in self.network(small))
         places = _anchors(*small.shape[2:])
         return [
-            self._faces(logits[i].sigmoid(), boxes[i], points[i], places, scale)
-            for i in range(len(frames))
+            self._faces(logits[i].sigmoid(), boxes[i], points[i], places, scale) for i in range(len(frames))
         ]
 
-    def _faces(
-        self, scores: Tensor, boxes: Tensor, points: Tensor, places: Tensor, scale: Tensor
-    ) -> Faces:
+    def _faces(self, scores: Tensor, boxes: Tensor, points: Tensor, places: Tensor, scale: Tensor) -> Faces:
         """Faces of one frame, in its pixels, from what is said at every anchor."""
         sure = scores >= self.threshold
         scores, places = scores[sure], places[sure]
         found = decode_boxes(boxes[sure], places)
         kept = batched_nms(found, scores, torch.zeros(len(found)), OVERLAP)
         landmarks = decode_landmarks(points[sure][kept], places[kept])
-        return Faces(
-            boxes=found[kept] * scale.repeat(2), scores=scores[kept], landmarks=landmarks * scale
-        )
+        return Faces(boxes=found[kept] * scale.repeat(2), scores=scores[kept], landmarks=landmarks * scale)
 
 
 def load_ssh(path: Path | None = None, *, device: str = "cpu") -> Ssh:

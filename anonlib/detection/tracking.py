@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from anonlib.detection.association import associate, overlap
 from anonlib.detection.likeness import Levels, clear_cells, find_patches, sample_cells
 from anonlib.detection.mtcnn import Faces
-from anonlib.detection.track import Array, Kind, Spot, Track, remember
+from anonlib.detection.track import Array, Kind, Spot, Track, associate, overlap, remember
 from anonlib.errors import NumericError
 
 LOOK_BACK = 5
@@ -79,9 +78,7 @@ class Tracker:
     itself. Differs from the paper: all of it.
     """
 
-    def __init__(
-        self, *, every: int = 1, live: bool = False, patience: int = 30, start: float = 0.5
-    ) -> None:
+    def __init__(self, *, every: int = 1, live: bool = False, patience: int = 30, start: float = 0.5) -> None:
         """Starts without faces.
 
         Args:
@@ -224,9 +221,7 @@ class Tracker:
 
     def _outside(self, track: Track) -> bool:
         height, width = self.glimpses[self.time].levels[0].shape
-        return _apart(track.box(), height, width) and _apart(
-            track.smooth_box(self.time), height, width
-        )
+        return _apart(track.box(), height, width) and _apart(track.smooth_box(self.time), height, width)
 
     def _begin(self, boxes: Array) -> None:
         """New faces, followed backwards through the pictures not yet shown."""

@@ -54,9 +54,12 @@ class Matches:
 
 
 def average_precision(
-    detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, iou: float = 0.5,
+    detections: Sequence[Boxes],
+    ground_truth: Sequence[Boxes],
+    *,
+    iou: float = 0.5,
     classes: int | None = None,
-) -> AveragePrecision:  # fmt: skip
+) -> AveragePrecision:
     """AP of each class and mAP, by VOC's matching and all-point interpolation.
 
     A detection, taken by falling score, is right when the box of its class that it overlaps most
@@ -92,9 +95,15 @@ def matched_precision(matches: Matches) -> AveragePrecision:
 
 
 def bootstrap_precision(
-    detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, clips: ArrayLike,
-    resamples: int = 200, seed: int = 0, iou: float = 0.5, classes: int | None = None,
-) -> Floats:  # fmt: skip
+    detections: Sequence[Boxes],
+    ground_truth: Sequence[Boxes],
+    *,
+    clips: ArrayLike,
+    resamples: int = 200,
+    seed: int = 0,
+    iou: float = 0.5,
+    classes: int | None = None,
+) -> Floats:
     """AP of each class on resamples of the clips, drawn with replacement; `(resamples, C)`.
 
     Frames of a clip are drawn together, as they are no independent trials. One seed draws the
@@ -104,9 +113,7 @@ def bootstrap_precision(
     return matched_bootstrap(matches, clips=clips, resamples=resamples, seed=seed)
 
 
-def matched_bootstrap(
-    matches: Matches, *, clips: ArrayLike, resamples: int = 200, seed: int = 0
-) -> Floats:
+def matched_bootstrap(matches: Matches, *, clips: ArrayLike, resamples: int = 200, seed: int = 0) -> Floats:
     """`bootstrap_precision` of detections that were matched before; `(resamples, C)`."""
     _, clip = np.unique(np.asarray(clips), return_inverse=True)
     count = int(clip.max()) + 1
@@ -116,10 +123,16 @@ def matched_bootstrap(
 
 
 def bootstrap(
-    detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, clips: ArrayLike,
-    resamples: int = 200, seed: int = 0, iou: float = 0.5, confidence: float = 0.95,
+    detections: Sequence[Boxes],
+    ground_truth: Sequence[Boxes],
+    *,
+    clips: ArrayLike,
+    resamples: int = 200,
+    seed: int = 0,
+    iou: float = 0.5,
+    confidence: float = 0.95,
     classes: int | None = None,
-) -> tuple[float, float]:  # fmt: skip
+) -> tuple[float, float]:
     """Percentile confidence interval of mAP under resampling of the clips.
 
     Args:
@@ -141,9 +154,8 @@ def bootstrap(
     (1.0, 1.0)
     """
     samples = bootstrap_precision(
-        detections, ground_truth, clips=clips, resamples=resamples, seed=seed, iou=iou,
-        classes=classes,
-    )  # fmt: skip
+        detections, ground_truth, clips=clips, resamples=resamples, seed=seed, iou=iou, classes=classes
+    )
     return interval(mean_over_classes(samples), confidence=confidence)
 
 
@@ -163,9 +175,13 @@ def interval(samples: Floats, *, confidence: float = 0.95) -> tuple[float, float
 
 
 def precision_recall(
-    detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, thresholds: ArrayLike,
-    iou: float = 0.5, label: int | None = None,
-) -> PrecisionRecall:  # fmt: skip
+    detections: Sequence[Boxes],
+    ground_truth: Sequence[Boxes],
+    *,
+    thresholds: ArrayLike,
+    iou: float = 0.5,
+    label: int | None = None,
+) -> PrecisionRecall:
     """Precision and recall of the detections with `score >= t`, all classes together or one.
 
     A detection is right as in `average_precision`.
@@ -202,15 +218,17 @@ def mean_over_classes(per_class: Floats) -> Floats:
 
 
 def match(
-    detections: Sequence[Boxes], ground_truth: Sequence[Boxes], *, iou: float = 0.5,
+    detections: Sequence[Boxes],
+    ground_truth: Sequence[Boxes],
+    *,
+    iou: float = 0.5,
     classes: int | None = None,
-) -> Matches:  # fmt: skip
+) -> Matches:
     """Which detections are right, as `average_precision` defines it; arguments as there."""
     if len(detections) != len(ground_truth):
         raise ValueError(f"{len(detections)} images detected on, {len(ground_truth)} with truth")
     found = [_arrays(d, image) for image, d in enumerate(detections)]
-    truth = [_arrays({**t, "scores": np.zeros(len(t["labels"]))}, i)
-             for i, t in enumerate(ground_truth)]  # fmt: skip
+    truth = [_arrays({**t, "scores": np.zeros(len(t["labels"]))}, i) for i, t in enumerate(ground_truth)]
     hits = [_hits(d, t, iou) for d, t in zip(found, truth, strict=True)]
     label = _concatenate([d[2] for d in found])
     true_label = _concatenate([t[2] for t in truth])
@@ -224,9 +242,8 @@ def match(
     order = np.argsort(-score, kind="stable")
     hit = np.concatenate(hits or [np.zeros(0, dtype=bool)])
     return Matches(
-        score=score[order], image=image[order], label=label[order], hit=hit[order],
-        positives=positives,
-    )  # fmt: skip
+        score=score[order], image=image[order], label=label[order], hit=hit[order], positives=positives
+    )
 
 
 def _concatenate(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -240,9 +257,7 @@ def _arrays(image: Boxes, number: int) -> tuple[Floats, Floats, NDArray[np.int64
     if not len(boxes) == len(scores) == len(labels):
         raise ValueError(f"image {number}: boxes, scores and labels differ in number")
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise NumericError(
-            f"a box or score of image {number} is not finite: check the detector's training"
-        )
+        raise NumericError(f"a box or score of image {number} is not finite: check the detector's training")
     return boxes, scores, labels
 
 
@@ -258,8 +273,9 @@ def _overlaps(a: Floats, b: Floats) -> Floats:
 
 def _hits(
     found: tuple[Floats, Floats, NDArray[np.int64]],
-    truth: tuple[Floats, Floats, NDArray[np.int64]], iou: float,
-) -> NDArray[np.bool_]:  # fmt: skip
+    truth: tuple[Floats, Floats, NDArray[np.int64]],
+    iou: float,
+) -> NDArray[np.bool_]:
     """Which detections of one image are right; `(n,)`."""
     boxes, scores, labels = found
     hit = np.zeros(len(boxes), dtype=bool)

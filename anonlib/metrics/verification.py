@@ -110,9 +110,8 @@ def _fold_people(labels: NDArray[Any], folds: int, rng: np.random.Generator) -> 
 
 
 def _draw(
-    members: Ints, labels: NDArray[Any], count: int, *, same: bool, fold: int,
-    rng: np.random.Generator,
-) -> tuple[Ints, Ints]:  # fmt: skip
+    members: Ints, labels: NDArray[Any], count: int, *, same: bool, fold: int, rng: np.random.Generator
+) -> tuple[Ints, Ints]:
     """Pairs among members without replacement, each person or couple of people equally likely."""
     _, person, images = np.unique(labels[members], return_inverse=True, return_counts=True)
     a, b = np.triu_indices(len(members), k=1)
@@ -136,9 +135,7 @@ def _checked(scores: ArrayLike, same: ArrayLike) -> tuple[Floats, Bools]:
     if scores.shape != same.shape or scores.ndim != 1:
         raise ValueError(f"scores {scores.shape} and same {same.shape} must be of one length")
     if np.isnan(scores).any():
-        raise NumericError(
-            f"score of pair {int(np.isnan(scores).argmax())} is NaN: check the face features"
-        )
+        raise NumericError(f"score of pair {int(np.isnan(scores).argmax())} is NaN: check the face features")
     return scores, same
 
 

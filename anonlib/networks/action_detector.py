@@ -48,21 +48,24 @@ def _small_detector(config: DetectorConfig) -> FasterRCNN:
         box_roi_pool=pool,
         box_head=TwoMLPHead(backbone.out_channels * 49, 8 * config.width),
         box_predictor=FastRCNNPredictor(8 * config.width, config.classes + 1),
-        rpn_pre_nms_top_n_train=200, rpn_pre_nms_top_n_test=100,
-        rpn_post_nms_top_n_train=60, rpn_post_nms_top_n_test=30,
-        rpn_batch_size_per_image=64, box_batch_size_per_image=32,
-        box_detections_per_img=20, box_score_thresh=0.02,
-        min_size=side, max_size=max(config.frame),
-    )  # fmt: skip
+        rpn_pre_nms_top_n_train=200,
+        rpn_pre_nms_top_n_test=100,
+        rpn_post_nms_top_n_train=60,
+        rpn_post_nms_top_n_test=30,
+        rpn_batch_size_per_image=64,
+        box_batch_size_per_image=32,
+        box_detections_per_img=20,
+        box_score_thresh=0.02,
+        min_size=side,
+        max_size=max(config.frame),
+    )
 
 
 def _resnet_detector(config: DetectorConfig) -> FasterRCNN:
     backbone = resnet_fpn_backbone(
         backbone_name=config.backbone, weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
     )
-    return FasterRCNN(
-        backbone, config.classes + 1, min_size=min(config.frame), max_size=max(config.frame)
-    )
+    return FasterRCNN(backbone, config.classes + 1, min_size=min(config.frame), max_size=max(config.frame))
 
 
 class ActionDetector(nn.Module):
@@ -82,9 +85,7 @@ class ActionDetector(nn.Module):
         make = _small_detector if config.backbone == "small" else _resnet_detector
         self.network = make(config)
 
-    def losses(
-        self, frames: Tensor, boxes: list[Tensor], labels: list[Tensor]
-    ) -> dict[str, Tensor]:
+    def losses(self, frames: Tensor, boxes: list[Tensor], labels: list[Tensor]) -> dict[str, Tensor]:
         """The four losses of L_A(v', b, t), by torchvision's names.
 
         Args:
@@ -96,8 +97,7 @@ class ActionDetector(nn.Module):
             Four scalars: loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg.
         """
         targets = [
-            {"boxes": b.float().reshape(-1, 4), "labels": t + 1}
-            for b, t in zip(boxes, labels, strict=True)
+            {"boxes": b.float().reshape(-1, 4), "labels": t + 1} for b, t in zip(boxes, labels, strict=True)
         ]
         return self.network(list(frames), targets)
 

@@ -19,9 +19,8 @@ class Compiled(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, example: Tensor, *, threads: int | None = None,
-        free_sides: bool = False,
-    ) -> None:  # fmt: skip
+        self, network: nn.Module, example: Tensor, *, threads: int | None = None, free_sides: bool = False
+    ) -> None:
         """Traces and compiles.
 
         Args:

@@ -50,9 +50,7 @@ def stored_tensors(content: bytes) -> Iterator[Tensor]:
         at += 1
 
 
-def convolution(
-    weights: Iterator[Tensor], inputs: int, outputs: int, kernel: int, stride: int
-) -> nn.Conv2d:
+def convolution(weights: Iterator[Tensor], inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
     """A convolution with the affine layer behind it folded in."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2 * (stride == 1))
     stored, affine = next(weights), next(weights)
@@ -79,8 +77,7 @@ class Block(nn.Module):
         shape = [max(a, b) for a, b in zip(x.shape, y.shape, strict=True)]
 
         def padded(t: Tensor) -> Tensor:
-            return F.pad(t, (0, shape[3] - t.shape[3], 0, shape[2] - t.shape[2],
-                             0, shape[1] - t.shape[1]))  # fmt: skip
+            return F.pad(t, (0, shape[3] - t.shape[3], 0, shape[2] - t.shape[2], 0, shape[1] - t.shape[1]))
 
         return F.relu(padded(x) + padded(y))
 

@@ -64,9 +64,7 @@ class Modifier(nn.Module):
         self.config = config
         w = config.width
         self.encoder = nn.Sequential(
-            convolution(3, w, 7),
-            convolution(w, 2 * w, 3, stride=2),
-            convolution(2 * w, 4 * w, 3, stride=2),
+            convolution(3, w, 7), convolution(w, 2 * w, 3, stride=2), convolution(2 * w, 4 * w, 3, stride=2)
         )
         self.blocks = nn.Sequential(*[ResidualBlock(4 * w) for _ in range(config.blocks)])
         self.decoder = nn.Sequential(

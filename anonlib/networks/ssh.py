@@ -146,9 +146,7 @@ def encode_boxes(boxes: Tensor, places: Tensor) -> Tensor:
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     side = places[..., 2:]
     size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
-    return torch.cat(
-        [(centre - places[..., :2]) / side / _CENTRE, (size / side).log() / _SIZE], dim=-1
-    )
+    return torch.cat([(centre - places[..., :2]) / side / _CENTRE, (size / side).log() / _SIZE], dim=-1)
 
 
 def decode_boxes(offsets: Tensor, places: Tensor) -> Tensor:

@@ -26,16 +26,15 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from anonlib.config import TrainingConfig, to_dict
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.geometry import crop_boxes, paste_boxes
 from anonlib.losses import annealing, classifier_loss, modifier_loss, photorealistic_loss
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.networks.lite_modifier import LiteModifier
 from anonlib.training.batches import FaceBatch, FrameBatch, batches, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
-from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
-from anonlib.training.selection import BestState
-from anonlib.training.team import ALONE, Team, descend
+from anonlib.training.loop import BestState, History, Losses, Report, Trainee, run_steps
+from anonlib.training.processes import ALONE, Team, descend
+from anonlib.types import ActionFrames, FaceImages
 
 
 @dataclass(slots=True)
@@ -48,9 +47,15 @@ class Players:
 
 
 def update_classifier(
-    players: Players, optimizer: Adam, faces: FaceBatch, config: TrainingConfig, *, anneal: float,
-    team: Team = ALONE, modified: Tensor | None = None,
-) -> Losses:  # fmt: skip
+    players: Players,
+    optimizer: Adam,
+    faces: FaceBatch,
+    config: TrainingConfig,
+    *,
+    anneal: float,
+    team: Team = ALONE,
+    modified: Tensor | None = None,
+) -> Losses:
     """Line 3: arg max_D L_adv(M, D, F); `modified` is M(f) where that is there already."""
     if modified is None:
         with torch.no_grad():
@@ -63,9 +68,14 @@ def update_classifier(
 
 
 def fool_classifier(
-    players: Players, modified: Tensor, faces: FaceBatch, config: TrainingConfig, *, anneal: float,
+    players: Players,
+    modified: Tensor,
+    faces: FaceBatch,
+    config: TrainingConfig,
+    *,
+    anneal: float,
     team: Team = ALONE,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """L_adv for M: ascent on the true identity's loss, or descent towards a random identity's."""
     if config.objective == "ascent":
         losses = identification_loss(players.classifier, modified, faces, anneal=anneal)
@@ -86,9 +96,7 @@ def frozen(network: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
-def modify_frames(
-    modifier: Modifier | LiteModifier, frames: Tensor, regions: list[Tensor]
-) -> Tensor:
+def modify_frames(modifier: Modifier | LiteModifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
     """Lines 5-8: v' = v - r_v + M(r_v); frames without a face stay as they are."""
     crops = crop_boxes(frames, regions, modifier.config.size)
     return paste_boxes(frames, modifier(crops), regions) if len(crops) else frames
@@ -111,9 +119,7 @@ def update_modifier_and_detector(
         adversarial = fool_classifier(players, modified, faces, config, anneal=anneal, team=team)
     l1 = photorealistic_loss(modified, faces.images, weight=config.l1_weight)
     seen = modify_frames(players.modifier, frames.frames, frames.regions)
-    detection = torch.stack(
-        list(players.detector.losses(seen, frames.boxes, frames.labels).values())
-    ).sum()
+    detection = torch.stack(list(players.detector.losses(seen, frames.boxes, frames.labels).values())).sum()
     descend(detection + adversarial + l1, *optimizers, team=team)
     return {"L_det": detection.detach(), "L_adv": adversarial.detach(), "L_l1": l1.detach()}
 
@@ -159,21 +165,17 @@ def train_adversarially(
     Returns:
         The losses every ten iterations.
     """
-    modifier_optimizer = Adam(
-        players.modifier.parameters(), lr=config.modifier_lr, betas=config.betas
-    )
-    classifier_optimizer = Adam(
-        players.classifier.parameters(), lr=config.classifier_lr, betas=config.betas
-    )
-    detector_optimizer = Adam(
-        players.detector.parameters(), lr=config.detector_lr, betas=config.betas
-    )
+    modifier_optimizer = Adam(players.modifier.parameters(), lr=config.modifier_lr, betas=config.betas)
+    classifier_optimizer = Adam(players.classifier.parameters(), lr=config.classifier_lr, betas=config.betas)
+    detector_optimizer = Adam(players.detector.parameters(), lr=config.detector_lr, betas=config.betas)
     device = players.classifier.identities.device
 
-    face = batches(lambda n: face_batch(faces, config.faces, seed=seed, step=n, device=device,
-                                        team=team), device)  # fmt: skip
-    frame = batches(lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device,
-                                          team=team), device)  # fmt: skip
+    face = batches(
+        lambda n: face_batch(faces, config.faces, seed=seed, step=n, device=device, team=team), device
+    )
+    frame = batches(
+        lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device, team=team), device
+    )
 
     def iteration(step: int) -> Losses:
         losses: Losses = {}
@@ -182,9 +184,8 @@ def train_adversarially(
             f = face(step * config.classifier_updates + k)
             modified = players.modifier(f.images)  # once: D's update leaves M as it is
             losses |= update_classifier(
-                players, classifier_optimizer, f, config, anneal=anneal, team=team,
-                modified=modified.detach(),
-            )  # fmt: skip
+                players, classifier_optimizer, f, config, anneal=anneal, team=team, modified=modified.detach()
+            )
         v = frame(step)
         optimizers = (modifier_optimizer, detector_optimizer)
         losses |= update_modifier_and_detector(
@@ -209,9 +210,18 @@ def train_adversarially(
     for network in (players.modifier, players.classifier, players.detector):
         network.train()
     history = run_steps(
-        trainee, iteration, name=name, steps=config.adversarial_steps, seed=seed,
-        lr_drop=config.adversarial_lr_drop, checkpoint=checkpoint, progress=progress, report=report,
-        team=team, precision=config.precision, settings=to_dict(config),
-    )  # fmt: skip
+        trainee,
+        iteration,
+        name=name,
+        steps=config.adversarial_steps,
+        seed=seed,
+        lr_drop=config.adversarial_lr_drop,
+        checkpoint=checkpoint,
+        progress=progress,
+        report=report,
+        team=team,
+        precision=config.precision,
+        settings=to_dict(config),
+    )
     best.restore()
     return history

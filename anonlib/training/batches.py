@@ -15,9 +15,9 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.geometry import clip_boxes, enlarge_boxes
-from anonlib.training.team import ALONE, Team
+from anonlib.training.processes import ALONE, Team
+from anonlib.types import ActionFrames, FaceImages
 
 Batch = TypeVar("Batch")
 
@@ -78,9 +78,14 @@ def _pictures(pixels: Tensor, flip: Tensor, device: torch.device | str) -> Tenso
 
 
 def face_batch(
-    faces: FaceImages, size: int, *, seed: int, step: int, device: torch.device | str = "cpu",
+    faces: FaceImages,
+    size: int,
+    *,
+    seed: int,
+    step: int,
+    device: torch.device | str = "cpu",
     team: Team = ALONE,
-) -> FaceBatch:  # fmt: skip
+) -> FaceBatch:
     """The face batch of a step, `size` for each process; half of the faces are mirrored."""
     indices, flip = _draw(len(faces), size, seed=seed, step=step, team=team)
     images = _pictures(faces.images[indices], flip, device)
@@ -112,9 +117,14 @@ def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
 
 
 def frame_batch(
-    data: ActionFrames, size: int, *, seed: int, step: int, device: torch.device | str = "cpu",
+    data: ActionFrames,
+    size: int,
+    *,
+    seed: int,
+    step: int,
+    device: torch.device | str = "cpu",
     team: Team = ALONE,
-) -> FrameBatch:  # fmt: skip
+) -> FrameBatch:
     """The frame batch of a step, `size` for each process; half of the frames are mirrored."""
     indices, flip = _draw(len(data), size, seed=seed, step=step, team=team)
     height, width = data.frames.shape[2:]
@@ -153,8 +163,6 @@ class Ahead(Generic[Batch]):
         return batch
 
 
-def batches(
-    prepare: Callable[[int], Batch], device: torch.device | str
-) -> Callable[[int], Batch]:  # fmt: skip
+def batches(prepare: Callable[[int], Batch], device: torch.device | str) -> Callable[[int], Batch]:
     """Batches by their number, ahead of time for a GPU; on a CPU a thread would take its cores."""
     return Ahead(prepare) if torch.device(device).type == "cuda" else prepare

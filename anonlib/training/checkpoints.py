@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +12,9 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from anonlib.data.weights import load_weights
-from anonlib.errors import CheckpointError, ResultsError
-from anonlib.training.team import first_process
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes to a temporary name and renames, so that no half-written file is ever at `path`.
-
-    Where processes train together the first one writes, and the others do nothing.
-
-    Raises:
-        ResultsError: the disk is full or the folder cannot be written.
-    """
-    if not first_process():
-        return
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise ResultsError(
-            f"could not write {path}: {error.strerror}; check the space and the "
-            "permissions there, or choose another --out"
-        ) from error
+from anonlib.assets import load_weights
+from anonlib.errors import CheckpointError
+from anonlib.files import write_atomically
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

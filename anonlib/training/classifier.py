@@ -8,18 +8,16 @@ import torch
 from torch import Tensor
 
 from anonlib.config import TrainingConfig, to_dict
-from anonlib.data.types import FaceImages
 from anonlib.geometry import align_faces
 from anonlib.losses import angular_softmax_loss, annealing
 from anonlib.networks import SphereFace
 from anonlib.training.batches import FaceBatch, batches, face_batch
 from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
-from anonlib.training.team import ALONE, Team, descend
+from anonlib.training.processes import ALONE, Team, descend
+from anonlib.types import FaceImages
 
 
-def identification_loss(
-    classifier: SphereFace, images: Tensor, batch: FaceBatch, *, anneal: float
-) -> Tensor:
+def identification_loss(classifier: SphereFace, images: Tensor, batch: FaceBatch, *, anneal: float) -> Tensor:
     """L_D of aligned faces, one value a face.
 
     Args:
@@ -33,9 +31,12 @@ def identification_loss(
     """
     aligned = align_faces(images, batch.landmarks, classifier.config.size)
     return angular_softmax_loss(
-        classifier(aligned), classifier.identities, batch.labels,
-        margin=classifier.config.margin, anneal=anneal,
-    )  # fmt: skip
+        classifier(aligned),
+        classifier.identities,
+        batch.labels,
+        margin=classifier.config.margin,
+        anneal=anneal,
+    )
 
 
 def train_classifier(
@@ -72,21 +73,29 @@ def train_classifier(
     optimizer = torch.optim.Adam(classifier.parameters(), lr=config.pretrain_lr)
     device = classifier.identities.device
 
-    face = batches(lambda n: face_batch(faces, 2 * config.faces, seed=seed, step=n, device=device,
-                                        team=team), device)  # fmt: skip
+    face = batches(
+        lambda n: face_batch(faces, 2 * config.faces, seed=seed, step=n, device=device, team=team), device
+    )
 
     def update(step: int) -> Losses:
         batch = face(step)
-        loss = identification_loss(
-            classifier, batch.images, batch, anneal=annealing(age + step)
-        ).mean()
+        loss = identification_loss(classifier, batch.images, batch, anneal=annealing(age + step)).mean()
         descend(loss, optimizer, team=team)
         return {"classifier": loss.detach()}
 
     trainee = Trainee(modules={"classifier": classifier}, optimizers={"optimizer": optimizer})
     classifier.train()
     return run_steps(
-        trainee, update, name="classifier D", steps=config.classifier_steps, seed=seed,
-        lr_drop=config.lr_drop, checkpoint=checkpoint, progress=progress, report=report,
-        team=team, precision=config.precision, settings=to_dict(config),
-    )  # fmt: skip
+        trainee,
+        update,
+        name="classifier D",
+        steps=config.classifier_steps,
+        seed=seed,
+        lr_drop=config.lr_drop,
+        checkpoint=checkpoint,
+        progress=progress,
+        report=report,
+        team=team,
+        precision=config.precision,
+        settings=to_dict(config),
+    )

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 
 from anonlib.config import TrainingConfig, to_dict
-from anonlib.data.types import ActionFrames
 from anonlib.networks import ActionDetector
 from anonlib.training.augmentation import augment_frames
 from anonlib.training.batches import batches, frame_batch
 from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
-from anonlib.training.team import ALONE, Team, descend
+from anonlib.training.processes import ALONE, Team, descend
+from anonlib.types import ActionFrames
 
 
 def train_detector(
@@ -51,8 +51,9 @@ def train_detector(
     optimizer = torch.optim.Adam(detector.parameters(), lr=config.detector_lr, betas=config.betas)
     device = next(detector.parameters()).device
 
-    frame = batches(lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device,
-                                          team=team), device)  # fmt: skip
+    frame = batches(
+        lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device, team=team), device
+    )
 
     def update(step: int) -> Losses:
         batch = frame(step)
@@ -65,7 +66,16 @@ def train_detector(
     trainee = Trainee(modules={"detector": detector}, optimizers={"optimizer": optimizer})
     detector.train()
     return run_steps(
-        trainee, update, name=name, steps=steps, seed=seed, lr_drop=config.lr_drop,
-        checkpoint=checkpoint, progress=progress, report=report,
-        team=team, precision=config.precision, settings=to_dict(config),
-    )  # fmt: skip
+        trainee,
+        update,
+        name=name,
+        steps=steps,
+        seed=seed,
+        lr_drop=config.lr_drop,
+        checkpoint=checkpoint,
+        progress=progress,
+        report=report,
+        team=team,
+        precision=config.precision,
+        settings=to_dict(config),
+    )

@@ -7,11 +7,11 @@ from pathlib import Path
 from torch.optim import Adam
 
 from anonlib.config import TrainingConfig
-from anonlib.data.types import FaceImages
 from anonlib.losses import photorealistic_loss
 from anonlib.networks import Modifier
 from anonlib.training.batches import face_batch
 from anonlib.training.loop import History, Losses, Trainee, run_steps
+from anonlib.types import FaceImages
 
 
 def train_identity(
@@ -55,6 +55,12 @@ def train_identity(
     trainee = Trainee(modules={"modifier": modifier}, optimizers={"optimizer": optimizer})
     modifier.train()
     return run_steps(
-        trainee, update, name="modifier M, start", steps=steps, seed=seed, lr_drop=config.lr_drop,
-        checkpoint=checkpoint, progress=progress,
-    )  # fmt: skip
+        trainee,
+        update,
+        name="modifier M, start",
+        steps=steps,
+        seed=seed,
+        lr_drop=config.lr_drop,
+        checkpoint=checkpoint,
+        progress=progress,
+    )

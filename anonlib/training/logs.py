@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from anonlib.training.checkpoints import write_atomically
+from anonlib.files import write_atomically
 
 PICTURE_EVERY = 500
 
@@ -78,9 +78,14 @@ class Pictures:
     """
 
     def __init__(
-        self, folder: Path, modifier: nn.Module, images: Tensor, *, every: int = PICTURE_EVERY,
+        self,
+        folder: Path,
+        modifier: nn.Module,
+        images: Tensor,
+        *,
+        every: int = PICTURE_EVERY,
         log: Log | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Chooses nothing: the images are those given.
 
         Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,7 @@ from tqdm import tqdm
 
 from anonlib.errors import CheckpointError, NumericError
 from anonlib.training.checkpoints import check_request, load_checkpoint, save_checkpoint
-from anonlib.training.joined import joined
-from anonlib.training.selection import BestState
-from anonlib.training.team import ALONE, Team
+from anonlib.training.processes import ALONE, Team, joined
 
 LOG_EVERY = 10
 SAVE_EVERY = 100
@@ -107,8 +106,7 @@ def check_together(trainee: Trainee, team: Team) -> None:
     steps = [int(s) for s in team.gather(torch.tensor([trainee.step], device=device))]
     if len(set(steps)) > 1:
         raise CheckpointError(
-            f"the processes would go on at different steps, {steps}; give an --out that all "
-            "machines see"
+            f"the processes would go on at different steps, {steps}; give an --out that all machines see"
         )
 
 
@@ -167,8 +165,10 @@ def run_steps(
     if report is not None:
         for row in trainee.history:
             report(row)
-    rates = {o: o.param_groups[0].setdefault("initial_lr", o.param_groups[0]["lr"])
-             for o in trainee.optimizers.values()}  # fmt: skip
+    rates = {
+        o: o.param_groups[0].setdefault("initial_lr", o.param_groups[0]["lr"])
+        for o in trainee.optimizers.values()
+    }
     bar = tqdm(total=steps, initial=trainee.step, desc=name, disable=not progress, leave=False)
     with bar, joined(trainee.modules.values(), team, precision=precision):
         while trainee.step < steps:
@@ -194,3 +194,39 @@ def run_steps(
                 state = {"request": request, "random": random_state()}
                 save_checkpoint(checkpoint, trainee.state_dict() | state)
     return trainee.history
+
+
+class BestState:
+    """The state of some networks when a score was lowest.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> best = BestState({"layer": layer})
+    >>> best.offer(0.5), best.offer(0.7), best.offer(float("nan"))
+    (True, False, False)
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        self.modules = modules
+        self.score = math.inf
+        self.states: dict[str, Any] = {}
+
+    def offer(self, score: float) -> bool:
+        """Remembers the networks as they are if the score is the lowest so far."""
+        if not score < self.score:
+            return False
+        self.score = score
+        self.states = {name: copy.deepcopy(m.state_dict()) for name, m in self.modules.items()}
+        return True
+
+    def restore(self) -> None:
+        """Puts the networks back to where the score was lowest; does nothing without an offer."""
+        for name, state in self.states.items():
+            self.modules[name].load_state_dict(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {"score": self.score, "states": self.states}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up where `state_dict` was called."""
+        self.score, self.states = state["score"], state["states"]

@@ -5,12 +5,11 @@
 ... # doctest: +SKIP
 """
 
-from anonlib.video.files import anonymize_files
 from anonlib.video.images import anonymize_image
-from anonlib.video.models import Models, load_models
-from anonlib.video.ray_engine import RayEngine
+from anonlib.video.jobs import anonymize_files
+from anonlib.video.ray import RayEngine
 from anonlib.video.report import FileReport, Report
-from anonlib.video.settings import Settings
+from anonlib.video.settings import Models, Settings, load_models
 from anonlib.video.stream import Tally, anonymize_pictures, anonymize_stream
 from anonlib.video.videos import anonymize_video
 

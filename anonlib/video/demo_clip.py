@@ -12,12 +12,12 @@ import torch
 from av import VideoStream
 from torch import Tensor
 
-from anonlib.data.actor import Sighting
-from anonlib.data.clip import ACTIONS, Role, stage_clip
-from anonlib.data.synthetic_faces import SyntheticPeople
-from anonlib.data.types import ActionFrames
 from anonlib.errors import ConfigError
-from anonlib.video.complete import complete
+from anonlib.files import complete
+from anonlib.types import ACTIONS, ActionFrames
+from anonlib.world.actor import Sighting
+from anonlib.world.clip import Role, stage_clip
+from anonlib.world.faces import SyntheticPeople
 
 SCENES = (("drink", "fold", "phone"), ("iron", "lip"))
 """What the people of each room do; actions that leave most of the face to be seen."""
@@ -25,9 +25,7 @@ RATE = 12
 """Frames a second."""
 
 
-def demo_clip(
-    *, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int = 0
-) -> ActionFrames:
+def demo_clip(*, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int = 0) -> ActionFrames:
     """Three people, then a cut, then two others, and where all of their faces are.
 
     Args:
@@ -57,22 +55,20 @@ def demo_clip(
     return _gathered(np.stack(shots), seen, scenes)
 
 
-def _gathered(
-    shots: np.ndarray, seen: Sequence[Sequence[Sighting]], scenes: Tensor
-) -> ActionFrames:
+def _gathered(shots: np.ndarray, seen: Sequence[Sequence[Sighting]], scenes: Tensor) -> ActionFrames:
     def boxes(kind: str) -> list[Tensor]:
-        return [
-            torch.tensor([getattr(s, kind) for s in one]).float().reshape(-1, 4) for one in seen
-        ]
+        return [torch.tensor([getattr(s, kind) for s in one]).float().reshape(-1, 4) for one in seen]
 
     points = [[torch.as_tensor(s.landmarks).float() for s in one] for one in seen]
     return ActionFrames(
         frames=torch.from_numpy(shots).permute(0, 3, 1, 2).contiguous(),
-        boxes=boxes("box"), face_boxes=boxes("face"), clips=scenes,
+        boxes=boxes("box"),
+        face_boxes=boxes("face"),
+        clips=scenes,
         labels=[torch.tensor([s.label for s in one]) for one in seen],
         identities=[torch.tensor([s.identity for s in one]) for one in seen],
         landmarks=[torch.stack(p) if p else torch.zeros(0, 5, 2) for p in points],
-    )  # fmt: skip
+    )
 
 
 def write_clip(frames: Tensor, path: str | Path, *, rate: int = RATE) -> None:

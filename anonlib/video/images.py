@@ -1,4 +1,4 @@
-"""One still or animated picture without recognisable faces."""
+"""What of a picture's metadata may stay: texts and numbers, never an embedded picture."""
 
 from __future__ import annotations
 
@@ -15,26 +15,81 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from anonlib.data.images import LARGEST_IMAGE
 from anonlib.errors import ImageError
-from anonlib.video.complete import Opened, complete
-from anonlib.video.metadata import kept_exif
-from anonlib.video.models import Models, load_models
+from anonlib.files import Opened, complete
 from anonlib.video.report import FileReport
-from anonlib.video.settings import Settings
+from anonlib.video.settings import Models, Settings, load_models
 from anonlib.video.still import StillPicture, image_of, still_of
 from anonlib.video.stream import Tally, anonymize_pictures
 
+_EXIF, _GPS = 0x8769, 0x8825
+_KEPT = (
+    0x010E,
+    0x010F,
+    0x0110,
+    0x0131,
+    0x0132,
+    0x013B,
+    0x8298,  # description, make ... copyright
+)
+_MAKER_NOTE = 0x927C
+
+
+def kept_exif(image: Image.Image) -> bytes | None:
+    """The EXIF data that `keep_metadata` keeps; None if there is none.
+
+    Description, camera, software, date, artist, copyright, how it was taken, and where. The
+    orientation is left out: the pixels are turned. So is what may hold a picture: thumbnails,
+    notes of the maker, sub-images, XMP.
+    """
+    old = image.getexif()
+    if not old:
+        return None
+    new = Image.Exif()
+    for tag in _KEPT:
+        if tag in old:
+            new[tag] = old[tag]
+    taken = {k: v for k, v in old.get_ifd(_EXIF).items() if _is_short(v) and k != _MAKER_NOTE}
+    places = {k: v for k, v in old.get_ifd(_GPS).items() if _is_short(v)}
+    if taken:
+        new.get_ifd(_EXIF).update(taken)
+    if places:
+        new.get_ifd(_GPS).update(places)
+    return new.tobytes()
+
+
+def _is_short(value: object) -> bool:
+    """Whether it is a number or a text; a picture would be longer."""
+    return not isinstance(value, (bytes, str)) or len(value) <= 2000
+
+
 FORMATS = {
-    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF",
-    ".tiff": "TIFF", ".gif": "GIF",
-}  # fmt: skip
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".gif": "GIF",
+}
 """What is written, by the suffix of the name."""
 _READ = ("JPEG", "PNG", "WEBP", "TIFF", "GIF")
 _ANIMATED = ("PNG", "WEBP", "GIF")
 _MANY = (*_ANIMATED, "TIFF")
 _DAMAGED = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, MemoryError,
-    OverflowError, struct.error, zlib.error, AttributeError, RuntimeError,
-)  # fmt: skip
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    AttributeError,
+    RuntimeError,
+)
 _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95},
     "WEBP": {"quality": 95},
@@ -93,8 +148,7 @@ def image_format(name: str | Path) -> str:
     suffix = Path(name).suffix.lower()
     if suffix not in FORMATS:
         raise ImageError(
-            f"'{name}': pictures are written as {', '.join(FORMATS)}; "
-            "give the output a name that ends so"
+            f"'{name}': pictures are written as {', '.join(FORMATS)}; give the output a name that ends so"
         )
     return FORMATS[suffix]
 
@@ -123,20 +177,20 @@ def _pages(image: Image.Image, source: Path, kind: str, report: FileReport) -> l
         )
     if count == 1:
         return [still_of(ImageOps.exif_transpose(image), source)]
-    return [
-        still_of(ImageOps.exif_transpose(page), source) for page in ImageSequence.Iterator(image)
-    ]
+    return [still_of(ImageOps.exif_transpose(page), source) for page in ImageSequence.Iterator(image)]
 
 
-def _replace(
-    pages: list[StillPicture], settings: Settings, models: Models, report: FileReport
-) -> None:
+def _replace(pages: list[StillPicture], settings: Settings, models: Models, report: FileReport) -> None:
     tally = Tally()
     for _ in anonymize_pictures(
-        pages, detector=models.detector, anonymizer=models.anonymizer,
-        every=settings.every if len(pages) > 1 else 1, enlarge=settings.enlarge,
-        hold=settings.hold, tally=tally,
-    ):  # fmt: skip
+        pages,
+        detector=models.detector,
+        anonymizer=models.anonymizer,
+        every=settings.every if len(pages) > 1 else 1,
+        enlarge=settings.enlarge,
+        hold=settings.hold,
+        tally=tally,
+    ):
         pass
     report.count(tally)
 
@@ -200,9 +254,7 @@ def _explained(source: str | Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageError(f"'{source}' is too large: scale it down ({error})") from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"'{source}' is no picture that can be read: save it as JPEG or PNG"
-        ) from error
+        raise ImageError(f"'{source}' is no picture that can be read: save it as JPEG or PNG") from error
     except _DAMAGED as error:
         raise ImageError(
             f"'{source}' is damaged or cut short: fetch it again or delete it ({error})"

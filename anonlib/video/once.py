@@ -15,8 +15,8 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from anonlib.errors import VideoError
-from anonlib.video.complete import SUFFIX, is_still, locked, sync_folder
-from anonlib.video.naming import check_output
+from anonlib.files import SUFFIX, is_still, locked, sync_folder
+from anonlib.video.planning import check_output
 
 Claim = Callable[[int], Collection[int]]
 """Told the number (inode) of a file about to be put in its place; returns all it was ever told."""

@@ -99,8 +99,7 @@ def _refusal(source: Source) -> str:
     if source == "-":
         return "stdin holds no video, or one with its index at the end (.mp4): give it as a file"
     return (
-        f"'{title(source)}' is no video, or is damaged where it begins: fetch it again, "
-        "or convert it to .mp4"
+        f"'{title(source)}' is no video, or is damaged where it begins: fetch it again, or convert it to .mp4"
     )
 
 

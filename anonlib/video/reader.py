@@ -22,8 +22,7 @@ from av.video.reformatter import VideoReformatter
 from anonlib.data.images import LARGEST_IMAGE
 from anonlib.errors import VideoError
 from anonlib.video.opening import Source, is_live, open_input, title
-from anonlib.video.turn import turn_of
-from anonlib.video.yuv import STEPS, YuvPicture
+from anonlib.video.yuv import STEPS, YuvPicture, turn_of
 
 LATEST_START = 10.0
 """Seconds; a stream whose clock starts later than this, or a broadcast, is set back to zero."""
@@ -41,9 +40,14 @@ class VideoReader:
     """
 
     def __init__(
-        self, source: Source, *, audio: bool = True, subtitles: bool = False,
-        seconds: float | None = None, stop: threading.Event | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        source: Source,
+        *,
+        audio: bool = True,
+        subtitles: bool = False,
+        seconds: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
         """Opens the video and decodes its first picture.
 
         Args:
@@ -72,9 +76,7 @@ class VideoReader:
         try:
             self.video = self._choose_video()
             self.audio = [s for s in self.container.streams.audio if audio and _is_sound(s)]
-            self.subtitles: list[SubtitleStream] = (
-                list(self.container.streams.subtitles) if subtitles else []
-            )
+            self.subtitles: list[SubtitleStream] = list(self.container.streams.subtitles) if subtitles else []
             self._counted = self.video.frames if self.container.format.name == "avi" else 0
             self._frames = self._decode()
             self.first = self._first()
@@ -86,9 +88,8 @@ class VideoReader:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._left = True
         self.container.close()
 
@@ -284,9 +285,8 @@ def _converted(
     if frame.format.name == pixel_format and (frame.width, frame.height) == size:
         frame = scaler.reformat(frame, format="rgb24")  # rows stored bottom up
     out = scaler.reformat(
-        frame, *size, pixel_format,
-        dst_color_range="JPEG" if pixel_format.startswith("yuvj") else None,
-    )  # fmt: skip
+        frame, *size, pixel_format, dst_color_range="JPEG" if pixel_format.startswith("yuvj") else None
+    )
     out.pts, out.duration = frame.pts, frame.duration
     if frame.time_base is not None:
         out.time_base = frame.time_base

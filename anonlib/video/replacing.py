@@ -33,10 +33,7 @@ class Found(Generic[P]):
 
 @torch.no_grad()
 def replace_faces(
-    found: Sequence[Found[P]],
-    anonymizer: Callable[[Tensor], Tensor],
-    *,
-    enlarge: float = ENLARGE,
+    found: Sequence[Found[P]], anonymizer: Callable[[Tensor], Tensor], *, enlarge: float = ENLARGE
 ) -> int:
     """Exchanges the faces of pictures for what the anonymizer makes of them, all in one batch.
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, get_args
 
+from tqdm import tqdm
+
 import anonlib
-from anonlib.video.complete import complete
+from anonlib.files import complete
 from anonlib.video.settings import Settings
 from anonlib.video.stream import Tally
 
@@ -120,3 +123,34 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+class Bar:
+    """Shows the frames of the file at work; says nothing where nobody looks."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def begin(self, name: str, index: int, total: int) -> None:
+        """Opens the bar of the so-manyth file."""
+        place = f"[{index + 1}/{total}] " if total > 1 else ""
+        self._bar = tqdm(
+            desc=place + (PurePath(name).name or name),
+            unit=" frames",
+            leave=False,
+            disable=not sys.stderr.isatty(),
+            file=sys.stderr,
+            dynamic_ncols=True,
+        )
+
+    def frame(self, done: int, expected: int | None) -> None:
+        """Moves it on."""
+        if self._bar is not None:
+            self._bar.total = expected
+            self._bar.update(done - self._bar.n)
+
+    def end(self, report: FileReport) -> None:
+        """Takes it away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

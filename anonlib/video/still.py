@@ -85,9 +85,7 @@ def still_of(image: Image.Image, name: str | Path = "picture") -> StillPicture:
             raise ImageError(f"'{name}' holds more than 16 bits a pixel: save it with 8")
         return StillPicture(grey.astype(np.uint16)[:, :, None])
     if image.mode in ("F", "LAB", "HSV"):
-        raise ImageError(
-            f"'{name}' holds {image.mode} values, which cannot be read: save it as RGB"
-        )
+        raise ImageError(f"'{name}' holds {image.mode} values, which cannot be read: save it as RGB")
     image = image.convert(_plain_mode(image))
     array = np.array(image)
     array = array[:, :, None] if array.ndim == 2 else array

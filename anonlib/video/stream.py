@@ -25,7 +25,7 @@ from anonlib.detection.cuts import CutFinder
 from anonlib.detection.likeness import grey_levels
 from anonlib.detection.tracking import Cover, Glimpse, Tracker
 from anonlib.errors import ConfigError
-from anonlib.video.overlap import ahead
+from anonlib.files import ahead
 from anonlib.video.picture import Grey, Picture, RgbPicture, small_size
 from anonlib.video.replacing import Found, replace_faces
 
@@ -153,11 +153,7 @@ def anonymize_stream(
     [10, 20]
     """
     hide = anonymizers.create(method) if isinstance(method, str) else method
-    look = (
-        detection.create(detector, device=device, unsure=True)
-        if isinstance(detector, str)
-        else detector
-    )
+    look = detection.create(detector, device=device, unsure=True) if isinstance(detector, str) else detector
     pictures = (RgbPicture(np.array(frame)) for frame in frames)
     changed = anonymize_pictures(pictures, detector=look, anonymizer=hide, **options)
     return (picture.array for picture in changed)
@@ -169,9 +165,7 @@ def _look(
     """Every picture with what the detector saw; it is asked at cuts and `every` pictures."""
     cuts, since = CutFinder(), 0
     for picture in pictures:
-        levels = grey_levels(
-            picture.grey(LONGEST) if isinstance(picture, Grey) else picture.small(LONGEST)
-        )
+        levels = grey_levels(picture.grey(LONGEST) if isinstance(picture, Grey) else picture.small(LONGEST))
         cut = cuts(levels[2])
         asked = cut or since + 1 >= every
         since = 0 if asked else since + 1
@@ -190,9 +184,14 @@ def _detect(detector: Callable[[Tensor], list[Faces]], small: Tensor, tally: Tal
 
 
 def _replaced(
-    looked: Generator[_Looked[P], None, None], tracker: Tracker,
-    anonymizer: Callable[[Tensor], Tensor], enlarge: float, hold: bool, together: int, tally: Tally,
-) -> Iterator[P]:  # fmt: skip
+    looked: Generator[_Looked[P], None, None],
+    tracker: Tracker,
+    anonymizer: Callable[[Tensor], Tensor],
+    enlarge: float,
+    hold: bool,
+    together: int,
+    tally: Tally,
+) -> Iterator[P]:
     """The pictures in batches through the anonymizer."""
     batch: list[Found[P]] = []
     with closing(_followed(looked, tracker, hold, tally)) as followed:

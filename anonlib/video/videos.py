@@ -12,13 +12,11 @@ from typing import BinaryIO, cast
 
 import torch
 
-from anonlib.video.complete import Opened, complete
-from anonlib.video.models import Models, load_models
+from anonlib.files import Opened, ahead, complete
 from anonlib.video.opening import Pipe, Source, is_live, title
-from anonlib.video.overlap import ahead
 from anonlib.video.reader import VideoReader
 from anonlib.video.report import FileReport
-from anonlib.video.settings import PREVIEW_SECONDS, Settings
+from anonlib.video.settings import PREVIEW_SECONDS, Models, Settings, load_models
 from anonlib.video.stream import Tally, anonymize_pictures
 from anonlib.video.writer import CONTAINERS, Container, VideoWriter, container_of, pixel_format_for
 
@@ -82,21 +80,36 @@ def anonymize_video(
 
 
 def _run(
-    reader: VideoReader, writer: VideoWriter, container: Container, settings: Settings,
-    models: Models, report: FileReport, on_frame: OnFrame | None,
-) -> None:  # fmt: skip
+    reader: VideoReader,
+    writer: VideoWriter,
+    container: Container,
+    settings: Settings,
+    models: Models,
+    report: FileReport,
+    on_frame: OnFrame | None,
+) -> None:
     first, tally = reader.first, Tally()
     wanted = pixel_format_for(container, first.format.name, first.width, first.height)
     depth = max(1, min(8, _AHEAD_BYTES // (first.width * first.height * 3)))
     with (
         _one_thread(),
         closing(ahead(reader.pictures(wanted), depth)) as pictures,
-        closing(ahead(anonymize_pictures(
-            pictures, detector=models.detector, anonymizer=models.anonymizer,
-            every=settings.every, enlarge=settings.enlarge, hold=settings.hold,
-            live=is_live(reader.source), tally=tally,
-        ), _CHANGED)) as changed,
-    ):  # fmt: skip
+        closing(
+            ahead(
+                anonymize_pictures(
+                    pictures,
+                    detector=models.detector,
+                    anonymizer=models.anonymizer,
+                    every=settings.every,
+                    enlarge=settings.enlarge,
+                    hold=settings.hold,
+                    live=is_live(reader.source),
+                    tally=tally,
+                ),
+                _CHANGED,
+            )
+        ) as changed,
+    ):
         for number, picture in enumerate(changed, start=1):
             writer.write(picture)
             if on_frame is not None:

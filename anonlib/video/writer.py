@@ -59,8 +59,7 @@ def container_of(name: str | Path) -> Container:
     suffix = Path(name).suffix.lower()
     if suffix not in CONTAINERS:
         raise VideoError(
-            f"'{name}': videos are written as {', '.join(CONTAINERS)}; "
-            "give the output a name that ends so"
+            f"'{name}': videos are written as {', '.join(CONTAINERS)}; give the output a name that ends so"
         )
     return CONTAINERS[suffix]
 
@@ -85,9 +84,8 @@ class VideoWriter:
     """Writes what a reader reads; use it in a `with` block, which completes the file."""
 
     def __init__(
-        self, file: BinaryIO, container: Container, reader: VideoReader, *,
-        keep_metadata: bool = False,
-    ) -> None:  # fmt: skip
+        self, file: BinaryIO, container: Container, reader: VideoReader, *, keep_metadata: bool = False
+    ) -> None:
         """Prepares the container; the encoder opens with the first picture.
 
         Args:
@@ -102,17 +100,14 @@ class VideoWriter:
         self._stream: VideoStream | None = None
         self._tracks: dict[int, Track] = {}
         with _explained():
-            self._container = av.open(
-                cast(Any, file), "w", format=container.format, buffer_size=_BUFFER
-            )
+            self._container = av.open(cast(Any, file), "w", format=container.format, buffer_size=_BUFFER)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             self._finish()
             return

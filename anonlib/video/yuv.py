@@ -1,12 +1,11 @@
-"""A decoded frame as a picture: faces are cut from luma and chroma and written back there.
-
-The frame is never converted as a whole, so what lies outside the faces stays as it was, to the
-bit, and costs nothing.
-"""
+"""Luma and chroma to RGB and back, by the matrix and the range that a frame names."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,9 +15,142 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from anonlib.errors import VideoError
-from anonlib.video.colour import colour_of
 from anonlib.video.picture import Corners, small_size
-from anonlib.video.turn import UPRIGHT, Turn
+
+BT709, BT601, BT2020 = 1, 5, 9
+_LUMA = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), BT2020: (0.2627, 0.0593)}
+_SAME = {1: BT709, 4: BT601, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
+_FULL = 2
+_HD = 720
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """How bytes of luma and chroma stand for colours."""
+
+    matrix: int = BT601
+    """BT709, BT601 or BT2020."""
+    full: bool = False
+    """Whether luma takes 0 to 255 rather than 16 to 235."""
+
+    def tint(self, differences: Tensor) -> Tensor:
+        """What `(2, h, w)` uint8 blue and red differences add to red, green and blue."""
+        forward, _ = _matrices(self)
+        return torch.tensordot(forward[:, 1:], differences.float() - 128, dims=1)
+
+    def to_rgb(self, luma: Tensor, tint: Tensor) -> Tensor:
+        """`(h, w)` uint8 luma and a tint `(3, h, w)` to float RGB in [0, 1].
+
+        >>> Colour().to_rgb(torch.tensor([[16, 235]]), torch.zeros(3, 1, 2))[0].tolist()
+        [[0.0, 1.0]]
+        """
+        black, reach = (0, 255) if self.full else (16, 219)
+        return (tint + (luma.float() - black) / reach).clamp_(0, 1)
+
+    def to_luma(self, rgb: Tensor) -> Tensor:
+        """`(3, h, w)` RGB in [0, 1] to luma `(h, w)`, not yet rounded."""
+        _, backward = _matrices(self)
+        return torch.tensordot(backward[0], rgb, dims=1) + (0 if self.full else 16)
+
+    def to_differences(self, rgb: Tensor) -> Tensor:
+        """`(3, h, w)` RGB in [0, 1] to blue and red differences `(2, h, w)`, not yet rounded."""
+        _, backward = _matrices(self)
+        return torch.tensordot(backward[1:], rgb, dims=1) + 128
+
+
+def colour_of(*, matrix: int, full: bool | int, height: int) -> Colour:
+    """The colours of a frame that names its matrix, or of one that does not.
+
+    Without a name, players take BT.709 from 720 rows on and BT.601 below.
+
+    Args:
+        matrix: libav's number of the matrix; 2 says nothing.
+        full: libav's number of the range (2 is full), or whether it is full.
+        height: rows of the stored frame.
+
+    >>> colour_of(matrix=2, full=0, height=1080) == Colour(BT709)
+    True
+    """
+    unnamed = BT709 if height >= _HD else BT601
+    return Colour(_SAME.get(matrix, unnamed), full is True or full == _FULL)
+
+
+@lru_cache
+def _matrices(colour: Colour) -> tuple[Tensor, Tensor]:
+    """`(3, 3)` from bytes, less those of black, to RGB; and back."""
+    red, blue = _LUMA[colour.matrix]
+    luma = torch.tensor([red, 1 - red - blue, blue], dtype=torch.float64)
+    by_blue = (torch.tensor([0.0, 0.0, 1.0]) - luma) / (2 * (1 - blue))
+    by_red = (torch.tensor([1.0, 0.0, 0.0]) - luma) / (2 * (1 - red))
+    steps = torch.tensor([255.0, 255.0, 255.0] if colour.full else [219.0, 224.0, 224.0])
+    backward = torch.stack([luma, by_blue, by_red]) * steps[:, None]
+    return torch.linalg.inv(backward).float(), backward.float()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """From the stored pixels to the upright picture: rows and columns change places, then flips."""
+
+    transpose: bool = False
+    """Whether stored rows are upright columns."""
+    flip_x: bool = False
+    """Whether left and right of the upright picture change places, after the transposition."""
+    flip_y: bool = False
+    """Whether top and bottom change places, after the transposition."""
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width upright of what is stored so, and the reverse."""
+        return (width, height) if self.transpose else (height, width)
+
+    def upright(self, pixels: Tensor) -> Tensor:
+        """Stored pixels `(..., H, W)` as the upright picture."""
+        if self.transpose:
+            pixels = pixels.transpose(-1, -2)
+        return pixels.flip(self._flips()) if self._flips() else pixels
+
+    def stored(self, pixels: Tensor) -> Tensor:
+        """Upright pixels `(..., H, W)` as they are stored; undoes `upright`."""
+        if self._flips():
+            pixels = pixels.flip(self._flips())
+        return pixels.transpose(-1, -2) if self.transpose else pixels
+
+    def stored_box(self, box: Corners, *, height: int, width: int) -> Corners:
+        """Where a box of the upright picture, of that height and width, lies in storage.
+
+        >>> Turn(transpose=True, flip_x=True).stored_box((0, 0, 2, 1), height=10, width=20)
+        (0, 18, 1, 20)
+        """
+        x0, y0, x1, y1 = box
+        if self.flip_x:
+            x0, x1 = width - x1, width - x0
+        if self.flip_y:
+            y0, y1 = height - y1, height - y0
+        return (y0, x0, y1, x1) if self.transpose else (x0, y0, x1, y1)
+
+    def _flips(self) -> list[int]:
+        return [-2] * self.flip_y + [-1] * self.flip_x
+
+
+UPRIGHT = Turn()
+
+
+def turn_of(matrix: Sequence[int] | None) -> Turn:
+    """The turn nearest to what a display matrix asks for.
+
+    Args:
+        matrix: nine numbers `a b u c d v x y w`; the stored point (p, q) is shown at
+            (a p + c q, b p + d q). None if there is none.
+
+    >>> turn_of([0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30])  # a quarter clockwise
+    Turn(transpose=True, flip_x=True, flip_y=False)
+    """
+    if matrix is None:
+        return UPRIGHT
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Turn(transpose=True, flip_x=c < 0, flip_y=b < 0)
+    return Turn(flip_x=a < 0, flip_y=d < 0)
+
 
 STEPS = {"yuv420p": 2, "yuvj420p": 2, "yuv444p": 1, "yuvj444p": 1}
 """Pixel formats that faces can be written to, and the pixels that share a chroma value a side."""
@@ -41,9 +173,7 @@ class YuvPicture:
             VideoError: the frame has another pixel format.
         """
         if frame.format.name not in STEPS:
-            raise VideoError(
-                f"frame of pixel format '{frame.format.name}': convert it to yuv420p first"
-            )
+            raise VideoError(f"frame of pixel format '{frame.format.name}': convert it to yuv420p first")
         frame.make_writable()
         self.frame = frame
         self._turn = turn
@@ -69,9 +199,15 @@ class YuvPicture:
         """The whole picture `(3, h, w)` for the detector, each pixel a mean of those it covers."""
         height, width = self._turn.size(*small_size(self.height, self.width, longest))
         rgb = _scaler().reformat(
-            self.frame, width, height, "rgb24", interpolation="AREA",
-            src_colorspace=self._colour.matrix, dst_color_range="JPEG", threads=1,
-        )  # fmt: skip
+            self.frame,
+            width,
+            height,
+            "rgb24",
+            interpolation="AREA",
+            src_colorspace=self._colour.matrix,
+            dst_color_range="JPEG",
+            threads=1,
+        )
         pixels = torch.from_numpy(rgb.to_ndarray()).permute(2, 0, 1)
         return self._turn.upright(pixels).float().contiguous() / 255
 
@@ -79,9 +215,8 @@ class YuvPicture:
         """Brightness `(h, w)`, each value a mean of the luma it covers."""
         height, width = self._turn.size(*small_size(self.height, self.width, longest))
         luma = _scaler().reformat(
-            self.frame, width, height, "gray", interpolation="AREA", dst_color_range="JPEG",
-            threads=1,
-        )  # fmt: skip
+            self.frame, width, height, "gray", interpolation="AREA", dst_color_range="JPEG", threads=1
+        )
         return self._turn.upright(_pixels(luma, 0)).float() / 255
 
     def crop(self, box: Corners) -> Tensor:

@@ -29,10 +29,15 @@ RIGHT, WRONG, TRUE = SKY, VERMILION, "#FFFFFF"
 
 
 def plot_actions(
-    frames: Tensor, truth: Sequence[Mapping[str, Tensor]], *, names: Sequence[str],
-    detections: Sequence[Mapping[str, Tensor]] | None = None, threshold: float = 0.5,
-    titles: Sequence[str] | None = None, columns: int = 3,
-) -> Figure:  # fmt: skip
+    frames: Tensor,
+    truth: Sequence[Mapping[str, Tensor]],
+    *,
+    names: Sequence[str],
+    detections: Sequence[Mapping[str, Tensor]] | None = None,
+    threshold: float = 0.5,
+    titles: Sequence[str] | None = None,
+    columns: int = 3,
+) -> Figure:
     """Frames with the true action boxes, dashed, and what A finds, with class and score.
 
     A detection has the colour for right if its class is the class of some true box of the frame.
@@ -70,9 +75,8 @@ def _true_boxes(axes: Axes, true: Mapping[str, Any], *, names: Sequence[str] | N
 
 
 def _found_boxes(
-    axes: Axes, found: Mapping[str, Any], true: Mapping[str, Any], *, names: Sequence[str],
-    threshold: float,
-) -> None:  # fmt: skip
+    axes: Axes, found: Mapping[str, Any], true: Mapping[str, Any], *, names: Sequence[str], threshold: float
+) -> None:
     there = set(true["labels"].tolist())
     columns = (found[key].tolist() for key in ("boxes", "labels", "scores"))
     for box, label, score in zip(*columns, strict=True):
@@ -81,24 +85,35 @@ def _found_boxes(
             _box(axes, box, color=color, text=f"{names[label]} {score:.2f}")
 
 
-def _box(
-    axes: Axes, box: Sequence[float], *, color: str, dashed: bool = False, text: str = ""
-) -> None:
+def _box(axes: Axes, box: Sequence[float], *, color: str, dashed: bool = False, text: str = "") -> None:
     x0, y0, x1, y1 = box
     axes.add_patch(
-        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=color, lw=1.5,
-                  ls="--" if dashed else "-", path_effects=_DARK)
-    )  # fmt: skip
+        Rectangle(
+            (x0, y0),
+            x1 - x0,
+            y1 - y0,
+            fill=False,
+            edgecolor=color,
+            lw=1.5,
+            ls="--" if dashed else "-",
+            path_effects=_DARK,
+        )
+    )
     if text:
         axes.text(
-            x0 + 2, max(y0, 0) + 2, text, ha="left", va="top", fontsize=8, clip_on=True,
+            x0 + 2,
+            max(y0, 0) + 2,
+            text,
+            ha="left",
+            va="top",
+            fontsize=8,
+            clip_on=True,
             bbox={"facecolor": color, "edgecolor": "none", "pad": 1.2, "alpha": 0.85},
-        )  # fmt: skip
+        )
 
 
 def _legend(figure: Figure) -> None:
-    looks = (("class is there", RIGHT, "-"), ("class is not there", WRONG, "-"),
-             ("true box", TRUE, "--"))  # fmt: skip
+    looks = (("class is there", RIGHT, "-"), ("class is not there", WRONG, "-"), ("true box", TRUE, "--"))
     handles = [
         Line2D([], [], color=color, ls=dashes, lw=1.6, path_effects=_DARK, label=name)
         for name, color, dashes in looks
@@ -121,9 +136,16 @@ def plot_boxes(frame: Tensor, boxes: Mapping[str, Tensor]) -> Figure:
         axes.set_title(title, fontsize=9)
         for x0, y0, x1, y1 in group.tolist():
             axes.add_patch(
-                Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=TRUE, lw=1.0,
-                          path_effects=[withStroke(linewidth=1.8, foreground="black")])
-            )  # fmt: skip
+                Rectangle(
+                    (x0, y0),
+                    x1 - x0,
+                    y1 - y0,
+                    fill=False,
+                    edgecolor=TRUE,
+                    lw=1.0,
+                    path_effects=[withStroke(linewidth=1.8, foreground="black")],
+                )
+            )
     return figure
 
 
@@ -180,8 +202,9 @@ def plot_precision_recall(
         axes.plot(x, y, color=color, lw=1.8, label=name, drawstyle="steps-pre")
         if points:
             axes.fill_between(x, y, step="pre", color=color, alpha=0.15, lw=0)
-            axes.plot(recall, precision, ls="none", marker="o", ms=6, color=BLACK,
-                      label="precision at a threshold")  # fmt: skip
+            axes.plot(
+                recall, precision, ls="none", marker="o", ms=6, color=BLACK, label="precision at a threshold"
+            )
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.03), ylim=(0, 1.05))
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right center", frameon=False, fontsize=9)
@@ -189,9 +212,8 @@ def plot_precision_recall(
 
 
 def plot_class_precision(
-    panels: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], *,
-    related: Collection[str],
-) -> Figure:  # fmt: skip
+    panels: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], *, related: Collection[str]
+) -> Figure:
     """Average precision of each class on clear and on masked frames, a panel a source.
 
     Implements two rows of Ren et al., Table 1. Differs from the paper: drawn, not printed.

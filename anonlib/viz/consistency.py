@@ -46,19 +46,25 @@ def plot_people(
     height = 1 - 0.3 / figure.get_figheight()
     left = 0.55 / figure.get_figwidth()
     grid = figure.subplots(
-        people, 2 * images + 1, squeeze=False,
+        people,
+        2 * images + 1,
+        squeeze=False,
         width_ratios=[1] * images + [0.3] + [1] * images,
-        gridspec_kw={"left": left, "right": 0.995, "bottom": 0.005, "top": height,
-                     "wspace": 0.05, "hspace": 0.05},
-    )  # fmt: skip
+        gridspec_kw={
+            "left": left,
+            "right": 0.995,
+            "bottom": 0.005,
+            "top": height,
+            "wspace": 0.05,
+            "hspace": 0.05,
+        },
+    )
     for axes in grid.flat:
         axes.set_axis_off()
     for row, one, other, name in zip(grid, before, after, names, strict=True):
         for axes, image in zip((*row[:images], *row[images + 1 :]), (*one, *other), strict=True):
             axes.imshow(image.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy())
-        row[0].text(
-            -0.08, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=9
-        )
+        row[0].text(-0.08, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=9)
     grid[0, 0].set_title("original", loc="left", fontsize=9)
     grid[0, images + 1].set_title(after_title, loc="left", fontsize=9)
     return figure
@@ -74,9 +80,11 @@ def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], ima
     """
     figure = Figure(figsize=(0.7 + 2.35 * len(matrices), 2.6))
     panels = figure.subplots(
-        1, len(matrices), squeeze=False,
+        1,
+        len(matrices),
+        squeeze=False,
         gridspec_kw={"left": 0.07, "right": 0.9, "bottom": 0.1, "top": 0.86, "wspace": 0.25},
-    )[0]  # fmt: skip
+    )[0]
     for axes, (title, matrix) in zip(panels, matrices.items(), strict=True):
         shown = axes.imshow(matrix, cmap="cividis", vmin=LOWEST, vmax=HIGHEST)
         _frame_people(axes, names, images)
@@ -110,12 +118,20 @@ def plot_similarity_spread(groups: Mapping[str, tuple[Floats, Floats]]) -> Figur
     bins = np.linspace(-0.5, 1, 61)
     for axes, (title, (within, between)) in zip(panels, groups.items(), strict=True):
         for values, color, hatch, name in (
-            (between, ORANGE, "///", "two people"), (within, BLUE, None, "one person"),
-        ):  # fmt: skip
+            (between, ORANGE, "///", "two people"),
+            (within, BLUE, None, "one person"),
+        ):
             axes.hist(
-                values, bins=bins, density=True, color=color, alpha=0.55, label=name, hatch=hatch,
-                edgecolor="white", linewidth=0.3,
-            )  # fmt: skip
+                values,
+                bins=bins,
+                density=True,
+                color=color,
+                alpha=0.55,
+                label=name,
+                hatch=hatch,
+                edgecolor="white",
+                linewidth=0.3,
+            )
             axes.axvline(float(np.mean(values)), color=color, lw=2)
         axes.set_title(title, loc="left", fontsize=9)
         axes.set(yticks=[], xlim=(-0.5, 1))
@@ -128,7 +144,7 @@ def plot_strength(sweep: DataFrame) -> Figure:
     """What a classifier makes of faces, over the strength of their modification.
 
     Args:
-        sweep: the columns of `anonlib.evaluation.consistency.strength_sweep`.
+        sweep: the columns of `anonlib.experiment.consistency.strength_sweep`.
     """
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     axes = figure.add_subplot()
@@ -141,9 +157,14 @@ def plot_strength(sweep: DataFrame) -> Figure:
         axes.plot(sweep["strength"], sweep[column], color=color, marker=marker, label=name)
     axes.axhline(0.5, color=GREY, lw=1, ls=":")
     axes.annotate(
-        "1 − EER of guessing", (1, 0.5), xytext=(-2, 3), textcoords="offset points", ha="right",
-        fontsize=8, color=GREY,
-    )  # fmt: skip
+        "1 − EER of guessing",
+        (1, 0.5),
+        xytext=(-2, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color=GREY,
+    )
     axes.set(xlabel="strength s of f + s (M(f) − f)", ylabel="cosine similarity, 1 − EER")
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right center", frameon=False, fontsize=9)
@@ -151,9 +172,8 @@ def plot_strength(sweep: DataFrame) -> Figure:
 
 
 def plot_consecutive(
-    curves: Mapping[str, Floats], *, levels: Mapping[str, float] | None = None,
-    frame: int | None = None,
-) -> Figure:  # fmt: skip
+    curves: Mapping[str, Floats], *, levels: Mapping[str, float] | None = None, frame: int | None = None
+) -> Figure:
     """Similarity of each frame's face to that of the frame before it.
 
     Args:

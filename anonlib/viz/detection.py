@@ -26,10 +26,15 @@ _DARK = [withStroke(linewidth=2.6, foreground="black")]
 
 
 def plot_faces(
-    frames: Tensor, boxes: Sequence[Tensor], *, landmarks: Sequence[Tensor] | None = None,
-    truth: Sequence[Tensor] | None = None, enlarge: bool = False,
-    titles: Sequence[str] | None = None, columns: int = 3,
-) -> Figure:  # fmt: skip
+    frames: Tensor,
+    boxes: Sequence[Tensor],
+    *,
+    landmarks: Sequence[Tensor] | None = None,
+    truth: Sequence[Tensor] | None = None,
+    enlarge: bool = False,
+    titles: Sequence[str] | None = None,
+    columns: int = 3,
+) -> Figure:
     """Frames with a box around every face that was found.
 
     Args:
@@ -89,9 +94,17 @@ def plot_face_steps(frame: Tensor, box: Tensor, landmarks: Tensor, *, crop: int 
         axes.set_title(title, fontsize=9)
     for axes in panels[:-1]:
         axes.annotate(
-            "→", (1.01, 0.5), xycoords="axes fraction", xytext=(9, 0), textcoords="offset points",
-            ha="center", va="center", fontsize=14, color=GREY, annotation_clip=False,
-        )  # fmt: skip
+            "→",
+            (1.01, 0.5),
+            xycoords="axes fraction",
+            xytext=(9, 0),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=14,
+            color=GREY,
+            annotation_clip=False,
+        )
     figure.get_layout_engine().set(w_pad=0.09)  # type: ignore[union-attr, call-arg]
     _draw_boxes(panels[1], box[None], color=FOUND)
     _draw_points(panels[1], landmarks[None], size=2.2)
@@ -104,16 +117,23 @@ def _draw_boxes(axes: Axes, boxes: Tensor, *, color: str, dashed: bool = False) 
     for x0, y0, x1, y1 in boxes.reshape(-1, 4).tolist():
         axes.add_patch(
             Rectangle(
-                (x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=color, lw=1.4,
-                ls="--" if dashed else "-", path_effects=_DARK if dashed else _HALO,
+                (x0, y0),
+                x1 - x0,
+                y1 - y0,
+                fill=False,
+                edgecolor=color,
+                lw=1.4,
+                ls="--" if dashed else "-",
+                path_effects=_DARK if dashed else _HALO,
             )
-        )  # fmt: skip
+        )
 
 
 def _draw_points(axes: Axes, landmarks: Tensor, *, size: float = 3.2) -> None:
     x, y = landmarks.reshape(-1, 2).T.numpy()
-    axes.plot(x, y, ls="none", marker="o", ms=size, mfc=ORANGE, mec="black", mew=0.6, scalex=False,
-              scaley=False)  # fmt: skip
+    axes.plot(
+        x, y, ls="none", marker="o", ms=size, mfc=ORANGE, mec="black", mew=0.6, scalex=False, scaley=False
+    )
 
 
 def _legend(figure: Figure, *, truth: bool, enlarge: bool, points: bool) -> None:

@@ -15,18 +15,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import PercentFormatter
 
 from anonlib.viz.losses import plot_losses as plot_losses
-from anonlib.viz.styles import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    YELLOW,
-    style,
-)
+from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW, style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,9 +33,8 @@ BOTH = float(np.sqrt(-2 * np.log(0.05)) / 1.959964)
 
 
 def plot_privacy_utility(
-    figure4: DataFrame, *, paper: DataFrame | None = None, line: bool = False,
-    highlight: str | None = None,
-) -> Figure:  # fmt: skip
+    figure4: DataFrame, *, paper: DataFrame | None = None, line: bool = False, highlight: str | None = None
+) -> Figure:
     """Action mAP over verification error, one marker a method; better is up and to the right.
 
     Implements Ren et al., Fig. 4. Differs from the paper: an ellipse holds both true numbers of a
@@ -62,8 +50,7 @@ def plot_privacy_utility(
     """
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    handles = [draw_method(axes, row, large=row["method"] == highlight)
-               for _, row in figure4.iterrows()]  # fmt: skip
+    handles = [draw_method(axes, row, large=row["method"] == highlight) for _, row in figure4.iterrows()]
     if line:
         handles.append(_line_between_extremes(axes, figure4))
     if paper is not None:
@@ -75,9 +62,7 @@ def plot_privacy_utility(
         axis.set_major_formatter(PercentFormatter(1))
     axes.margins(0.08)
     axes.grid(alpha=0.25)
-    figure.legend(
-        handles=handles, loc="outside right center", frameon=False, fontsize=9, labelspacing=0.8
-    )
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=9, labelspacing=0.8)
     return figure
 
 
@@ -87,13 +72,19 @@ def draw_method(axes: Axes, row: Series, *, large: bool = False) -> Line2D:
     x, y = row["verification_error"], row["action_map"]
     face, edge, size = (YELLOW, BLACK, 14.0) if large else (look.color, "white", look.size)
     (line,) = axes.plot(
-        x, y, label=look.label, zorder=4 if large else 3, linestyle="none", marker=look.marker,
-        ms=size, mfc=face, mec=edge, mew=1.2 if large else 0.8,
-    )  # fmt: skip
+        x,
+        y,
+        label=look.label,
+        zorder=4 if large else 3,
+        linestyle="none",
+        marker=look.marker,
+        ms=size,
+        mfc=face,
+        mec=edge,
+        mew=1.2 if large else 0.8,
+    )
     if large:
-        axes.annotate(
-            look.label, (x, y), xytext=(10, 8), textcoords="offset points", weight="bold", zorder=5
-        )
+        axes.annotate(look.label, (x, y), xytext=(10, 8), textcoords="offset points", weight="bold", zorder=5)
     if {f"{name}_{end}" for name in MEASURES for end in ("lo", "hi")} <= set(row.index):
         axes.add_patch(_ellipse(row, color=BLACK if large else look.color))
     return line
@@ -104,26 +95,36 @@ def _ellipse(row: Series, *, color: str) -> Ellipse:
     low, high = ([row[f"{name}_{end}"] for name in MEASURES] for end in ("lo", "hi"))
     width, height = (BOTH * (h - lo) for lo, h in zip(low, high, strict=True))
     centre = ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2)
-    return Ellipse(
-        centre, width, height, facecolor=(color, 0.12), edgecolor=(color, 0.6), lw=0.8, zorder=2
-    )
+    return Ellipse(centre, width, height, facecolor=(color, 0.12), edgecolor=(color, 0.6), lw=0.8, zorder=2)
 
 
 def _line_between_extremes(axes: Axes, figure4: DataFrame) -> Line2D:
     ends = figure4.set_index("method").loc[["unanonymized", "mask"]]
     (line,) = axes.plot(
-        ends["verification_error"], ends["action_map"], color=GREY, lw=1.2, ls="--", zorder=1,
+        ends["verification_error"],
+        ends["action_map"],
+        color=GREY,
+        lw=1.2,
+        ls="--",
+        zorder=1,
         label="from one extreme\nto the other",
-    )  # fmt: skip
+    )
     return line
 
 
 def _paper_point(axes: Axes, row: Series) -> Line2D:
     look = style(row["method"])
     (line,) = axes.plot(
-        row["verification_error"], row["action_map"], label=f"{look.label}, paper on DALY",
-        linestyle="none", marker=look.marker, ms=look.size, mfc="none", mec=look.color, mew=1.2,
-    )  # fmt: skip
+        row["verification_error"],
+        row["action_map"],
+        label=f"{look.label}, paper on DALY",
+        linestyle="none",
+        marker=look.marker,
+        ms=look.size,
+        mfc="none",
+        mec=look.color,
+        mew=1.2,
+    )
     return line
 
 
@@ -201,9 +202,7 @@ def plot_roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, log: bool = F
     for (name, (false_accepts, true_accepts)), color in zip(
         curves.items(), LINES * len(curves), strict=False
     ):
-        axes.plot(
-            false_accepts, true_accepts, color=color, lw=1.8, label=name, drawstyle="steps-post"
-        )
+        axes.plot(false_accepts, true_accepts, color=color, lw=1.8, label=name, drawstyle="steps-post")
     axes.set(xlabel="false accept rate", ylabel="true accept rate", ylim=(-0.02, 1.02))
     axes.set(xscale="log", xlim=(1e-3, 1)) if log else axes.set(xlim=(-0.02, 1.02))
     axes.grid(alpha=0.25)

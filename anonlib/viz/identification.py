@@ -75,9 +75,13 @@ def _sector(axes: Axes, span: tuple[float, float], *, color: str, name: str) -> 
     axes.add_patch(Wedge((0, 0), 1, *span, facecolor=color, alpha=0.3, edgecolor="white"))
     angle = np.radians(sum(span) / 2)
     axes.text(
-        1.2 * np.cos(angle), 1.15 * np.sin(angle), f"{name}\n{span[1] - span[0]:.0f}°",
-        ha="center", va="center", fontsize=8,
-    )  # fmt: skip
+        1.2 * np.cos(angle),
+        1.15 * np.sin(angle),
+        f"{name}\n{span[1] - span[0]:.0f}°",
+        ha="center",
+        va="center",
+        fontsize=8,
+    )
 
 
 def _arrow(axes: Axes, degrees: float, name: str, *, beside: float) -> None:
@@ -87,9 +91,7 @@ def _arrow(axes: Axes, degrees: float, name: str, *, beside: float) -> None:
     axes.text(x, y, name, ha="center", va="center", fontsize=10)
 
 
-def plot_similarities(
-    scores: ArrayLike, same: ArrayLike, *, threshold: float | None = None
-) -> Figure:
+def plot_similarities(scores: ArrayLike, same: ArrayLike, *, threshold: float | None = None) -> Figure:
     """Cosine similarities of pairs of one person and of two, and where the line is drawn.
 
     Args:
@@ -102,12 +104,18 @@ def plot_similarities(
     axes = figure.add_subplot()
     bins = np.linspace(min(-0.2, float(scores.min())), 1, 61).tolist()
     for name, chosen, color, hatch in (
-        ("two people", ~same, DIFFERENT, "///"), ("one person", same, SAME, ""),
-    ):  # fmt: skip
+        ("two people", ~same, DIFFERENT, "///"),
+        ("one person", same, SAME, ""),
+    ):
         axes.hist(
-            scores[chosen], bins, color=(color, 0.55), edgecolor=color, lw=0.6, hatch=hatch,
+            scores[chosen],
+            bins,
+            color=(color, 0.55),
+            edgecolor=color,
+            lw=0.6,
+            hatch=hatch,
             label=f"{name}, {chosen.sum()} pairs",
-        )  # fmt: skip
+        )
     if threshold is not None:
         axes.axvline(threshold, color=BLACK, lw=1.4, label=f"threshold {threshold:.2f}")
     axes.set(xlabel="cosine similarity of the two features", ylabel="pairs")

@@ -33,8 +33,9 @@ def plot_strip(rows: Mapping[str, Tensor], *, titles: Sequence[str]) -> Figure:
     for panels, (name, frames) in zip(grid, rows.items(), strict=True):
         for axes, frame in zip(panels, frames, strict=True):
             show(axes, frame)
-        panels[0].text(-0.02, 0.5, name, transform=panels[0].transAxes, rotation=90, fontsize=9,
-                       ha="right", va="center")  # fmt: skip
+        panels[0].text(
+            -0.02, 0.5, name, transform=panels[0].transAxes, rotation=90, fontsize=9, ha="right", va="center"
+        )
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
     return figure
@@ -60,9 +61,7 @@ def plot_exposure(left: Mapping[str, NDArray[np.float64]], *, clear: float) -> F
     colors = ("#F2F2F2", BLUE, VERMILION)
     for axes, (title, shares) in zip(panels, left.items(), strict=True):
         state = np.where(np.isnan(shares), 0, 1 + (shares > clear))
-        axes.pcolormesh(
-            state, cmap=ListedColormap(colors), vmin=0, vmax=2, edgecolors="white", linewidth=0.5
-        )
+        axes.pcolormesh(state, cmap=ListedColormap(colors), vmin=0, vmax=2, edgecolors="white", linewidth=0.5)
         axes.set_yticks(np.arange(people) + 0.5, [f"person {k + 1}" for k in range(people)])
         axes.tick_params(labelsize=8, length=0)
         axes.set_title(title, fontsize=9, loc="left")
@@ -74,6 +73,9 @@ def plot_exposure(left: Mapping[str, NDArray[np.float64]], *, clear: float) -> F
             Patch(facecolor=c, edgecolor=GREY, label=n, hatch="///" * (n == "clear"))
             for c, n in zip(colors, names, strict=True)
         ],
-        loc="outside lower center", ncols=3, fontsize=8, frameon=False,
-    )  # fmt: skip
+        loc="outside lower center",
+        ncols=3,
+        fontsize=8,
+        frameon=False,
+    )
     return figure

@@ -29,9 +29,12 @@ TITLES = {
 
 
 def plot_losses(
-    history: DataFrame, *, phases: Mapping[str, float] | None = None, smooth: int = 25,
+    history: DataFrame,
+    *,
+    phases: Mapping[str, float] | None = None,
+    smooth: int = 25,
     steps: float | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Every logged loss over the steps, one panel each, with the phases of Algorithm 1 shaded.
 
     Args:
@@ -47,9 +50,13 @@ def plot_losses(
 
 
 def draw_losses(
-    figure: Figure | SubFigure, history: DataFrame, *, phases: Mapping[str, float], smooth: int,
+    figure: Figure | SubFigure,
+    history: DataFrame,
+    *,
+    phases: Mapping[str, float],
+    smooth: int,
     steps: float | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """`plot_losses` into a figure that is there already, or into a part of one."""
     names = [c for c in history.columns if c != "step"]
     panels = figure.subplots(max(1, len(names)), 1, sharex=True, squeeze=False)[:, 0]
@@ -83,9 +90,15 @@ def _name(axes: Axes, phases: Mapping[str, float], end: float) -> None:
     """Writes the name of each phase over the middle of its band."""
     for name, (start, stop) in zip(phases, _bands(phases, end), strict=True):
         axes.annotate(
-            name, ((start + stop) / 2, 1), xycoords=("data", "axes fraction"), xytext=(0, 20),
-            textcoords="offset points", fontsize=9, ha="center", annotation_clip=False,
-        )  # fmt: skip
+            name,
+            ((start + stop) / 2, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 20),
+            textcoords="offset points",
+            fontsize=9,
+            ha="center",
+            annotation_clip=False,
+        )
 
 
 def _bands(phases: Mapping[str, float], end: float) -> list[tuple[float, float]]:

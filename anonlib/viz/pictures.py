@@ -35,7 +35,5 @@ def show(axes: Axes, picture: Tensor) -> None:
     """One picture `(3, H, W)` or `(1, H, W)` in [0, 1], without axes; pixel k spans k to k + 1."""
     height, width = picture.shape[1:]
     array = picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
-    axes.imshow(
-        array, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest"
-    )
+    axes.imshow(array, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest")
     axes.set_axis_off()

@@ -96,18 +96,10 @@ def _draw_networks(axes: Axes, profile: Profile) -> None:
 def _draw_losses(axes: Axes) -> None:
     _loss(axes, (LOSS, VIDEO), "$L_{det}$", "detection, Eq. (1)")
     _loss(axes, (LOSS, IMAGE), "$L_{adv}$", "adversarial, Eq. (2)")
-    _loss(
-        axes,
-        (M, PIXELS),
-        r"$L_{l1}=\lambda\,\Vert M(f)-f\,\Vert_1$",
-        "photorealistic, Eq. (3)",
-        7.4,
-    )
+    _loss(axes, (M, PIXELS), r"$L_{l1}=\lambda\,\Vert M(f)-f\,\Vert_1$", "photorealistic, Eq. (3)", 7.4)
     _note(axes, LOSS, VIDEO - 4.7, "true boxes $b_i(v)$,\ntrue actions $t_i(v)$")
     _note(axes, LOSS, IMAGE - 4.7, "true identity $i_f$")
-    _note(
-        axes, PASTED + 1, PIXELS - 1.5, "clear $f$ as well:\nthe second term of Eq. (2)", ha="left"
-    )
+    _note(axes, PASTED + 1, PIXELS - 1.5, "clear $f$ as well:\nthe second term of Eq. (2)", ha="left")
 
 
 def _draw_flow(axes: Axes) -> None:
@@ -144,9 +136,16 @@ class _Scene:
     """Somebody, brushing teeth or not, in a box 8 units high."""
 
     def __init__(
-        self, axes: Axes, x: float, y: float, *, half: float = 4.0, zoom: float = 1.0,
-        other: bool = False, brush: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        axes: Axes,
+        x: float,
+        y: float,
+        *,
+        half: float = 4.0,
+        zoom: float = 1.0,
+        other: bool = False,
+        brush: bool = True,
+    ) -> None:
         self.axes, self.x, self.y, self.zoom, self.brush = axes, x, y, zoom, brush
         self.skin, self.hair = ("#B9C3D6", "#3F5B7A") if other else ("#EBC7A4", "#6B4A35")
         self.ground = Rectangle((x - half, y - 4), 2 * half, 8, fc="#F3F3F3", ec=GREY, lw=0.8)
@@ -180,10 +179,7 @@ class _Scene:
 
 def _network(axes: Axes, at: Point, name: str, about: str, *, half: float = 4.0) -> None:
     _rounded(axes, at, 4.0, half, fc=PLAYERS[name], ec="none")
-    axes.text(
-        at[0], at[1] + 2, name,
-        color="white", weight="bold", fontsize=15, ha="center", va="center",
-    )  # fmt: skip
+    axes.text(at[0], at[1] + 2, name, color="white", weight="bold", fontsize=15, ha="center", va="center")
     axes.text(at[0], at[1], about, color="white", fontsize=8, ha="center", va="top")
 
 
@@ -211,8 +207,13 @@ def _arrow(axes: Axes, *points: Point, player: str = "") -> None:
     """Along straight lines; black for images, dashed in a network's colour for its gradient."""
     axes.add_patch(
         FancyArrowPatch(
-            path=Path(points), arrowstyle="-|>,head_width=2.6,head_length=4.5",
-            color=PLAYERS.get(player, BLACK), lw=1.3, ls=(0, (4, 2)) if player else "-",
-            mutation_scale=1, capstyle="butt", joinstyle="miter",
+            path=Path(points),
+            arrowstyle="-|>,head_width=2.6,head_length=4.5",
+            color=PLAYERS.get(player, BLACK),
+            lw=1.3,
+            ls=(0, (4, 2)) if player else "-",
+            mutation_scale=1,
+            capstyle="butt",
+            joinstyle="miter",
         )
-    )  # fmt: skip
+    )

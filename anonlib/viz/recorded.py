@@ -47,8 +47,13 @@ def plot_figure4_panels(tables: Mapping[str, DataFrame]) -> Figure:
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(alpha=0.25)
     grid[0].set_ylabel("action detection mAP@0.5", fontsize=9)
-    figure.legend(handles=list(handles.values()), loc="outside right center", frameon=False,
-                  fontsize=8, labelspacing=0.8)  # fmt: skip
+    figure.legend(
+        handles=list(handles.values()),
+        loc="outside right center",
+        frameon=False,
+        fontsize=8,
+        labelspacing=0.8,
+    )
     return figure
 
 
@@ -63,8 +68,17 @@ def plot_kept(shares: Mapping[str, Series]) -> Figure:
     axes = figure.add_subplot()
     colors = (RED, BLUE, GREY, VERMILION, "black")
     for (source, share), marker, color in zip(shares.items(), MARKERS, colors, strict=False):
-        axes.plot(share.reindex(methods), np.arange(len(methods)), ls="none", marker=marker, ms=7,
-                  mfc="none", mec=color, mew=1.5, label=source)  # fmt: skip
+        axes.plot(
+            share.reindex(methods),
+            np.arange(len(methods)),
+            ls="none",
+            marker=marker,
+            ms=7,
+            mfc="none",
+            mec=color,
+            mew=1.5,
+            label=source,
+        )
     axes.axvline(1, color=GREY, lw=1, ls=":")
     axes.set_yticks(range(len(methods)), [style(m).label for m in methods], fontsize=9)
     axes.invert_yaxis()
@@ -92,28 +106,33 @@ def plot_class_table(table: DataFrame, *, apart: Collection[str]) -> Figure:
     classes = sorted(classes_of(table), key=lambda name: name not in apart)
     first = sum(name in apart for name in classes)
     values = table[[*classes, "map"]].to_numpy(float)
-    figure = Figure(figsize=(max(7.2, 0.42 * values.shape[1] + 1.4), 0.27 * len(table) + 1.2),
-                    layout="constrained")  # fmt: skip
+    figure = Figure(
+        figsize=(max(7.2, 0.42 * values.shape[1] + 1.4), 0.27 * len(table) + 1.2), layout="constrained"
+    )
     axes = figure.add_subplot()
     axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         color = "white" if value > DARK else "black"
-        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8,
-                  color=color)  # fmt: skip
+        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=color)
     for edge in (first, len(classes)):
         axes.axvline(edge - 0.5, color="white", lw=5)
     axes.set_yticks(range(len(table)), [style(m).label for m in table["method"]], fontsize=8)
-    axes.set_xticks(range(values.shape[1]), [*classes, "mAP"], fontsize=8, rotation=60,
-                    ha="left", rotation_mode="anchor")  # fmt: skip
+    axes.set_xticks(
+        range(values.shape[1]), [*classes, "mAP"], fontsize=8, rotation=60, ha="left", rotation_mode="anchor"
+    )
     axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     return figure
 
 
 def plot_class_gains(
-    table: DataFrame, *, method: str = "modifier", over: str = "mask",
-    apart: Collection[str], notes: Mapping[str, str] | None = None,
-) -> Figure:  # fmt: skip
+    table: DataFrame,
+    *,
+    method: str = "modifier",
+    over: str = "mask",
+    apart: Collection[str],
+    notes: Mapping[str, str] | None = None,
+) -> Figure:
     """What each class gains when faces are hidden by one method rather than by another.
 
     Args:

@@ -51,9 +51,7 @@ def _heat(axes: Axes, values: NDArray[np.float64], methods: list[str], title: st
     axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         color = "white" if value > DARK else "black"
-        axes.text(
-            column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=color
-        )
+        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=color)
     axes.axvline(values.shape[1] - 1.5, color="white", lw=4)
     axes.set_yticks(range(len(methods)), methods, fontsize=8)
     axes.tick_params(length=0, labelsize=8)
@@ -78,9 +76,7 @@ def plot_gains(table: DataFrame, *, method: str = "modifier", over: str = "mask"
     axes = figure.add_subplot()
     heights = np.arange(len(gain))
     axes.barh(heights, gain.to_numpy(), height=0.55, color=RED, alpha=0.75, label="ours")
-    axes.plot(
-        published, heights, ls="none", marker="s", ms=8, mfc="none", mec="black", label="the paper"
-    )
+    axes.plot(published, heights, ls="none", marker="s", ms=8, mfc="none", mec="black", label="the paper")
     axes.axvline(0, color=GREY, lw=1)
     axes.set_yticks(heights, list(gain.index))
     axes.set_xlabel(f"average precision: {style(method).label} minus {style(over).label}")

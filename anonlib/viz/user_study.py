@@ -27,9 +27,7 @@ SIDE = 6
 """Faces of Q3 in a row."""
 
 
-def plot_questions(
-    *, pair: Tensor, people: Mapping[str, Tensor], face: Tensor, together: Tensor
-) -> Figure:
+def plot_questions(*, pair: Tensor, people: Mapping[str, Tensor], face: Tensor, together: Tensor) -> Figure:
     """One question of each kind, with the people who are introduced before the second.
 
     Args:
@@ -40,10 +38,17 @@ def plot_questions(
     """
     figure = Figure(figsize=(7.4, 5.4))
     panels = figure.subplots(
-        4, SIDE + 1,
-        gridspec_kw={"left": 0.005, "right": 0.995, "bottom": 0.005, "top": 0.93,
-                     "wspace": 0.06, "hspace": 0.3},
-    )  # fmt: skip
+        4,
+        SIDE + 1,
+        gridspec_kw={
+            "left": 0.005,
+            "right": 0.995,
+            "bottom": 0.005,
+            "top": 0.93,
+            "wspace": 0.06,
+            "hspace": 0.3,
+        },
+    )
     for axes in panels.flat:
         axes.set_axis_off()
     titled = {
@@ -70,7 +75,7 @@ def plot_shares(studies: Mapping[str, DataFrame]) -> Figure:
     Implements Ren et al., section 5.5. Differs from the paper: which gives its shares in the text.
 
     Args:
-        studies: by name, the columns of `anonlib.evaluation.study_statistics.Share`.
+        studies: by name, the columns of `anonlib.study.statistics.Share`.
     """
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     axes = figure.add_subplot()
@@ -82,8 +87,9 @@ def plot_shares(studies: Mapping[str, DataFrame]) -> Figure:
         share, lo, hi = (table[column].to_numpy(float) for column in ("share", "lo", "hi"))
         heights = [kinds.index(kind) + shift for kind in table["question"]]
         reach = np.clip([share - lo, hi - share], 0, None)
-        axes.errorbar(share, heights, xerr=reach, ls="none", marker=marker, ms=7, color=color,
-                      label=name, elinewidth=2)  # fmt: skip
+        axes.errorbar(
+            share, heights, xerr=reach, ls="none", marker=marker, ms=7, color=color, label=name, elinewidth=2
+        )
         ends = (table[f"people_{end}"].to_numpy(float) for end in ("lo", "hi"))
         axes.hlines(np.add(heights, 0.08), *ends, color=color, lw=0.8)
     axes.plot([0.5, 0.5], [-0.4, 0.4], color=GREY, lw=1.2, ls=":")

@@ -71,9 +71,7 @@ def picture_png(picture: Tensor) -> bytes:
     """A picture `(3, H, W)` in [0, 1] as a PNG."""
     pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8)
     buffer = BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()).save(
-        buffer, format="png", compress_level=3
-    )
+    Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()).save(buffer, format="png", compress_level=3)
     return buffer.getvalue()
 
 
@@ -97,9 +95,9 @@ class BeforeAfter:
         self.previous = widgets.Button(description="Previous", tooltip="the pair before this one")
         self.next = widgets.Button(description="Next", tooltip="the pair after this one")
         self.title = widgets.HTML()
-        self.view = widgets.VBox([
-            self.picture, self.title, self.slider, widgets.HBox([self.previous, self.next]),
-        ])  # fmt: skip
+        self.view = widgets.VBox(
+            [self.picture, self.title, self.slider, widgets.HBox([self.previous, self.next])]
+        )
         self.slider.observe(self._moved, names="value")
         self.previous.on_click(lambda _: self.show(turned(self.state, by=-1, count=len(before))))
         self.next.on_click(lambda _: self.show(turned(self.state, by=1, count=len(before))))
@@ -132,9 +130,7 @@ class BeforeAfter:
         return mime_bundle(self.view, png=self.png(), description=self.description)
 
 
-def before_after(
-    before: Tensor, after: Tensor, *, labels: Sequence[str] | None = None
-) -> BeforeAfter:
+def before_after(before: Tensor, after: Tensor, *, labels: Sequence[str] | None = None) -> BeforeAfter:
     """A viewer with a divider to wipe and buttons for the previous and the next pair.
 
     Arrow keys move the divider when the slider has the focus. Without a front end it is a picture

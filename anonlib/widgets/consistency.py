@@ -12,9 +12,9 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.errors import FaceDatasetError
 from anonlib.networks import SphereFace
+from anonlib.types import ActionFrames, FaceImages
 from anonlib.widgets import consistency_pictures as draw
 from anonlib.widgets.consistency_pictures import ExplorerState, Material
 from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle
@@ -32,13 +32,23 @@ class ConsistencyExplorer:
         options = [(name, label) for label, name in enumerate(material.names)]
         last = len(material.clip_before)
         self.people = widgets.SelectMultiple(
-            options=options, value=people, rows=min(len(options), 8), description="People",
-            tooltip="whose pictures", style=WIDE,
-        )  # fmt: skip
+            options=options,
+            value=people,
+            rows=min(len(options), 8),
+            description="People",
+            tooltip="whose pictures",
+            style=WIDE,
+        )
         self.strength = widgets.FloatSlider(
-            value=1.0, min=0, max=1, step=0.1, description="Strength s", readout_format=".1f",
-            tooltip="0 is the original, 1 is M(f)", style=WIDE,
-        )  # fmt: skip
+            value=1.0,
+            min=0,
+            max=1,
+            step=0.1,
+            description="Strength s",
+            readout_format=".1f",
+            tooltip="0 is the original, 1 is M(f)",
+            style=WIDE,
+        )
         self.frame = widgets.IntSlider(
             min=1, max=last, description="Frame", tooltip="frame of the clip", style=WIDE
         )
@@ -51,9 +61,7 @@ class ConsistencyExplorer:
             widgets.jslink((self.play, "value"), (self.clock, "playing")),
             widgets.jslink((self.clock, "value"), (self.frame, "value")),
         ]
-        self.faces, self.heat, self.numbers, self.clip, self.curve = (
-            widgets.HTML() for _ in range(5)
-        )
+        self.faces, self.heat, self.numbers, self.clip, self.curve = (widgets.HTML() for _ in range(5))
         for control in (self.people, self.strength, self.frame):
             control.observe(self._changed, names="value")
         self.view = self._layout()
@@ -68,10 +76,11 @@ class ConsistencyExplorer:
     def _changed(self, _: Any = None) -> None:
         self.show(
             ExplorerState(
-                people=tuple(self.people.value), strength=round(self.strength.value, 2),
+                people=tuple(self.people.value),
+                strength=round(self.strength.value, 2),
                 frame=self.frame.value - 1,
             )
-        )  # fmt: skip
+        )
 
     def show(self, state: ExplorerState) -> None:
         """Draw what differs from the state before; without people, ask for some."""
@@ -128,9 +137,15 @@ def curve_description(state: ExplorerState) -> str:
 
 
 def explore_consistency(
-    before: FaceImages, after: FaceImages, classifier: SphereFace, *, clip_before: ActionFrames,
-    clip_after: ActionFrames, names: Sequence[str] | None = None, shown: int = 4,
-) -> ConsistencyExplorer:  # fmt: skip
+    before: FaceImages,
+    after: FaceImages,
+    classifier: SphereFace,
+    *,
+    clip_before: ActionFrames,
+    clip_after: ActionFrames,
+    names: Sequence[str] | None = None,
+    shown: int = 4,
+) -> ConsistencyExplorer:
     """Looks for what Fig. 6 shows: modified pictures of one person that look like one new person.
 
     The reader chooses people and a strength s, and sees f and f + s (M(f) - f), the similarity of
@@ -158,7 +173,11 @@ def explore_consistency(
             "give two or more of each, and as many of all"
         )
     material = Material(
-        before=before, after=after, classifier=classifier, clip_before=clip_before,
-        clip_after=clip_after, names=list(names or ascii_uppercase[: len(counts)]),
-    )  # fmt: skip
+        before=before,
+        after=after,
+        classifier=classifier,
+        clip_before=clip_before,
+        clip_after=clip_after,
+        names=list(names or ascii_uppercase[: len(counts)]),
+    )
     return ConsistencyExplorer(material, people=tuple(range(min(shown, len(counts)))))

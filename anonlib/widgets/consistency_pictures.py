@@ -15,16 +15,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from anonlib.data.types import ActionFrames, FaceImages
-from anonlib.evaluation.consistency import (
+from anonlib.attack.verification import face_features
+from anonlib.experiment.consistency import (
     blend,
     blend_faces,
     consecutive_similarity,
     face_track,
     pair_similarities,
 )
-from anonlib.evaluation.identity import face_features
 from anonlib.networks import SphereFace
+from anonlib.types import ActionFrames, FaceImages
 from anonlib.viz.consistency import plot_consecutive, plot_people, plot_similarity
 from anonlib.widgets.before_after import enlarged, picture_png
 from anonlib.widgets.static import figure_png, image_tag
@@ -64,9 +64,7 @@ class Material:
 def chosen(faces: FaceImages, people: Sequence[int]) -> FaceImages:
     """The pictures of these people, in their order."""
     rows = torch.cat([(faces.labels == person).nonzero().flatten() for person in people])
-    return FaceImages(
-        images=faces.images[rows], labels=faces.labels[rows], landmarks=faces.landmarks[rows]
-    )
+    return FaceImages(images=faces.images[rows], labels=faces.labels[rows], landmarks=faces.landmarks[rows])
 
 
 @lru_cache(maxsize=64)
@@ -86,9 +84,10 @@ def faces_html(material: Material, state: ExplorerState) -> str:
         cells = [
             image_tag(strip(material, person, strength), description=f"{name}, {kind} pictures")
             for strength, kind in (
-                (0.0, "original"), (state.strength, f"modified (strength {state.strength:.1f})"),
+                (0.0, "original"),
+                (state.strength, f"modified (strength {state.strength:.1f})"),
             )
-        ]  # fmt: skip
+        ]
         rows.append(f"<tr><th>{escape(name)}</th><td>{cells[0]}</td><td>{cells[1]}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
 
@@ -100,9 +99,7 @@ def features(material: Material, people: tuple[int, ...], strength: float) -> np
     return face_features(material.classifier, blend_faces(before, after, strength=strength))
 
 
-def comparisons(
-    material: Material, state: ExplorerState
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def comparisons(material: Material, state: ExplorerState) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """What is compared with what: two sets of unit features of the chosen people's pictures."""
     before = features(material, state.people, 0.0)
     after = features(material, state.people, state.strength)
@@ -181,9 +178,7 @@ def curve_figure(material: Material, state: ExplorerState) -> Figure:
         "modified": clip_similarity(material, state.strength),
     }
     groups = pairs(material, state)
-    levels = {
-        f"{kind}: pictures above": float(groups[f"{kind}, {kind}"][0].mean()) for kind in curves
-    }
+    levels = {f"{kind}: pictures above": float(groups[f"{kind}, {kind}"][0].mean()) for kind in curves}
     return plot_consecutive(curves, levels=levels, frame=state.frame)
 
 
@@ -193,16 +188,20 @@ def picture(material: Material, state: ExplorerState) -> bytes:
     after = blend(shown[0].images, shown[1].images, strength=state.strength)
     shape = (len(state.people), -1, *after.shape[1:])
     people = plot_people(
-        (shown[0].images.float() / 255).reshape(shape), (after.float() / 255).reshape(shape),
+        (shown[0].images.float() / 255).reshape(shape),
+        (after.float() / 255).reshape(shape),
         names=[material.names[p] for p in state.people],
         after_title=f"modified, s = {state.strength:.1f}",
-    )  # fmt: skip
+    )
     frames = F.pad(torch.stack(clip_frames(material, state)), (4, 4, 4, 4), value=1)
-    return stacked([
-        figure_png(people, dpi=95), figure_png(similarity_figure(material, state), dpi=80),
-        picture_png(torch.cat([*frames], dim=-1)),
-        figure_png(curve_figure(material, state), dpi=80),
-    ])  # fmt: skip
+    return stacked(
+        [
+            figure_png(people, dpi=95),
+            figure_png(similarity_figure(material, state), dpi=80),
+            picture_png(torch.cat([*frames], dim=-1)),
+            figure_png(curve_figure(material, state), dpi=80),
+        ]
+    )
 
 
 def stacked(pngs: Sequence[bytes]) -> bytes:

@@ -57,8 +57,7 @@ def _check_frames(frames: Tensor) -> None:
     """Refuses what are no frames."""
     if frames.ndim != 4 or frames.shape[1] != 3 or str(frames.dtype) != "torch.uint8":
         raise ImageError(
-            f"frames of shape {tuple(frames.shape)} and type {frames.dtype}: "
-            "pass RGB as (N, 3, H, W) uint8"
+            f"frames of shape {tuple(frames.shape)} and type {frames.dtype}: pass RGB as (N, 3, H, W) uint8"
         )
 
 

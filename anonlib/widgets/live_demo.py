@@ -20,15 +20,7 @@ from anonlib.anonymizers import SHIPPED, Anonymizer
 from anonlib.errors import AnonlibError, ConfigError
 from anonlib.viz.live_demo import plot_words
 from anonlib.widgets.footage import footage
-from anonlib.widgets.live_pictures import (
-    ANONYMIZED,
-    DIVIDED,
-    VIEWS,
-    composed,
-    jpeg,
-    pace_line,
-    stills,
-)
+from anonlib.widgets.live_pictures import ANONYMIZED, DIVIDED, VIEWS, composed, jpeg, pace_line, stills
 from anonlib.widgets.player import Clock, Player, Shot
 from anonlib.widgets.static import MimeBundle, figure_png, mime_bundle
 
@@ -46,19 +38,31 @@ class LiveDemo:
     """The demo: `view` is what a front end shows, `player` does the work."""
 
     def __init__(
-        self, source: str | Path | Tensor, *, method: str, detector: str, every: int, show: str,
-        rate: float, methods: Mapping[str, Anonymizer], detectors: Mapping[str, detection.Detector],
+        self,
+        source: str | Path | Tensor,
+        *,
+        method: str,
+        detector: str,
+        every: int,
+        show: str,
+        rate: float,
+        methods: Mapping[str, Anonymizer],
+        detectors: Mapping[str, detection.Detector],
         clock: Clock,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.clock, self.methods, self.detectors = clock, dict(methods), dict(detectors)
         self.last: Shot | None = None
         self._sent = self._read = -float("inf")
         self._png: bytes | None = None
         self.player = Player(
-            footage(source, rate=rate), detector=self._detector(detector),
-            anonymizer=self._method(method), on_shot=self.receive, on_end=self.ended, every=every,
+            footage(source, rate=rate),
+            detector=self._detector(detector),
+            anonymizer=self._method(method),
+            on_shot=self.receive,
+            on_end=self.ended,
+            every=every,
             clock=clock,
-        )  # fmt: skip
+        )
         self._controls(method, detector, every, show)
         self._observe()
         self._shown()
@@ -73,28 +77,49 @@ class LiveDemo:
             options=VIEWS, value=show, description="Show", style=WIDE | {"button_width": "11em"}
         )
         self.method = widgets.Dropdown(
-            options=list(dict.fromkeys([method, *known, *self.methods])), value=method,
-            description="Method", style=WIDE,
-        )  # fmt: skip
+            options=list(dict.fromkeys([method, *known, *self.methods])),
+            value=method,
+            description="Method",
+            style=WIDE,
+        )
         self.detector = widgets.Dropdown(
             options=list(dict.fromkeys([detector, *detection.names(), *self.detectors])),
-            value=detector, description="Detector", style=WIDE,
-        )  # fmt: skip
+            value=detector,
+            description="Detector",
+            style=WIDE,
+        )
         self.every = widgets.IntSlider(
-            value=every, min=1, max=max(8, every), description="Every", style=WIDE,
-            continuous_update=False, tooltip="frames from one detection to the next; begins anew",
-        )  # fmt: skip
+            value=every,
+            min=1,
+            max=max(8, every),
+            description="Every",
+            style=WIDE,
+            continuous_update=False,
+            tooltip="frames from one detection to the next; begins anew",
+        )
         self.divider = widgets.FloatSlider(
-            value=0.5, min=0, max=1, step=0.05, description="Divider", readout_format=".0%",
-            tooltip="before on its left, after on its right", style=WIDE,
-        )  # fmt: skip
+            value=0.5,
+            min=0,
+            max=1,
+            step=0.05,
+            description="Divider",
+            readout_format=".0%",
+            tooltip="before on its left, after on its right",
+            style=WIDE,
+        )
         self.picture = widgets.Image(format="jpeg", layout={"max_width": "100%"})
         self.numbers, self.words = widgets.HTML(), widgets.HTML()
         choices = widgets.HBox([self.method, self.detector, self.every])
-        self.view = widgets.VBox([
-            widgets.HBox([self.play, self.numbers]), self.show, choices, self.divider, self.words,
-            self.picture,
-        ])  # fmt: skip
+        self.view = widgets.VBox(
+            [
+                widgets.HBox([self.play, self.numbers]),
+                self.show,
+                choices,
+                self.divider,
+                self.words,
+                self.picture,
+            ]
+        )
 
     def _observe(self) -> None:
         self.play.observe(lambda change: self._played(change["new"]), names="value")
@@ -120,8 +145,9 @@ class LiveDemo:
     def _switched(self, part: str, change: Any) -> None:
         """Exchanges a part while the stream runs; one that cannot be had leaves the old one."""
         control, make = {
-            "anonymizer": (self.method, self._method), "detector": (self.detector, self._detector),
-        }[part]  # fmt: skip
+            "anonymizer": (self.method, self._method),
+            "detector": (self.detector, self._detector),
+        }[part]
         try:
             setattr(self.player, part, make(change["new"]))
         except (AnonlibError, OSError) as error:
@@ -228,12 +254,17 @@ def _stop_others(demo: LiveDemo | None) -> None:
 
 
 def live_demo(
-    source: str | Path | Tensor, *, method: str = SHIPPED, detector: str = "ssh",
-    every: int = 1, show: str = ANONYMIZED, rate: float = 12,
+    source: str | Path | Tensor,
+    *,
+    method: str = SHIPPED,
+    detector: str = "ssh",
+    every: int = 1,
+    show: str = ANONYMIZED,
+    rate: float = 12,
     methods: Mapping[str, Anonymizer] | None = None,
     detectors: Mapping[str, detection.Detector] | None = None,
     clock: Clock = time.perf_counter,
-) -> LiveDemo:  # fmt: skip
+) -> LiveDemo:
     """A player of anonymized pictures: play, method, detector, frame rate, before and after.
 
     It works in a thread, stops when its output is cleared or its cell is run again, and tells an
@@ -266,6 +297,13 @@ def live_demo(
         raise ConfigError(f"every {every}: use 1 or more")
     _stop_others(None)
     return LiveDemo(
-        source, method=method, detector=detector, every=every, show=show, rate=rate,
-        methods=methods or {}, detectors=detectors or {}, clock=clock,
-    )  # fmt: skip
+        source,
+        method=method,
+        detector=detector,
+        every=every,
+        show=show,
+        rate=rate,
+        methods=methods or {},
+        detectors=detectors or {},
+        clock=clock,
+    )

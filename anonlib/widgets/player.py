@@ -101,11 +101,17 @@ class Player:
     """
 
     def __init__(
-        self, footage: Footage, *, detector: Callable[[Tensor], list[Faces]],
-        anonymizer: Callable[[Tensor], Tensor], on_shot: Callable[[Shot], None],
-        on_end: Callable[[str], None], every: int = 1, repeat: bool = True,
+        self,
+        footage: Footage,
+        *,
+        detector: Callable[[Tensor], list[Faces]],
+        anonymizer: Callable[[Tensor], Tensor],
+        on_shot: Callable[[Shot], None],
+        on_end: Callable[[str], None],
+        every: int = 1,
+        repeat: bool = True,
         clock: Clock = time.perf_counter,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Starts nothing.
 
         Args:
@@ -182,10 +188,7 @@ class Player:
         """From the beginning to the end, or until it is stopped or begun again."""
         self.meter.reset()
         begin: float | None = None
-        with (
-            closing(self.footage.open(stop)) as frames,
-            closing(self._changed(frames, self.tally)) as shots,
-        ):
+        with closing(self.footage.open(stop)) as frames, closing(self._changed(frames, self.tally)) as shots:
             for shot in shots:
                 if not self._going.is_set():
                     self._going.wait()
@@ -204,7 +207,11 @@ class Player:
     def _changed(self, frames: Generator[Timed], tally: Tally) -> Generator[Shot]:
         pictures = (Shot(a, seconds=t, keep=self.keep_before) for t, a in frames)
         changed = anonymize_pictures(
-            pictures, detector=lambda x: self.detector(x), anonymizer=lambda x: self.anonymizer(x),
-            every=self.every, live=self.footage.live, tally=tally,
-        )  # fmt: skip
+            pictures,
+            detector=lambda x: self.detector(x),
+            anonymizer=lambda x: self.anonymizer(x),
+            every=self.every,
+            live=self.footage.live,
+            tally=tally,
+        )
         return cast(Generator[Shot], changed)

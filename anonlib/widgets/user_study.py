@@ -17,11 +17,11 @@ import ipywidgets as widgets
 import torch
 import torch.nn.functional as F
 
-from anonlib.data.types import FaceImages
 from anonlib.errors import ResultsError
-from anonlib.evaluation.study_answers import AnswerSheet
-from anonlib.evaluation.study_statistics import statistics
-from anonlib.evaluation.user_study import Question, Study
+from anonlib.study.answers import AnswerSheet
+from anonlib.study.questions import Question, Study
+from anonlib.study.statistics import statistics
+from anonlib.types import FaceImages
 from anonlib.viz.user_study import plot_questions
 from anonlib.widgets.before_after import picture_png
 from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle
@@ -120,9 +120,7 @@ class UserStudy:
         where = f"{count - left + 1} of {count}"
         self.title.value = f"<p role='status'><b>{ASKED[kind]}</b> ({where})</p>"
         faces = self.study.before if kind == "known" else self.study.after
-        self.picture.value = image_tag(
-            row_png(faces, question.faces), description=describe(question)
-        )
+        self.picture.value = image_tag(row_png(faces, question.faces), description=describe(question))
         if self.buttons.children != (*self.choices[kind].values(),):
             self.buttons.children = (*self.choices[kind].values(),)
         self.status.value = self._reminder()
@@ -131,9 +129,7 @@ class UserStudy:
         self.title.value = "<p role='status'>That was all. Thank you!</p>"
         self.picture.value = shares_html(self.sheet)
         self.buttons.children = ()
-        self.status.value = (
-            f"<p>Your answers are in <code>{escape(str(self.sheet.path))}</code></p>"
-        )
+        self.status.value = f"<p>Your answers are in <code>{escape(str(self.sheet.path))}</code></p>"
 
     def _reminder(self) -> str:
         return (
@@ -189,11 +185,7 @@ def people_html(study: Study) -> str:
 
 def shares_html(sheet: AnswerSheet) -> str:
     """A table of this participant's own shares with Wilson's intervals."""
-    what = {
-        "Q1": "pairs judged rightly",
-        "Q2": "known people named rightly",
-        "Q3": "would trust it",
-    }
+    what = {"Q1": "pairs judged rightly", "Q2": "known people named rightly", "Q3": "would trust it"}
     rows = [
         f"<tr><th>{what[s.question]}</th><td>{s.right} of {s.asked}</td>"
         f"<td>{s.share:.0%} [{s.lo:.0%}, {s.hi:.0%}]</td></tr>"
@@ -207,22 +199,21 @@ def questions_figure(study: Study) -> Any:
     first = {question.kind: question for question in reversed(study.questions)}
     hidden, clear = (x.images.float() / 255 for x in (study.after, study.before))
     return plot_questions(
-        pair=hidden[list(first["Q1"].faces)], face=hidden[first["Q2"].faces[0]],
+        pair=hidden[list(first["Q1"].faces)],
+        face=hidden[first["Q2"].faces[0]],
         together=hidden[list(first["Q3"].faces)],
         people={study.names[p]: clear[faces[0]] for p, faces in study.introduced.items() if faces},
-    )  # fmt: skip
+    )
 
 
-def user_study(
-    study: Study, *, folder: str | Path = "answers", participant: int | None = None
-) -> UserStudy:
+def user_study(study: Study, *, folder: str | Path = "answers", participant: int | None = None) -> UserStudy:
     """Puts the study before a participant; the keyboard will do: `Tab`, and `Space` to answer.
 
     Each participant runs this once. Answers go to `folder/person-NUMBER.csv`, see `AnswerSheet`;
     no name is asked for. Without a front end it is a picture of one question of each kind.
 
     Implements Ren et al., section 5.5. Differs from the paper: see
-    `anonlib.evaluation.user_study.build_study`.
+    `anonlib.study.questions.build_study`.
 
     Args:
         study: from `synthetic_study` or `folder_study`.

@@ -17,9 +17,18 @@ def make(name: str):
 
 def test_names_stand_in_the_order_of_the_tables():
     assert names() == (
-        "unanonymized", "blur8", "blur16", "blur24", "noise0.1", "noise0.3", "noise0.5",
-        "mask", "edge", "superpixel", "modifier",
-    )  # fmt: skip
+        "unanonymized",
+        "blur8",
+        "blur16",
+        "blur24",
+        "noise0.1",
+        "noise0.3",
+        "noise0.5",
+        "mask",
+        "edge",
+        "superpixel",
+        "modifier",
+    )
 
 
 @pytest.mark.parametrize("name", names())

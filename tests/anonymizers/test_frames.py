@@ -93,8 +93,12 @@ def test_every_method_hides_several_faces(name):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(-30, 70) for _ in range(2)],
-                          *[st.floats(0.5, 40) for _ in range(2)]), max_size=4))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(*[st.floats(-30, 70) for _ in range(2)], *[st.floats(0.5, 40) for _ in range(2)]),
+        max_size=4,
+    )
+)
 def test_no_pixel_of_an_enlarged_face_survives(found):
     rows = torch.tensor([[x, y, x + w, y + h] for x, y, w, h in found]).reshape(-1, 4)
     out = anonymize_frames(torch.ones(1, 3, 40, 50), [rows], create("mask"))
@@ -120,8 +124,7 @@ class HidesTheMiddle:
 
 
 @pytest.mark.parametrize(
-    "box",
-    [[40, 40, 72, 72], [-8, 30, 24, 62], [0, 0, 32, 32], [70, 75, 102, 107], [-20, 40, 12, 72]],
+    "box", [[40, 40, 72, 72], [-8, 30, 24, 62], [0, 0, 32, 32], [70, 75, 102, 107], [-20, 40, 12, 72]]
 )
 def test_a_face_at_the_border_is_as_much_in_the_middle_as_any(box: list[float]) -> None:
     found = torch.tensor([box]).float()

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 
 from anonlib.anonymizers.handcrafted import blur, edge, mask, noise, superpixel, unanonymized
 
-FACE = F.interpolate(torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)), (48, 48),
-                     mode="bicubic").clamp(0, 1)  # fmt: skip
+FACE = F.interpolate(
+    torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)), (48, 48), mode="bicubic"
+).clamp(0, 1)
 
 
 def test_unanonymized_is_a_copy():

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from anonlib import assets as paths
 from anonlib.anonymizers import create
-from anonlib.anonymizers.lite import lite_modifier
+from anonlib.anonymizers.learned import lite_modifier
+from anonlib.assets import data_path
 from anonlib.config import LiteModifierConfig, to_dict
-from anonlib.data import paths
-from anonlib.data.paths import data_path
 from anonlib.errors import CheckpointError, FaceDatasetError
 from anonlib.networks.lite_modifier import LiteModifier
 from anonlib.training.checkpoints import save_weights

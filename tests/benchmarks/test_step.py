@@ -46,9 +46,7 @@ def test_the_librarys_step_and_the_plain_one_have_the_same_losses(step, precisio
 
 def test_losses_that_are_apart_are_named(step):
     with pytest.raises(AssertionError, match="L_det"):
-        step.check_same(
-            [{"L_det": 2.0, "L_l1": 1.0}], [{"L_det": 1.0, "L_l1": 1.0}], precision="float32"
-        )
+        step.check_same([{"L_det": 2.0, "L_l1": 1.0}], [{"L_det": 1.0, "L_l1": 1.0}], precision="float32")
 
 
 def test_flops_of_a_convolution_are_those_of_the_book(step):

@@ -42,25 +42,32 @@ def driver() -> Any:
 
 
 @pytest.fixture(scope="module")
-def lab(
-    chromium: str, driver: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Path]]:
+def lab(chromium: str, driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Address of a JupyterLab of our own on a copy of the notebook, killed afterwards."""
     home = tmp_path_factory.mktemp("lab")
     shutil.copy(ROOT / "notebooks" / NOTEBOOK, home)
     port, token = free_port(), secrets.token_hex(16)
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={home}",
-        f"--IdentityProvider.token={token}", "--LabApp.news_url=",
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={home}",
+        f"--IdentityProvider.token={token}",
+        "--LabApp.news_url=",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]  # fmt: skip
+    ]
     if is_root():
         command.append("--allow-root")
     own = {"HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"}
-    environment = os.environ | {name: str(home / name.lower()) for name in own} | {
-        "ANONLIB_PROFILE": "smoke", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+    environment = (
+        os.environ
+        | {name: str(home / name.lower()) for name in own}
+        | {"ANONLIB_PROFILE": "smoke", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    )
     log = (home / "server.log").open("wb")
     server = subprocess.Popen(
         command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True

@@ -47,9 +47,10 @@ def lfw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / sources[0].name).touch()
     (tmp_path / "pairs.txt").write_text(PAIRS)
     monkeypatch.setattr(
-        checks, "digest",
+        checks,
+        "digest",
         lambda path, _: _published(path.name) if path.read_text() in ("", PAIRS) else "other",
-    )  # fmt: skip
+    )
     return tmp_path
 
 
@@ -59,8 +60,11 @@ def _published(name: str) -> str:
 
 
 def contents(root: Path) -> dict[str, str]:
-    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() + str(p.stat().st_mtime_ns)
-            for p in root.rglob("*") if p.is_file()}  # fmt: skip
+    return {
+        str(p): hashlib.sha256(p.read_bytes()).hexdigest() + str(p.stat().st_mtime_ns)
+        for p in root.rglob("*")
+        if p.is_file()
+    }
 
 
 def test_a_whole_copy_of_lfw(lfw: Path) -> None:
@@ -112,8 +116,9 @@ def test_casia_is_counted(casia: Path) -> None:
     (casia / "CASIA-WebFace" / "0000099" / "001.jpg").write_bytes(b"")
     picture(casia / "CASIA-WebFace" / "0000099" / "002.jpg")
     assert check(casia, progress=False).faults == [
-        "4 pictures instead of 3", "0000099/001.jpg is empty or cut short",
-    ]  # fmt: skip
+        "4 pictures instead of 3",
+        "0000099/001.jpg is empty or cut short",
+    ]
 
 
 @pytest.fixture
@@ -126,9 +131,7 @@ def jhmdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [f"{clip},wave,{frame},1,1,9,9" for clip in ("a", "b") for frame in (1, 2, 3)]
     (tmp_path / "boxes.csv").write_text("\n".join(["clip,class,frame,x1,y1,x2,y2", *rows]) + "\n")
     counts = {what: 1 for what in checks.OFFICIAL["jhmdb"]}
-    monkeypatch.setitem(
-        checks.OFFICIAL, "jhmdb", counts | {"clips": 2, "actions": 1, "lists of splits": 3}
-    )
+    monkeypatch.setitem(checks.OFFICIAL, "jhmdb", counts | {"clips": 2, "actions": 1, "lists of splits": 3})
     return tmp_path
 
 
@@ -170,10 +173,11 @@ def daly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     drinking = {"flags": dict.fromkeys(FLAGS, False), "keyframes": [keyframe]}
     names = ("a.mp4", "b.mp4", "c.mp4")
     annotations = {
-        "labels": list(LABELS), "splits": [["b.mp4"]],
+        "labels": list(LABELS),
+        "splits": [["b.mp4"]],
         "annot": {v: {"annot": {"Drinking": [drinking]} if v != "c.mp4" else {}} for v in names},
         "metadata": {v: {"nbframes_ffmpeg": 3, "fps": 25.0, "duration": 0.12} for v in names},
-    }  # fmt: skip
+    }
     (tmp_path / "daly1.1.0.pkl").write_bytes(pickle.dumps(annotations, 2))
     video(tmp_path / "videos" / "a.mp4", 3)
     (tmp_path / "videos" / "c.mp4").write_bytes(b"")

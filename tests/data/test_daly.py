@@ -10,10 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.data.clip import ACTIONS
-from anonlib.data.daly import DALY, FLAGS, LABELS
-from anonlib.data.daly_frames import read_frames
+from anonlib.data.daly import DALY, FLAGS, LABELS, read_frames
 from anonlib.errors import ActionDatasetError, DatasetError
+from anonlib.world.clip import ACTIONS
 
 A, B, C = "aaaaaaaaaaa.mp4", "bbbbbbbbbbb.mp4", "ccccccccccc.mp4"
 
@@ -49,36 +48,47 @@ def _write(value: Any) -> bytes:
 
 def keyframe(frame: int, box: tuple[float, ...], fps: float = 25.0) -> dict[str, Any]:
     return {
-        "frameNumber": frame, "time": (frame - 0.5) / fps, "boundingBox": np.array([box], "f4"),
-        "objects": np.zeros((1, 7), "f4"), "pose": np.zeros((1, 7, 3), "f4"),
-    }  # fmt: skip
+        "frameNumber": frame,
+        "time": (frame - 0.5) / fps,
+        "boundingBox": np.array([box], "f4"),
+        "objects": np.zeros((1, 7), "f4"),
+        "pose": np.zeros((1, 7, 3), "f4"),
+    }
 
 
 def instance(*keyframes: dict[str, Any], **flags: bool) -> dict[str, Any]:
     return {
-        "beginTime": 0.0, "endTime": 1.0, "keyframes": list(keyframes),
+        "beginTime": 0.0,
+        "endTime": 1.0,
+        "keyframes": list(keyframes),
         "flags": {flag: flags.get(flag, False) for flag in FLAGS},
-    }  # fmt: skip
+    }
 
 
 def content() -> dict[str, Any]:
     """Three videos of 50 frames; C is for testing and nothing in it is boxed."""
     whole = (0.0, 0.0, 1.0, 1.0)
     return {
-        "labels": list(LABELS), "objectList": ["cup"] * 43, "joints": ["head"] * 7,
+        "labels": list(LABELS),
+        "objectList": ["cup"] * 43,
+        "joints": ["head"] * 7,
         "splits": [[C]],
         "metadata": {v: {"duration": 2.0, "nbframes_ffmpeg": 50, "fps": 25.0} for v in (A, B, C)},
         "annot": {
-            A: {"suggestedClass": "Drinking", "annot": {
-                "Drinking": [instance(keyframe(30, (0.25, 0.5, 0.75, 1.0)), keyframe(3, whole))],
-                "Phoning": [instance(keyframe(30, (0.0, 0.0, 0.5, 0.5)), isSmall=True)],
-            }},
-            B: {"suggestedClass": "Ironing", "annot": {
-                "Ironing": [instance(keyframe(50, (-0.01, 0.0, 0.5, 1.02)), isZoom=True)],
-            }},
+            A: {
+                "suggestedClass": "Drinking",
+                "annot": {
+                    "Drinking": [instance(keyframe(30, (0.25, 0.5, 0.75, 1.0)), keyframe(3, whole))],
+                    "Phoning": [instance(keyframe(30, (0.0, 0.0, 0.5, 0.5)), isSmall=True)],
+                },
+            },
+            B: {
+                "suggestedClass": "Ironing",
+                "annot": {"Ironing": [instance(keyframe(50, (-0.01, 0.0, 0.5, 1.02)), isZoom=True)]},
+            },
             C: {"suggestedClass": "Drinking", "annot": {}},
         },
-    }  # fmt: skip
+    }
 
 
 def write_video(path: Path, *, frames: int = 50, fps: int = 25, stretch: int = 1) -> None:
@@ -230,9 +240,7 @@ def test_another_layout_is_named(root: Path, changes: dict[str, Any], message: s
         (9, (0.0, 0.0, 320.0, 240.0), "is empty or outside"),
     ],
 )
-def test_impossible_keyframes_are_named(
-    root: Path, frame: int, box: tuple[float, ...], message: str
-) -> None:
+def test_impossible_keyframes_are_named(root: Path, frame: int, box: tuple[float, ...], message: str) -> None:
     annotation = content()["annot"]
     annotation[B]["annot"]["Ironing"][0]["keyframes"] = [keyframe(frame, box)]
     rewrite(root, annot=annotation)

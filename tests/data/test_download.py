@@ -19,8 +19,7 @@ import pytest
 
 from anonlib.data import download as module
 from anonlib.data.catalog import CATALOG, DataSet, Source, data_set
-from anonlib.data.download import download, fetch
-from anonlib.data.unpack import unpack
+from anonlib.data.download import download, fetch, unpack
 from anonlib.errors import DatasetError
 
 CONTENT = bytes(range(256)) * 4000
@@ -195,9 +194,10 @@ def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
 def test_every_failure_is_named_and_nothing_is_left(server: Server, tmp_path: Path) -> None:
     server.files["/bad"] = b"other"
     chosen = Source(
-        name="a.bin", urls=(server.url + "/gone", server.url + "/bad", "http://127.0.0.1:9/x"),
+        name="a.bin",
+        urls=(server.url + "/gone", server.url + "/bad", "http://127.0.0.1:9/x"),
         digest=f"sha256:{SHA256}",
-    )  # fmt: skip
+    )
     with pytest.raises(DatasetError) as caught:
         fetch(chosen, tmp_path, progress=False)
     text = str(caught.value)
@@ -213,9 +213,7 @@ def test_a_connection_that_always_breaks_keeps_what_came(server: Server, tmp_pat
     assert (tmp_path / "a.bin.part").stat().st_size == 1000 * module.TRIES
 
 
-def test_without_a_published_checksum_the_first_download_counts(
-    server: Server, tmp_path: Path
-) -> None:
+def test_without_a_published_checksum_the_first_download_counts(server: Server, tmp_path: Path) -> None:
     path = fetch(source(server), tmp_path, progress=False)
     assert (tmp_path / "a.bin.sha256").read_text() == f"{SHA256}  a.bin\n"
     path.unlink()
@@ -288,12 +286,9 @@ def zipped(path: Path, *members: tuple[str, bytes], mode: int = 0) -> Path:
 
 @pytest.mark.parametrize("pack", [tar, zipped])
 def test_folders_are_taken_out_of_an_archive(tmp_path: Path, pack: Callable[..., Path]) -> None:
-    archive = pack(
-        tmp_path / "x", ("top/lfw/lfw/Ann/1.jpg", b"1"), ("top/GT.pkl", b"2"), ("flow/3", b"3")
-    )
+    archive = pack(tmp_path / "x", ("top/lfw/lfw/Ann/1.jpg", b"1"), ("top/GT.pkl", b"2"), ("flow/3", b"3"))
     unpack(archive, tmp_path / "r", [("lfw", "pictures"), ("GT.pkl", "GT.pkl")], progress=False)
-    found = {p.relative_to(tmp_path / "r").as_posix() for p in (tmp_path / "r").rglob("*")
-             if p.is_file()}  # fmt: skip
+    found = {p.relative_to(tmp_path / "r").as_posix() for p in (tmp_path / "r").rglob("*") if p.is_file()}
     assert found == {"pictures/Ann/1.jpg", "GT.pkl"}
 
 
@@ -317,9 +312,7 @@ IS_LINK = "a link or device: refused"
 @pytest.mark.parametrize(
     "name", ["../evil", "/tmp/evil", "a/../../evil", "a\\..\\evil", "C:/evil", "a/b/../../../evil"]
 )
-def test_names_that_lead_out_are_refused(
-    tmp_path: Path, pack: Callable[..., Path], name: str
-) -> None:
+def test_names_that_lead_out_are_refused(tmp_path: Path, pack: Callable[..., Path], name: str) -> None:
     archive = pack(tmp_path / "x", ("a/good", b"1"), (name, b"2"))
     with pytest.raises(DatasetError, match=LEAVES):
         unpack(archive, tmp_path / "r", [("a", "a")], progress=False)
@@ -327,8 +320,7 @@ def test_names_that_lead_out_are_refused(
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE],
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     with pytest.raises(DatasetError, match=IS_LINK):
@@ -357,7 +349,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
 def test_bombs_are_refused(
     tmp_path: Path, pack: Callable[..., Path], limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"anonlib.data.unpack.{limit}", 3)
+    monkeypatch.setattr(f"anonlib.data.download.{limit}", 3)
     archive = pack(tmp_path / "x", *((f"a/{n}", bytes(2)) for n in range(4)))
     with pytest.raises(DatasetError, match="unpacks to more than"):
         unpack(archive, tmp_path / "r", [("a", "a")], progress=False)
@@ -381,14 +373,22 @@ def test_a_data_set_takes_the_first_source_that_works(server: Server, tmp_path: 
         server.files[name] = archive.read_bytes()
     folder = (("d", "d"),)
     entry = DataSet(
-        name="x", title="X", holds="", size="", terms="ask", ask="http://x", by_hand="Ask Ann.",
+        name="x",
+        title="X",
+        holds="",
+        size="",
+        terms="ask",
+        ask="http://x",
+        by_hand="Ask Ann.",
         parts=(
-            (source(server, "/gone", name="gone.tgz", keep=folder),
-             source(server, "/evil.tgz", name="evil.tgz", keep=folder),
-             source(server, "/good.zip", name="good.zip", keep=folder)),
+            (
+                source(server, "/gone", name="gone.tgz", keep=folder),
+                source(server, "/evil.tgz", name="evil.tgz", keep=folder),
+                source(server, "/good.zip", name="good.zip", keep=folder),
+            ),
             (source(server, digest=f"sha256:{SHA256}"),),
         ),
-    )  # fmt: skip
+    )
     lines = download(entry, tmp_path / "r", progress=False)
     assert lines == [
         "d: fetched from good.zip, no published checksum, recorded",
@@ -402,10 +402,15 @@ def test_a_data_set_takes_the_first_source_that_works(server: Server, tmp_path: 
 
 def test_what_no_source_has_is_left_to_a_human(server: Server, tmp_path: Path) -> None:
     entry = DataSet(
-        name="x", title="X", holds="", size="", terms="ask first", ask="http://x.org",
+        name="x",
+        title="X",
+        holds="",
+        size="",
+        terms="ask first",
+        ask="http://x.org",
         by_hand="Write to Ann.",
         parts=((source(server, "/gone", name="b.bin"),), (source(server),)),
-    )  # fmt: skip
+    )
     with pytest.raises(
         DatasetError,
         match=r"no source of b\.bin works: .*HTTP 404.* is there: a\.bin: fetched .*Write to Ann\. "
@@ -424,11 +429,13 @@ def test_every_entry_has_a_second_source_or_says_what_to_do() -> None:
         for sources in entry.parts:
             for one in sources:
                 kind, _, value = one.digest.partition(":")
-                assert re.fullmatch({"sha256": r"[0-9a-f]{64}", "md5": r"[0-9a-f]{32}"}[kind]
-                                    if kind else "", value)  # fmt: skip
+                assert re.fullmatch(
+                    {"sha256": r"[0-9a-f]{64}", "md5": r"[0-9a-f]{32}"}[kind] if kind else "", value
+                )
                 assert kind or all(u.startswith(("https://", "gdrive:")) for u in one.urls)
-    assert all(len(sources) > 1 or len(sources[0].urls) > 1
-               for entry in CATALOG.values() for sources in entry.parts)  # fmt: skip
+    assert all(
+        len(sources) > 1 or len(sources[0].urls) > 1 for entry in CATALOG.values() for sources in entry.parts
+    )
 
 
 def test_the_lists_checksums_are_those_of_the_real_lists(shared: Path) -> None:

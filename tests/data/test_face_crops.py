@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.data.crop_cache import cache_folder
-from anonlib.data.face_crops import Mtcnn, crop_face, crop_pictures, most_prominent
+from anonlib.data.face_crops import cache_folder, crop_face, crop_pictures
+from anonlib.detection.mtcnn import Mtcnn, most_prominent
 from anonlib.errors import ImageError
 from anonlib.geometry import CANONICAL_LANDMARKS
 
@@ -48,9 +48,7 @@ def placed(scale: float, angle: float, shift: tuple[float, float]) -> torch.Tens
     return (CANONICAL_LANDMARKS - 0.5) @ torch.tensor([[c, s], [-s, c]]) + torch.tensor(shift)
 
 
-@pytest.mark.parametrize(
-    ("scale", "angle", "size"), [(40.0, 0.0, 80), (160.0, 0.4, 64), (300.0, -1.2, 48)]
-)
+@pytest.mark.parametrize(("scale", "angle", "size"), [(40.0, 0.0, 80), (160.0, 0.4, 64), (300.0, -1.2, 48)])
 def test_crops_bring_a_face_upright_to_its_place(scale, angle, size):
     """A spot at each landmark of a turned face must appear at the canonical place."""
     points = placed(scale, angle, (170.0, 150.0))
@@ -63,9 +61,7 @@ def test_crops_bring_a_face_upright_to_its_place(scale, angle, size):
         weight = crop[0].double()
         line = torch.arange(size) + 0.5
         centre = torch.stack([(weight.sum(0) * line).sum(), (weight.sum(1) * line).sum()])
-        torch.testing.assert_close(
-            (centre / weight.sum()).float(), canonical * size, atol=0.1, rtol=0
-        )
+        torch.testing.assert_close((centre / weight.sum()).float(), canonical * size, atol=0.1, rtol=0)
 
 
 def test_reducing_does_not_alias():
@@ -76,15 +72,16 @@ def test_reducing_does_not_alias():
 
 
 def test_beyond_the_picture_its_border_is_repeated():
-    crop, _ = crop_face(
-        torch.full((3, 40, 40), 90).byte(), placed(60.0, 0.3, (20.0, 20.0)), size=32
-    )
+    crop, _ = crop_face(torch.full((3, 40, 40), 90).byte(), placed(60.0, 0.3, (20.0, 20.0)), size=32)
     assert (crop == 90).all()
 
 
 def test_pictures_without_a_face_are_marked_and_counted_in_order(tmp_path):
-    paths = [save(tmp_path / "a.png"), save(tmp_path / "b.png", (0, 0, 0)),
-             save(tmp_path / "c.png", (9, 9, 9))]  # fmt: skip
+    paths = [
+        save(tmp_path / "a.png"),
+        save(tmp_path / "b.png", (0, 0, 0)),
+        save(tmp_path / "c.png", (9, 9, 9)),
+    ]
     crops = crop_pictures(paths, size=24, detect=Eyes(), progress=False)
     assert crops.found.tolist() == [True, False, True]
     assert crops.images.shape == (3, 3, 24, 24) and crops.images.dtype == torch.uint8
@@ -99,8 +96,7 @@ def test_large_pictures_are_reduced_first(tmp_path):
         sizes.extend(p.shape for p in pictures)
         return [None] * len(pictures)
 
-    crop_pictures([save(tmp_path / "a.png", size=(3000, 1500))], size=24, detect=detect,
-                  progress=False)  # fmt: skip
+    crop_pictures([save(tmp_path / "a.png", size=(3000, 1500))], size=24, detect=detect, progress=False)
     assert sizes == [(3, 512, 1024)]
 
 

@@ -32,9 +32,7 @@ def test_people_are_listed_wherever_they_lie(tmp_path, inner):
     make_people(tmp_path / "data" / inner)
     folder = FaceFolder(tmp_path / "data")
     assert folder.people == ("Ann_Lee", "Bob", "Carla_Ruiz")
-    assert [p.name for p in folder.pictures("Ann_Lee")] == [
-        f"Ann_Lee_000{k}.jpg" for k in (1, 2, 3)
-    ]
+    assert [p.name for p in folder.pictures("Ann_Lee")] == [f"Ann_Lee_000{k}.jpg" for k in (1, 2, 3)]
 
 
 def test_only_pictures_count(tmp_path):
@@ -73,16 +71,12 @@ def test_pictures_without_a_face_are_skipped_and_counted(tmp_path, caplog):
     assert folder.load(size=16).labels.tolist() == [0, 1, 1, 1, 1]
     assert "no face in 3 of 8 pictures; 1 people left out" in caplog.text
     assert folder.load(["Ann_Lee", "Carla_Ruiz"], size=16, minimum=2).labels.tolist() == [0] * 4
-    with pytest.raises(
-        FaceDatasetError, match="1 faces or more were found of none of the 1 people"
-    ):
+    with pytest.raises(FaceDatasetError, match="1 faces or more were found of none of the 1 people"):
         folder.load(["Bob"], size=16)
 
 
 def test_a_missing_root_is_named(tmp_path):
-    with pytest.raises(
-        FaceDatasetError, match=r"nowhere' is no folder: check the path, see data/R"
-    ):
+    with pytest.raises(FaceDatasetError, match=r"nowhere' is no folder: check the path, see data/R"):
         FaceFolder(tmp_path / "nowhere")
 
 

@@ -47,9 +47,10 @@ def write_tubes(root: Path, tubes: dict[str, list[list[float]]]) -> Path:
         "labels": ["wave"],
         "gttubes": {f"wave/{c}": {0: [np.array(t, np.float32)]} for c, t in tubes.items()},
         "nframes": {f"wave/{c}": len(t) for c, t in tubes.items()},
-        "train_videos": [[]], "test_videos": [[f"wave/{c}" for c in tubes]],
+        "train_videos": [[]],
+        "test_videos": [[f"wave/{c}" for c in tubes]],
         "resolution": {f"wave/{c}": (240, 320) for c in tubes},
-    }  # fmt: skip
+    }
     root.mkdir(exist_ok=True)
     (root / "JHMDB-GT.pkl").write_bytes(pickle.dumps(content, 2))
     return root / "JHMDB-GT.pkl"
@@ -118,8 +119,12 @@ def test_each_clip_takes_the_best_source_that_has_it(tmp_path: Path) -> None:
     write_csv(tmp_path, "boxes_b.csv", rows, score=True)
     found = jhmdb_boxes(tmp_path)
     assert {clip: b.source for clip, b in found.items()} == {
-        "mask": MASK, "pickle": PICKLE, "drawn": DRAWN, "joints": JOINTS, "detected": DETECTED,
-    }  # fmt: skip
+        "mask": MASK,
+        "pickle": PICKLE,
+        "drawn": DRAWN,
+        "joints": JOINTS,
+        "detected": DETECTED,
+    }
     assert found["mask"].boxes.tolist() == [[0, 0, 7, 7]] and found["mask"].score is None
     assert found["pickle"].boxes.tolist() == [[0, 0, 8, 8]] and found["detected"].score == 0.5
     assert list(jhmdb_boxes(tmp_path, ["joints", "nobody"])) == ["joints"]

@@ -28,8 +28,7 @@ def test_nobody_found_is_empty():
 
 def test_above_keeps_scores_of_at_least_the_threshold():
     points = torch.arange(30.0).reshape(3, 5, 2)
-    found = Faces(boxes=points[:, :2].reshape(3, 4), scores=torch.tensor([0.9, 0.8, 0.3]),
-                  landmarks=points)  # fmt: skip
+    found = Faces(boxes=points[:, :2].reshape(3, 4), scores=torch.tensor([0.9, 0.8, 0.3]), landmarks=points)
     kept = found.above(0.8)
     assert torch.equal(kept.boxes, found.boxes[:2]) and torch.equal(kept.landmarks, points[:2])
     assert len(found.above(0.0)) == 3 and len(found.above(1.0)) == 0
@@ -49,8 +48,8 @@ def test_a_face_smaller_than_the_networks_read_is_refused():
 @pytest.fixture(scope="module")
 def scene():
     """Six frames of synthetic people."""
-    from anonlib.data.synthetic_actions import render_clips
-    from anonlib.data.synthetic_faces import SyntheticPeople
+    from anonlib.world.actions import render_clips
+    from anonlib.world.faces import SyntheticPeople
 
     return render_clips(clips=6, frames=1, split="validation", seed=3, heads=SyntheticPeople())
 

@@ -77,11 +77,12 @@ def test_missing_and_damaged_weights_are_named(tmp_path):
 @pytest.fixture(scope="module")
 def clips():
     """Six frames of synthetic people, none of whom was trained on."""
-    from anonlib.data.synthetic_actions import render_clips
-    from anonlib.data.synthetic_faces import SyntheticPeople
+    from anonlib.world.actions import render_clips
+    from anonlib.world.faces import SyntheticPeople
 
-    return render_clips(clips=6, frames=1, split="validation", seed=3, size=(216, 288),
-                        heads=SyntheticPeople())  # fmt: skip
+    return render_clips(
+        clips=6, frames=1, split="validation", seed=3, size=(216, 288), heads=SyntheticPeople()
+    )
 
 
 def test_the_shipped_network_finds_faces_and_their_landmarks(clips):

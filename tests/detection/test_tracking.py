@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonlib.detection import Faces
-from anonlib.detection.association import associate, overlap
 from anonlib.detection.cuts import CutFinder
 from anonlib.detection.likeness import find_patches, grey_levels, sample_cells
-from anonlib.detection.track import _fit_line
+from anonlib.detection.track import _fit_line, associate, overlap
 from anonlib.detection.tracking import LOOK_BACK, Glimpse, Tracker
 from anonlib.errors import NumericError
 
@@ -20,8 +19,7 @@ PLAIN = torch.full((HEIGHT, WIDTH), 0.5)
 
 def faces(*boxes, score=0.9):
     rows = torch.tensor(np.array(boxes), dtype=torch.float32).reshape(-1, 4)
-    return Faces(boxes=rows, scores=torch.full((len(rows),), score),
-                 landmarks=torch.zeros(len(rows), 5, 2))  # fmt: skip
+    return Faces(boxes=rows, scores=torch.full((len(rows),), score), landmarks=torch.zeros(len(rows), 5, 2))
 
 
 def picture(*boxes):
@@ -57,8 +55,7 @@ def covered(cover, box, slack=1.0):
 
 @pytest.mark.parametrize("every", [1, 2, 5])
 def test_a_steady_face_is_followed_without_lag(every):
-    seen = [glimpse(picture(moving(t)), faces(moving(t)) if t % every == 0 else None)
-            for t in range(31)]  # fmt: skip
+    seen = [glimpse(picture(moving(t)), faces(moving(t)) if t % every == 0 else None) for t in range(31)]
     covers = run(Tracker(every=every), seen)
     for t, cover in enumerate(covers):
         np.testing.assert_allclose(cover.boxes, [moving(t)], atol=1.0)
@@ -87,8 +84,9 @@ def test_a_face_that_is_not_seen_again_is_hidden_while_it_is_there():
 
 def test_a_face_that_is_gone_is_let_go_after_patience():
     box = (60, 30, 80, 55)
-    seen = [glimpse(picture(box) if t < 5 else picture(), faces(box) if t < 5 else faces())
-            for t in range(60)]  # fmt: skip
+    seen = [
+        glimpse(picture(box) if t < 5 else picture(), faces(box) if t < 5 else faces()) for t in range(60)
+    ]
     covers = run(Tracker(patience=20), seen)
     hidden = [len(c.boxes) for c in covers]
     assert hidden == [1] * 26 + [0] * 34  # the last seen is picture 4, 25 is the first too many
@@ -99,8 +97,9 @@ def test_a_face_that_is_gone_is_let_go_after_patience():
 
 def test_a_face_that_walks_out_is_let_go():
     boxes = [(120 + 4 * t, 30, 140 + 4 * t, 55) for t in range(30)]
-    seen = [glimpse(picture(b) if b[0] < WIDTH else picture(), faces(b) if b[0] < 150 else faces())
-            for b in boxes]  # fmt: skip
+    seen = [
+        glimpse(picture(b) if b[0] < WIDTH else picture(), faces(b) if b[0] < 150 else faces()) for b in boxes
+    ]
     covers = run(Tracker(patience=1000), seen)
     assert all(len(c.boxes) for c, b in zip(covers, boxes, strict=True) if b[0] < WIDTH)
     assert not len(covers[-1].boxes)
@@ -110,10 +109,11 @@ def test_a_new_face_is_hidden_back_to_where_it_appeared():
     """It appears at 12 in a run from 10 to 15 without a detection, and was missed at 15."""
     box = (60, 30, 80, 55)
     seen = [
-        glimpse(picture(box) if t >= 12 else PLAIN,
-                (faces(box) if t >= 20 else faces()) if t % 5 == 0 else None)
+        glimpse(
+            picture(box) if t >= 12 else PLAIN, (faces(box) if t >= 20 else faces()) if t % 5 == 0 else None
+        )
         for t in range(26)
-    ]  # fmt: skip
+    ]
     covers = run(Tracker(every=5), seen)
     hidden = [len(c.boxes) for c in covers]
     assert hidden == [0] * 12 + [1] * 14
@@ -121,9 +121,12 @@ def test_a_new_face_is_hidden_back_to_where_it_appeared():
 
 def test_a_new_face_is_hidden_back_to_the_last_detection_even_if_it_looked_otherwise():
     box = (60, 30, 80, 55)
-    seen = [glimpse(picture(box) if t >= 20 else PLAIN,
-                    (faces(box) if t >= 20 else faces()) if t % 5 == 0 else None)
-            for t in range(26)]  # fmt: skip
+    seen = [
+        glimpse(
+            picture(box) if t >= 20 else PLAIN, (faces(box) if t >= 20 else faces()) if t % 5 == 0 else None
+        )
+        for t in range(26)
+    ]
     hidden = [len(c.boxes) for c in run(Tracker(every=5), seen)]
     assert hidden == [0] * 15 + [1] * 11
 
@@ -167,10 +170,8 @@ def test_pictures_of_another_size_begin_anew():
 
 def test_crossing_faces_stay_hidden_unseen():
     """Two faces walk through each other; neither is seen for the time they overlap."""
-    boxes = [((20 + 3 * t, 30, 40 + 3 * t, 55), (110 - 3 * t, 34, 130 - 3 * t, 58))
-             for t in range(32)]  # fmt: skip
-    seen = [glimpse(picture(*b), faces(*b) if not 11 <= t <= 22 else faces())
-            for t, b in enumerate(boxes)]  # fmt: skip
+    boxes = [((20 + 3 * t, 30, 40 + 3 * t, 55), (110 - 3 * t, 34, 130 - 3 * t, 58)) for t in range(32)]
+    seen = [glimpse(picture(*b), faces(*b) if not 11 <= t <= 22 else faces()) for t, b in enumerate(boxes)]
     covers = run(Tracker(), seen)
     for cover, pair in zip(covers, boxes, strict=True):
         assert all(covered(cover, box, slack=5) for box in pair)
@@ -239,8 +240,7 @@ def test_a_patch_is_found_at_the_border_by_its_visible_part():
     box = torch.tensor([[0.0, 20.0, 32.0, 52.0]])
     patch = sample_cells(levels, box)[0]
     half = grey_levels(torch.cat([grey[:, 16:], grey[:, :16]], dim=1))  # the left half is outside
-    shift, alike = find_patches(half, box - torch.tensor([12.0, 0, 12, 0]), patch,
-                                torch.ones(1, 16, 16), 8)  # fmt: skip
+    shift, alike = find_patches(half, box - torch.tensor([12.0, 0, 12, 0]), patch, torch.ones(1, 16, 16), 8)
     torch.testing.assert_close(shift, torch.tensor([[-4.0, 0.0]]), atol=0.5, rtol=0)
     assert alike[0] > 0.9
 
@@ -264,8 +264,9 @@ def test_overlap_by_hand():
 
 def test_cuts_and_what_is_none():
     rng = torch.Generator().manual_seed(0)
-    rooms = [torch.rand(9, 16, generator=rng).repeat_interleave(10, 0).repeat_interleave(10, 1)
-             for _ in range(2)]  # fmt: skip
+    rooms = [
+        torch.rand(9, 16, generator=rng).repeat_interleave(10, 0).repeat_interleave(10, 1) for _ in range(2)
+    ]
     film = [rooms[0]] * 5 + [rooms[1]] * 5
     finder = CutFinder()
     assert [finder(p) for p in film] == [t in (0, 5) for t in range(10)]

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from anonlib.losses import angular_softmax_loss, annealing
-from anonlib.losses.angular_softmax import angular_margin
+from anonlib.losses import angular_margin, angular_softmax_loss, annealing
 
 
 def slow_psi(theta: float, margin: int) -> float:
@@ -66,9 +65,7 @@ def test_loss_by_hand():
 def test_only_the_directions_of_the_weight_vectors_count():
     x, w, y = random_faces()
     scales = torch.rand(len(w), 1).double() + 0.1
-    torch.testing.assert_close(
-        angular_softmax_loss(x, w, y), angular_softmax_loss(x, w * scales, y)
-    )
+    torch.testing.assert_close(angular_softmax_loss(x, w, y), angular_softmax_loss(x, w * scales, y))
 
 
 def test_a_face_alone_has_the_loss_it_has_in_a_batch():
@@ -80,9 +77,7 @@ def test_a_face_alone_has_the_loss_it_has_in_a_batch():
 
 def test_the_loss_rises_with_the_margin():
     x, w, y = random_faces()
-    by_margin = torch.stack(
-        [angular_softmax_loss(x, w, y, margin=m, anneal=0.0) for m in (1, 2, 3, 4)]
-    )
+    by_margin = torch.stack([angular_softmax_loss(x, w, y, margin=m, anneal=0.0) for m in (1, 2, 3, 4)])
     assert (by_margin.diff(dim=0) > 0).all()
 
 

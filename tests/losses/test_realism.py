@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anonlib.losses.realism import critic_loss, realism_loss
+from anonlib.losses import critic_loss, realism_loss
 
 
 def test_by_hand():

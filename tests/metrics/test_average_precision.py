@@ -34,8 +34,9 @@ def world(seed: int, images: int = 30, classes: int = 3, boxes: int = 2):
         copies = rng.integers(0, 3, size=boxes + 1)
         near = np.repeat(true, copies, axis=0)
         near = near + rng.normal(0, 5, near.shape)
-        guess = np.where(rng.random(len(near)) < 0.85, np.repeat(labels, copies),
-                         rng.integers(classes, size=len(near)))  # fmt: skip
+        guess = np.where(
+            rng.random(len(near)) < 0.85, np.repeat(labels, copies), rng.integers(classes, size=len(near))
+        )
         found.append(image(near, guess, rng.random(len(near))))
     return found, truth
 
@@ -50,9 +51,13 @@ def slow_average_precision(found, truth, label, iou=0.5):
     """VOC's development kit, line by line."""
     total = sum(int((t["labels"] == label).sum()) for t in truth)
     rows = sorted(
-        ((-s, i, k) for i, d in enumerate(found)
-         for k, (s, c) in enumerate(zip(d["scores"], d["labels"], strict=True)) if c == label)
-    )  # fmt: skip
+        (
+            (-s, i, k)
+            for i, d in enumerate(found)
+            for k, (s, c) in enumerate(zip(d["scores"], d["labels"], strict=True))
+            if c == label
+        )
+    )
     taken, tp, points = set(), 0, []
     for rank, (_, i, k) in enumerate(rows, start=1):
         there = zip(truth[i]["boxes"], truth[i]["labels"], strict=True)
@@ -150,11 +155,17 @@ def test_against_torchmetrics():
     steps = math.lcm(*positives.tolist())
     assert steps < 20_000
     metric = metric_module.MeanAveragePrecision(
-        iou_thresholds=[0.5], class_metrics=True, max_detection_thresholds=[1, 10, 100],
+        iou_thresholds=[0.5],
+        class_metrics=True,
+        max_detection_thresholds=[1, 10, 100],
         rec_thresholds=((np.arange(steps) + 0.5) / steps).tolist(),
-    )  # fmt: skip
-    metric.update(*([{k: torch.as_tensor(v) for k, v in entry.items()} for entry in entries]
-                    for entries in (found, truth)))  # fmt: skip
+    )
+    metric.update(
+        *(
+            [{k: torch.as_tensor(v) for k, v in entry.items()} for entry in entries]
+            for entries in (found, truth)
+        )
+    )
     theirs = metric.compute()
     ours = average_precision(found, truth)
     np.testing.assert_allclose(ours.per_class, theirs["map_per_class"], atol=1e-5)
@@ -164,8 +175,7 @@ def test_against_torchmetrics():
 
 def test_tensors_are_accepted():
     found, truth = world(1)
-    as_tensors = [[{k: torch.as_tensor(v) for k, v in e.items()} for e in es]
-                  for es in (found, truth)]  # fmt: skip
+    as_tensors = [[{k: torch.as_tensor(v) for k, v in e.items()} for e in es] for es in (found, truth)]
     assert average_precision(*as_tensors).mean == average_precision(found, truth).mean
 
 
@@ -220,8 +230,7 @@ def test_bootstrap_is_quick():
 
 def test_bad_input_is_named():
     with pytest.raises(NumericError, match="score of image 1 is not finite"):
-        average_precision([image([BOX], [0], [0.5]), image([BOX], [0], [np.nan])],
-                          [image([BOX], [0])] * 2)  # fmt: skip
+        average_precision([image([BOX], [0], [0.5]), image([BOX], [0], [np.nan])], [image([BOX], [0])] * 2)
     with pytest.raises(ValueError, match="1 images detected on, 2 with truth"):
         average_precision([image([BOX], [0], [0.5])], [image([BOX], [0])] * 2)
     with pytest.raises(ValueError, match="image 0: boxes, scores and labels differ"):
@@ -232,10 +241,13 @@ def test_precision_and_recall_count_detections_from_a_threshold_up() -> None:
     """Two true boxes; scores .9 right, .8 a second box on the same one, .7 elsewhere, .6 right."""
     truth = [{"boxes": [[0, 0, 10, 10]], "labels": [0]}, {"boxes": [[0, 0, 4, 4]], "labels": [0]}]
     found = [
-        {"boxes": [[0, 0, 10, 9], [0, 0, 10, 8], [50, 0, 60, 10]], "scores": [0.9, 0.8, 0.7],
-         "labels": [0, 0, 0]},
+        {
+            "boxes": [[0, 0, 10, 9], [0, 0, 10, 8], [50, 0, 60, 10]],
+            "scores": [0.9, 0.8, 0.7],
+            "labels": [0, 0, 0],
+        },
         {"boxes": [[0, 0, 4, 4]], "scores": [0.6], "labels": [0]},
-    ]  # fmt: skip
+    ]
     at = precision_recall(found, truth, thresholds=[0.6, 0.7, 0.8, 0.85, 0.9, 0.95])
     np.testing.assert_allclose(at.precision, [1 / 2, 1 / 3, 1 / 2, 1, 1, np.nan])
     np.testing.assert_allclose(at.recall, [1, 1 / 2, 1 / 2, 1 / 2, 1 / 2, 0])

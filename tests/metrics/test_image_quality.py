@@ -22,10 +22,10 @@ def test_l1_is_symmetric():
 
 def test_gradient_energy_against_a_slow_reference():
     image = torch.rand(3, 5, 4)
-    across = [(image[c, y, x + 1] - image[c, y, x]) ** 2
-              for c in range(3) for y in range(5) for x in range(3)]  # fmt: skip
-    down = [(image[c, y + 1, x] - image[c, y, x]) ** 2
-            for c in range(3) for y in range(4) for x in range(4)]  # fmt: skip
+    across = [
+        (image[c, y, x + 1] - image[c, y, x]) ** 2 for c in range(3) for y in range(5) for x in range(3)
+    ]
+    down = [(image[c, y + 1, x] - image[c, y, x]) ** 2 for c in range(3) for y in range(4) for x in range(4)]
     expected = sum(across) / len(across) + sum(down) / len(down)
     torch.testing.assert_close(gradient_energy(image[None])[0], expected)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anonlib.errors import ConfigError
-from anonlib.metrics.jackknife import jackknife_interval
+from anonlib.metrics.intervals import jackknife_interval
 
 
 def test_by_hand() -> None:
@@ -15,7 +15,7 @@ def test_by_hand() -> None:
     low, high = jackknife_interval(lambda chosen: values[chosen].max(), [0, 1, 2])
     assert (low, high) == pytest.approx(
         (max(0, 0.5 - 4.302653 * error), min(1, 0.5 + 4.302653 * error)), abs=1e-4
-    )  # fmt: skip
+    )
 
 
 def test_the_interval_lies_about_the_figure_of_all_and_is_cut() -> None:

@@ -4,14 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anonlib.metrics.proportions import counts_behind, proportion_interval
+from anonlib.metrics.intervals import counts_behind, proportion_interval
 
 
 @pytest.mark.parametrize(
     ("successes", "trials", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611),
-     (1, 29, 0.0061, 0.1718)],
-)  # fmt: skip
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
 def test_wilsons_intervals_as_newcombe_tabulates_them(
     successes: int, trials: int, low: float, high: float
 ) -> None:
@@ -34,10 +33,14 @@ def test_the_ends_solve_the_score_test_and_mirror_each_other(counts: tuple[int, 
 
 
 def test_more_trials_and_less_confidence_make_it_narrower() -> None:
-    widths = [high - low for low, high in (
-        proportion_interval(8, 10), proportion_interval(80, 100),
-        proportion_interval(80, 100, confidence=0.8),
-    )]  # fmt: skip
+    widths = [
+        high - low
+        for low, high in (
+            proportion_interval(8, 10),
+            proportion_interval(80, 100),
+            proportion_interval(80, 100, confidence=0.8),
+        )
+    ]
     assert widths == sorted(widths, reverse=True)
 
 

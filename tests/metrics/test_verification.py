@@ -160,8 +160,7 @@ def test_the_tested_fold_does_not_choose_its_threshold():
 def test_accuracy_knows_only_the_order_of_scores():
     scores, same, fold = noisy_scores()
     np.testing.assert_allclose(
-        ten_fold_accuracy(3 * scores + 7, same, fold).per_fold,
-        ten_fold_accuracy(scores, same, fold).per_fold,
+        ten_fold_accuracy(3 * scores + 7, same, fold).per_fold, ten_fold_accuracy(scores, same, fold).per_fold
     )
 
 
@@ -174,8 +173,7 @@ def test_six_thousand_pairs_take_milliseconds():
 
 def test_interval_has_students_quantiles():
     # t(0.975, 9) = 2.262157, t(0.975, 1) = 12.706205, t(0.95, 4) = 2.131847, from printed tables.
-    for count, confidence, quantile in ((10, 0.95, 2.262157), (2, 0.95, 12.706205),
-                                        (5, 0.9, 2.131847)):  # fmt: skip
+    for count, confidence, quantile in ((10, 0.95, 2.262157), (2, 0.95, 12.706205), (5, 0.9, 2.131847)):
         values = 0.5 + 1e-3 * np.arange(count)
         low, high = accuracy_interval(values, confidence=confidence)
         reach = quantile * values.std(ddof=1) / np.sqrt(count)
@@ -239,9 +237,7 @@ def test_tar_at_far_against_a_slow_reference():
     scores, same, _ = noisy_scores(300)
     for far in (0.0, 0.01, 0.1, 0.3):
         best = max(
-            np.mean(scores[same] >= t)
-            for t in [*scores, np.inf]
-            if np.mean(scores[~same] >= t) <= far
+            np.mean(scores[same] >= t) for t in [*scores, np.inf] if np.mean(scores[~same] >= t) <= far
         )
         assert tar_at_far(scores, same, far=far) == best
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from anonlib.losses.realism import critic_loss
+from anonlib.losses import critic_loss
 from anonlib.networks.critic import PatchCritic
 
 

@@ -23,10 +23,14 @@ def test_paper_scale_has_the_published_size_and_nine_blocks():
     # two strides down, two convolutions a block, two steps up, 7x7 at both ends, norms without
     # parameters
     expected = (
-        convolution(3, 64, 7) + convolution(64, 128, 3) + convolution(128, 256, 3)
+        convolution(3, 64, 7)
+        + convolution(64, 128, 3)
+        + convolution(128, 256, 3)
         + 9 * 2 * convolution(256, 256, 3)
-        + convolution(256, 128, 3) + convolution(128, 64, 3) + convolution(64, 3, 7)
-    )  # fmt: skip
+        + convolution(256, 128, 3)
+        + convolution(128, 64, 3)
+        + convolution(64, 3, 7)
+    )
     assert sum(p.numel() for p in modifier.parameters()) == expected == 11_378_179
 
 
@@ -51,9 +55,7 @@ def test_zero_before_the_last_activation_is_mid_grey():
     modifier = Modifier(TINY)
     nn.init.zeros_(modifier.decoder[-1].weight)
     nn.init.zeros_(modifier.decoder[-1].bias)
-    torch.testing.assert_close(
-        modifier(torch.rand(1, 3, 16, 16)), torch.full((1, 3, 16, 16), 0.5)
-    )  # fmt: skip
+    torch.testing.assert_close(modifier(torch.rand(1, 3, 16, 16)), torch.full((1, 3, 16, 16), 0.5))
 
 
 @pytest.mark.parametrize("training", [True, False])

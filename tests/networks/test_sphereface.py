@@ -33,11 +33,15 @@ def test_sphereface_20_has_its_known_size():
     with torch.device("meta"):
         network = SphereFace(ClassifierConfig(), people=10_575)
     stages = (
-        convolution(3, 64) + 2 * convolution(64, 64)
-        + convolution(64, 128) + 4 * convolution(128, 128)
-        + convolution(128, 256) + 8 * convolution(256, 256)
-        + convolution(256, 512) + 2 * convolution(512, 512)
-    )  # fmt: skip
+        convolution(3, 64)
+        + 2 * convolution(64, 64)
+        + convolution(64, 128)
+        + 4 * convolution(128, 128)
+        + convolution(128, 256)
+        + 8 * convolution(256, 256)
+        + convolution(256, 512)
+        + 2 * convolution(512, 512)
+    )
     head = 512 * 7 * 6 * 512 + 512
     assert stages + head == 22_670_656
     assert sum(p.numel() for p in network.parameters()) == 22_670_656 + 10_575 * 512
@@ -74,9 +78,7 @@ def test_flip_averaged_features_by_hand():
     face = torch.zeros(1, 3, 4, 4)
     face[0, 0, 0, 0], face[0, 0, 0, 3], face[0, 1, 0, 0] = 1.0, 3.0, 4.0
     # as it is (1, 3, 4), mirrored (3, 1, 0); the sum (4, 4, 4) at length one
-    torch.testing.assert_close(
-        flip_averaged_features(Corner(), face), torch.full((1, 3), 3**-0.5)
-    )  # fmt: skip
+    torch.testing.assert_close(flip_averaged_features(Corner(), face), torch.full((1, 3), 3**-0.5))
 
 
 def test_flip_averaged_features_do_not_know_left_from_right():

@@ -3,14 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anonlib.networks.ssh import (
-    Ssh,
-    anchors,
-    decode_boxes,
-    decode_landmarks,
-    encode_boxes,
-    encode_landmarks,
-)
+from anonlib.networks.ssh import Ssh, anchors, decode_boxes, decode_landmarks, encode_boxes, encode_landmarks
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +29,12 @@ def test_a_prediction_looks_at_its_anchor(network, side):
     index = int(apart.argmin())
     (pull,) = torch.autograd.grad(network(picture).logits[0, index], picture)
     strength = pull.abs().sum(dim=(0, 1))
-    middle = torch.tensor([
-        (strength.sum(0) * torch.arange(256.0)).sum(), (strength.sum(1) * torch.arange(128.0)).sum()
-    ]) / strength.sum()  # fmt: skip
+    middle = (
+        torch.tensor(
+            [(strength.sum(0) * torch.arange(256.0)).sum(), (strength.sum(1) * torch.arange(128.0)).sum()]
+        )
+        / strength.sum()
+    )
     assert (middle - places[index, :2]).norm() < 40
 
 

@@ -14,11 +14,11 @@ import torch
 from torch import distributed
 
 from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, TrainingConfig
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import Players
-from anonlib.training.team import Team
+from anonlib.training.processes import Team
+from anonlib.types import ActionFrames, FaceImages
 
 PEOPLE = 4
 
@@ -59,16 +59,12 @@ def faceless(frames: ActionFrames) -> ActionFrames:
 
 @pytest.fixture
 def config() -> TrainingConfig:
-    return TrainingConfig(
-        faces=4, frames=2, adversarial_steps=6, classifier_steps=6, classifier_updates=2
-    )
+    return TrainingConfig(faces=4, frames=2, adversarial_steps=6, classifier_steps=6, classifier_updates=2)
 
 
 def classifier(seed: int = 1) -> SphereFace:
     torch.manual_seed(seed)
-    return SphereFace(
-        ClassifierConfig(size=(16, 16), depth=4, width=4, features=8), people=PEOPLE
-    )  # fmt: skip
+    return SphereFace(ClassifierConfig(size=(16, 16), depth=4, width=4, features=8), people=PEOPLE)
 
 
 def detector(seed: int = 1) -> ActionDetector:
@@ -106,9 +102,12 @@ def together(tmp_path: Path) -> Callable[[Callable[[Team], Any]], list[Any]]:
 
     def process(rank: int, work: Callable[[Team], Any], folder: Path) -> None:
         distributed.init_process_group(
-            "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2,
+            "gloo",
+            init_method=f"file://{folder}/meet",
+            rank=rank,
+            world_size=2,
             timeout=timedelta(seconds=300),
-        )  # fmt: skip
+        )
         torch.save(work(Team(rank=rank, size=2)), folder / f"{rank}.pt")
         distributed.destroy_process_group()
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
 from anonlib.config import TrainingConfig
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.errors import NumericError
 from anonlib.losses import annealing
 from anonlib.training import algorithm1, loop, train_adversarially
@@ -25,6 +24,7 @@ from anonlib.training.algorithm1 import (
 )
 from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
+from anonlib.types import ActionFrames, FaceImages
 
 Maker = Callable[..., Players]
 ANNEAL = 5.0
@@ -45,9 +45,7 @@ def adams(p: Players) -> tuple[Adam, Adam]:
 def recognisability(p: Players, f: FaceBatch) -> float:
     """The loss of D on modified faces; high means that they are not recognised."""
     with torch.no_grad():
-        return float(
-            identification_loss(p.classifier, p.modifier(f.images), f, anneal=ANNEAL).mean()
-        )
+        return float(identification_loss(p.classifier, p.modifier(f.images), f, anneal=ANNEAL).mean())
 
 
 @pytest.fixture
@@ -73,9 +71,7 @@ def test_updating_the_classifier_changes_nothing_else(
 ):
     p = make_players()
     m, d, a = snapshot(p.modifier), snapshot(p.classifier), snapshot(p.detector)
-    losses = update_classifier(
-        p, Adam(p.classifier.parameters(), lr=1e-2), f, config, anneal=ANNEAL
-    )
+    losses = update_classifier(p, Adam(p.classifier.parameters(), lr=1e-2), f, config, anneal=ANNEAL)
     assert set(losses) == {"D modified", "D clear"}
     assert not any(loss.requires_grad for loss in losses.values())
     assert not unchanged(p.classifier, d)
@@ -119,9 +115,7 @@ def test_frames_are_modified_inside_the_enlarged_faces_alone(make_players: Maker
 
 def test_frames_without_faces_are_themselves(make_players: Maker, v_faceless: FrameBatch):
     p = make_players()
-    assert torch.equal(
-        modify_frames(p.modifier, v_faceless.frames, v_faceless.regions), v_faceless.frames
-    )
+    assert torch.equal(modify_frames(p.modifier, v_faceless.frames, v_faceless.regions), v_faceless.frames)
 
 
 # Line 9: M and A
@@ -186,9 +180,13 @@ def test_lambda_pulls_the_face_back_to_the_original(
 
 @pytest.mark.parametrize("with_faces", [True, False])
 def test_the_detection_loss_reaches_the_modifier_through_the_pasted_face(
-    make_players: Maker, f: FaceBatch, v: FrameBatch, v_faceless: FrameBatch,
-    config: TrainingConfig, with_faces: bool,
-):  # fmt: skip
+    make_players: Maker,
+    f: FaceBatch,
+    v: FrameBatch,
+    v_faceless: FrameBatch,
+    config: TrainingConfig,
+    with_faces: bool,
+):
     p = make_players()
     alone = replace(config, l1_weight=0.0, adversarial_ceiling=0.0)  # the ascent stops at once
     seen = v if with_faces else v_faceless
@@ -201,9 +199,7 @@ def test_random_labels_are_descended_to(make_players: Maker, f: FaceBatch, confi
     p = make_players()
     modified = p.modifier(f.images)
     torch.manual_seed(8)
-    found = fool_classifier(
-        p, modified, f, replace(config, objective="random_label"), anneal=ANNEAL
-    )
+    found = fool_classifier(p, modified, f, replace(config, objective="random_label"), anneal=ANNEAL)
     torch.manual_seed(8)
     labels = torch.randint(4, (4,))
     others = FaceBatch(f.images, labels, f.landmarks)
@@ -221,9 +217,7 @@ def test_the_ceiling_of_the_config_bounds_the_ascent(
     modified = p.modifier(f.images)
     l_d = identification_loss(p.classifier, modified, f, anneal=ANNEAL)
     ceiling = float(l_d.detach().median())
-    found = fool_classifier(
-        p, modified, f, replace(config, adversarial_ceiling=ceiling), anneal=ANNEAL
-    )
+    found = fool_classifier(p, modified, f, replace(config, adversarial_ceiling=ceiling), anneal=ANNEAL)
     torch.testing.assert_close(found, -l_d.clamp(max=ceiling).mean())
     assert found > -l_d.mean()
 
@@ -231,24 +225,30 @@ def test_the_ceiling_of_the_config_bounds_the_ascent(
 # Lines 1-9
 
 
-def run(p: Players, faces: FaceImages, frames: ActionFrames, config: TrainingConfig,
-        checkpoint: Path | None = None, seed: int = 3) -> Any:  # fmt: skip
-    return train_adversarially(
-        p, faces, frames, config, seed=seed, checkpoint=checkpoint, progress=False
-    )  # fmt: skip
+def run(
+    p: Players,
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    checkpoint: Path | None = None,
+    seed: int = 3,
+) -> Any:
+    return train_adversarially(p, faces, frames, config, seed=seed, checkpoint=checkpoint, progress=False)
 
 
 def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
-    make_players: Maker, faces: FaceImages, frames: ActionFrames, config: TrainingConfig,
+    make_players: Maker,
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
     monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
+):
     order: list[str] = []
     batches: list[Tensor] = []
 
     def d(
-        players: Players, optimizer: Adam, batch: FaceBatch, c: TrainingConfig, *, anneal: float,
-        **__: Any,
-    ) -> Any:  # fmt: skip
+        players: Players, optimizer: Adam, batch: FaceBatch, c: TrainingConfig, *, anneal: float, **__: Any
+    ) -> Any:
         order.append("D")
         eased.append(anneal)
         batches.append(batch.images)
@@ -261,9 +261,7 @@ def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
     def m_and_a(players: Players, optimizers: Any, *_: Any, anneal: float, **__: Any) -> Any:
         order.append("MA")
         eased.append(anneal)
-        for optimizer, network in zip(
-            optimizers, (players.modifier, players.detector), strict=True
-        ):
+        for optimizer, network in zip(optimizers, (players.modifier, players.detector), strict=True):
             assert [id(x) for x in optimizer.param_groups[0]["params"]] == [
                 id(x) for x in network.parameters()
             ]
@@ -283,9 +281,13 @@ def test_each_iteration_updates_d_as_often_as_asked_then_m_and_a(
 
 
 def test_m_of_f_is_computed_once_and_serves_both_updates(
-    make_players: Maker, faces: FaceImages, frames: ActionFrames, config: TrainingConfig,
-    f: FaceBatch, v: FrameBatch,
-):  # fmt: skip
+    make_players: Maker,
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    f: FaceBatch,
+    v: FrameBatch,
+):
     p, passes = make_players(), []
     p.modifier.register_forward_hook(lambda _, images, __: passes.append(len(images[0])))
     run(p, faces, frames, replace(config, adversarial_steps=1, classifier_updates=1))
@@ -295,8 +297,7 @@ def test_m_of_f_is_computed_once_and_serves_both_updates(
     apart, together = make_players(), make_players()
     for p, m in ((apart, None), (together, together.modifier(f.images))):
         d = Adam(p.classifier.parameters(), lr=1e-2)
-        update_classifier(p, d, f, config, anneal=ANNEAL,
-                          modified=None if m is None else m.detach())  # fmt: skip
+        update_classifier(p, d, f, config, anneal=ANNEAL, modified=None if m is None else m.detach())
         torch.manual_seed(1)  # A samples
         update_modifier_and_detector(p, adams(p), f, v, config, anneal=ANNEAL, modified=m)
     for name in ("modifier", "classifier", "detector"):
@@ -329,9 +330,7 @@ def test_watching_a_game_does_not_change_it(
         seen.append(row)
 
     run(alone, faces, frames, config)
-    history = train_adversarially(
-        watched, faces, frames, config, seed=3, progress=False, report=watch
-    )
+    history = train_adversarially(watched, faces, frames, config, seed=3, progress=False, report=watch)
     assert seen == history
     assert unchanged(watched.modifier, snapshot(alone.modifier))
     assert unchanged(watched.classifier, snapshot(alone.classifier))
@@ -350,9 +349,14 @@ def test_random_label_and_ascent_are_one_switch(
 
 @pytest.mark.parametrize("objective", ["ascent", "random_label"])
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
-    make_players: Maker, faces: FaceImages, frames: ActionFrames, config: TrainingConfig,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str,
-):  # fmt: skip
+    make_players: Maker,
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
+):
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
     config = replace(config, objective=objective, adversarial_steps=5)
 

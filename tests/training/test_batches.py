@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.training.batches import (
     Ahead,
     FaceBatch,
@@ -17,6 +16,7 @@ from anonlib.training.batches import (
     frame_batch,
     mirror_boxes,
 )
+from anonlib.types import ActionFrames, FaceImages
 
 
 def coordinate_faces(count: int = 3, side: int = 10) -> FaceImages:
@@ -98,15 +98,17 @@ def test_boxes_and_regions_follow_their_frames_through_the_mirror():
     video[0, 0, 4:16, 2:9] = 200  # the actor
     video[0, 1, 6:11, 5:10] = 100  # the face, centre (7.5, 8.5), enlarged to 3.5..11.5
     data = ActionFrames(
-        frames=video, boxes=[torch.tensor([[2.0, 4.0, 9.0, 16.0]])], labels=[torch.tensor([6])],
-        face_boxes=[torch.tensor([[5.0, 6.0, 10.0, 11.0]])], landmarks=[torch.zeros(1, 5, 2)],
-        identities=[torch.tensor([1])], clips=torch.zeros(1, dtype=torch.int64),
-    )  # fmt: skip
+        frames=video,
+        boxes=[torch.tensor([[2.0, 4.0, 9.0, 16.0]])],
+        labels=[torch.tensor([6])],
+        face_boxes=[torch.tensor([[5.0, 6.0, 10.0, 11.0]])],
+        landmarks=[torch.zeros(1, 5, 2)],
+        identities=[torch.tensor([1])],
+        clips=torch.zeros(1, dtype=torch.int64),
+    )
     batch = frame_batch(data, 16, seed=0, step=0)
     left = set()
-    for frame, box, label, region in zip(
-        batch.frames, batch.boxes, batch.labels, batch.regions, strict=True
-    ):
+    for frame, box, label, region in zip(batch.frames, batch.boxes, batch.labels, batch.regions, strict=True):
         ((x0, y0, x1, y1),) = box.int().tolist()
         assert (frame[0, y0:y1, x0:x1] > 0.7).all()
         assert torch.count_nonzero(frame[0]) == 7 * 12
@@ -116,9 +118,7 @@ def test_boxes_and_regions_follow_their_frames_through_the_mirror():
 
 
 def test_regions_are_enlarged_clipped_and_never_empty():
-    boxes = torch.tensor(
-        [[10.0, 10.0, 20.0, 20.0], [0.0, 0.0, 10.0, 10.0], [99.0, 0.0, 120.0, 9.0]]
-    )
+    boxes = torch.tensor([[10.0, 10.0, 20.0, 20.0], [0.0, 0.0, 10.0, 10.0], [99.0, 0.0, 120.0, 9.0]])
     regions = face_regions([boxes, torch.zeros(0, 4)], height=40, width=30)
     assert regions[0].tolist() == [[7.0, 7.0, 23.0, 23.0], [0.0, 0.0, 13.0, 13.0]]
     assert regions[1].shape == (0, 4)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from anonlib.data.weights import load_weights
+from anonlib.assets import load_weights
 from anonlib.errors import CheckpointError, ResultsError
 from anonlib.training.checkpoints import (
     load_checkpoint,
@@ -62,9 +62,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(
 
 
 @pytest.mark.parametrize("when", ["writing", "renaming"])
-def test_a_full_disk_keeps_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
-):
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str):
     save_checkpoint(tmp_path / "run.pt", {"step": 1})
     save_weights(tmp_path / "net.safetensors", nn.Linear(1, 1), config=CONFIG)
     before = (tmp_path / "net.safetensors").read_bytes()

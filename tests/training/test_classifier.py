@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from anonlib.config import ClassifierConfig, TrainingConfig
-from anonlib.data.types import FaceImages
 from anonlib.errors import CheckpointError, NumericError
 from anonlib.geometry import align_faces
 from anonlib.losses import angular_softmax_loss, annealing
@@ -18,6 +17,7 @@ from anonlib.training import classifier as module
 from anonlib.training import loop, train_classifier
 from anonlib.training.batches import face_batch
 from anonlib.training.classifier import identification_loss
+from anonlib.types import FaceImages
 
 Maker = Callable[..., SphereFace]
 
@@ -43,9 +43,7 @@ def test_the_loss_is_a_softmax_of_aligned_faces(faces: FaceImages, make_classifi
 
 def test_the_loss_uses_the_margin_of_the_classifier(faces: FaceImages, make_classifier: Maker):
     batch, d = face_batch(faces, 5, seed=0, step=0), make_classifier()
-    plain = SphereFace(
-        ClassifierConfig(size=(16, 16), depth=4, width=4, features=8, margin=1), people=4
-    )  # fmt: skip
+    plain = SphereFace(ClassifierConfig(size=(16, 16), depth=4, width=4, features=8, margin=1), people=4)
     plain.load_state_dict(d.state_dict())
     with_margin = identification_loss(d, batch.images, batch, anneal=5.0)
     assert (with_margin > identification_loss(plain, batch.images, batch, anneal=5.0)).all()
@@ -59,9 +57,7 @@ def test_gradients_of_the_loss_reach_the_images(faces: FaceImages, make_classifi
     assert (images.grad.abs().flatten(1).max(1).values > 0).all()
 
 
-def test_it_learns_who_is_who(
-    faces: FaceImages, config: TrainingConfig, make_classifier: Maker
-):  # fmt: skip
+def test_it_learns_who_is_who(faces: FaceImages, config: TrainingConfig, make_classifier: Maker):
     d = make_classifier()
     config = replace(config, classifier_steps=80, pretrain_lr=9e-3)
     history = train_classifier(d, faces, config, seed=0, progress=False)
@@ -73,9 +69,8 @@ def test_it_learns_who_is_who(
 
 
 def test_annealing_follows_the_step(
-    faces: FaceImages, config: TrainingConfig, make_classifier: Maker,
-    monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
+    faces: FaceImages, config: TrainingConfig, make_classifier: Maker, monkeypatch: pytest.MonkeyPatch
+):
     seen: list[float] = []
 
     def spy(*args: Any, anneal: float) -> Any:
@@ -92,15 +87,16 @@ def test_annealing_follows_the_step(
 
 
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
-    faces: FaceImages, config: TrainingConfig, make_classifier: Maker, tmp_path: Path,
+    faces: FaceImages,
+    config: TrainingConfig,
+    make_classifier: Maker,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
+):
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
 
     def train(d: SphereFace, checkpoint: Path) -> Any:
-        return train_classifier(
-            d, faces, config, seed=3, checkpoint=checkpoint, progress=False
-        )  # fmt: skip
+        return train_classifier(d, faces, config, seed=3, checkpoint=checkpoint, progress=False)
 
     whole, stopped, resumed = make_classifier(1), make_classifier(1), make_classifier(2)
     history = train(whole, tmp_path / "whole.pt")
@@ -117,11 +113,8 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
 def test_a_checkpoint_of_another_profile_is_refused(
     faces: FaceImages, config: TrainingConfig, make_classifier: Maker, tmp_path: Path
 ):
-    train_classifier(make_classifier(), faces, config, seed=0, checkpoint=tmp_path / "d.pt",
-                     progress=False)  # fmt: skip
-    wide = SphereFace(
-        ClassifierConfig(size=(16, 16), depth=4, width=8, features=8), people=4
-    )  # fmt: skip
+    train_classifier(make_classifier(), faces, config, seed=0, checkpoint=tmp_path / "d.pt", progress=False)
+    wide = SphereFace(ClassifierConfig(size=(16, 16), depth=4, width=8, features=8), people=4)
     with pytest.raises(CheckpointError, match=r"d\.pt is of another profile"):
         train_classifier(wide, faces, config, seed=0, checkpoint=tmp_path / "d.pt", progress=False)
 

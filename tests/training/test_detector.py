@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from anonlib.config import TrainingConfig
-from anonlib.data.types import ActionFrames
 from anonlib.errors import NumericError
 from anonlib.networks import ActionDetector
 from anonlib.training import detector as module
 from anonlib.training import loop, train_detector
 from anonlib.training.batches import frame_batch
+from anonlib.types import ActionFrames
 
 Maker = Callable[..., ActionDetector]
 
@@ -24,14 +24,23 @@ def test_it_learns_and_reports_four_losses(
 ):
     seen: list[Mapping[str, float]] = []
     history = train_detector(
-        make_detector(), frames, replace(config, frames=6), steps=21, seed=0, progress=False,
+        make_detector(),
+        frames,
+        replace(config, frames=6),
+        steps=21,
+        seed=0,
+        progress=False,
         report=seen.append,
-    )  # fmt: skip
+    )
     assert seen == history
     assert [row["step"] for row in history] == [0, 10, 20]
     assert set(history[0]) == {
-        "step", "loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"
-    }  # fmt: skip
+        "step",
+        "loss_objectness",
+        "loss_rpn_box_reg",
+        "loss_classifier",
+        "loss_box_reg",
+    }
     first, last = (sum(v for k, v in row.items() if k != "step") for row in history[::2])
     assert last < 0.7 * first
 
@@ -40,23 +49,28 @@ def test_a_frame_without_action_can_be_a_whole_batch(
     frames: ActionFrames, config: TrainingConfig, make_detector: Maker
 ):
     last = replace(
-        frames, frames=frames.frames[-1:], boxes=frames.boxes[-1:], labels=frames.labels[-1:],
-        face_boxes=frames.face_boxes[-1:], clips=frames.clips[-1:],
-    )  # fmt: skip
+        frames,
+        frames=frames.frames[-1:],
+        boxes=frames.boxes[-1:],
+        labels=frames.labels[-1:],
+        face_boxes=frames.face_boxes[-1:],
+        clips=frames.clips[-1:],
+    )
     (row,) = train_detector(make_detector(), last, config, steps=1, seed=0, progress=False)
     assert row["loss_box_reg"] == 0
 
 
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
-    frames: ActionFrames, config: TrainingConfig, make_detector: Maker, tmp_path: Path,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    make_detector: Maker,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
+):
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
 
     def train(a: ActionDetector, checkpoint: Path) -> Any:
-        return train_detector(
-            a, frames, config, steps=4, seed=3, checkpoint=checkpoint, progress=False
-        )  # fmt: skip
+        return train_detector(a, frames, config, steps=4, seed=3, checkpoint=checkpoint, progress=False)
 
     def interrupted(*args: Any, **options: Any) -> Any:
         if options["step"] == 3:

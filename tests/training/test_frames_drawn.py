@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from anonlib.data.types import ActionFrames
 from anonlib.training.batches import frame_batch, frames_drawn
+from anonlib.types import ActionFrames
 
 
 def test_the_frames_of_a_training_are_known_beforehand(frames: ActionFrames):

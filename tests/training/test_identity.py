@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 
 from anonlib.config import TrainingConfig
-from anonlib.data.types import FaceImages
 from anonlib.training import Players
 from anonlib.training.identity import train_identity
+from anonlib.types import FaceImages
 
 
 def test_the_modifier_learns_to_return_its_input(
@@ -19,9 +19,8 @@ def test_the_modifier_learns_to_return_its_input(
     with torch.no_grad():
         before = (modifier(images) - images).abs().mean()
     history = train_identity(
-        modifier, faces, replace(config, pretrain_lr=1.5e-2, l1_weight=7.0), steps=61, seed=0,
-        progress=False,
-    )  # fmt: skip
+        modifier, faces, replace(config, pretrain_lr=1.5e-2, l1_weight=7.0), steps=61, seed=0, progress=False
+    )
     with torch.no_grad():
         after = (modifier(images) - images).abs().mean()
     assert after < 0.9 * before

@@ -13,14 +13,12 @@ from torch.optim import Adam
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 from anonlib.config import TrainingConfig
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.networks import ActionDetector
 from anonlib.training import train_adversarially
 from anonlib.training.algorithm1 import Players, update_classifier, update_modifier_and_detector
 from anonlib.training.batches import face_batch, frame_batch
-from anonlib.training.joined import SharedSampler, in_float, joined
-from anonlib.training.shared_batch_norm import shared_batch_norm
-from anonlib.training.team import ALONE, Team
+from anonlib.training.processes import ALONE, SharedSampler, Team, in_float, joined, shared_batch_norm
+from anonlib.types import ActionFrames, FaceImages
 
 Together = Callable[[Callable[[Team], Any]], list[Any]]
 
@@ -116,9 +114,8 @@ def test_layers_run_in_bfloat16_and_boxes_in_float32(make_detector: Callable[...
 
 
 def test_losses_and_gradients_in_bfloat16_are_near_those_in_float32(
-    make_players: Callable[..., Players], faces: FaceImages, frames: ActionFrames,
-    config: TrainingConfig,
-):  # fmt: skip
+    make_players: Callable[..., Players], faces: FaceImages, frames: ActionFrames, config: TrainingConfig
+):
     f, v = face_batch(faces, 8, seed=0, step=0), frame_batch(frames, 6, seed=0, step=0)
 
     def update(precision: str) -> tuple[dict[str, float], list[Tensor]]:
@@ -143,9 +140,8 @@ def test_losses_and_gradients_in_bfloat16_are_near_those_in_float32(
 
 
 def test_the_config_chooses_the_precision_of_a_training(
-    make_players: Callable[..., Players], faces: FaceImages, frames: ActionFrames,
-    config: TrainingConfig,
-):  # fmt: skip
+    make_players: Callable[..., Players], faces: FaceImages, frames: ActionFrames, config: TrainingConfig
+):
     first = {}
     for precision in ("float32", "bfloat16"):
         settings = replace(config, precision=precision, adversarial_steps=1)

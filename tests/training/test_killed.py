@@ -16,10 +16,10 @@ import pytest
 import torch
 
 from anonlib.config import TrainingConfig
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.errors import CheckpointError
 from anonlib.training import loop, train_adversarially
 from anonlib.training.algorithm1 import Players
+from anonlib.types import ActionFrames, FaceImages
 
 KILLS, STEPS = 4, 24
 
@@ -27,9 +27,14 @@ KILLS, STEPS = 4, 24
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["ascent", "random_label"])
 def test_killed_at_random_moments_and_resumed_it_equals_the_uninterrupted_run_bit_for_bit(
-    make_players: Callable[..., Players], faces: FaceImages, frames: ActionFrames,
-    config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str,
-):  # fmt: skip
+    make_players: Callable[..., Players],
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
+):
     monkeypatch.setattr(loop, "SAVE_EVERY", 3)
     monkeypatch.setattr(loop, "LOG_EVERY", 2)
     config = replace(config, objective=objective, adversarial_steps=STEPS, judge_every=4)
@@ -42,9 +47,8 @@ def test_killed_at_random_moments_and_resumed_it_equals_the_uninterrupted_run_bi
             return float(p.modifier.decoder[-1].bias.detach().sum())
 
         train_adversarially(
-            p, faces, frames, config, seed=3, progress=False, judge=judge,
-            checkpoint=checkpoint,
-        )  # fmt: skip
+            p, faces, frames, config, seed=3, progress=False, judge=judge, checkpoint=checkpoint
+        )
 
     def start(folder: Path) -> Any:
         process = multiprocessing.get_context("fork").Process(target=train, args=(folder,))
@@ -79,14 +83,18 @@ def test_killed_at_random_moments_and_resumed_it_equals_the_uninterrupted_run_bi
 
 
 def test_another_seed_or_setting_is_refused_naming_both(
-    make_players: Callable[..., Players], faces: FaceImages, frames: ActionFrames,
-    config: TrainingConfig, tmp_path: Path,
-):  # fmt: skip
+    make_players: Callable[..., Players],
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    tmp_path: Path,
+):
     config = replace(config, adversarial_steps=1)
 
     def train(settings: TrainingConfig, seed: int) -> None:
-        train_adversarially(make_players(), faces, frames, settings, seed=seed, progress=False,
-                            checkpoint=tmp_path / "run.pt")  # fmt: skip
+        train_adversarially(
+            make_players(), faces, frames, settings, seed=seed, progress=False, checkpoint=tmp_path / "run.pt"
+        )
 
     train(config, 3)
     train(replace(config, adversarial_steps=2), 3)  # longer is welcome
@@ -98,17 +106,25 @@ def test_another_seed_or_setting_is_refused_naming_both(
 
 
 def test_a_checkpoint_holds_the_random_numbers_and_older_ones_without_are_read(
-    make_players: Callable[..., Players], faces: FaceImages, frames: ActionFrames,
-    config: TrainingConfig, tmp_path: Path,
-):  # fmt: skip
+    make_players: Callable[..., Players],
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    tmp_path: Path,
+):
     path = tmp_path / "run.pt"
 
     def train(steps: int) -> Any:
         p = make_players()
         history = train_adversarially(
-            p, faces, frames, replace(config, adversarial_steps=steps, adversarial_lr_drop=1.0),
-            seed=3, progress=False, checkpoint=path,
-        )  # fmt: skip
+            p,
+            faces,
+            frames,
+            replace(config, adversarial_steps=steps, adversarial_lr_drop=1.0),
+            seed=3,
+            progress=False,
+            checkpoint=path,
+        )
         return history[-1], torch.rand(1).item()
 
     train(2)

@@ -14,14 +14,13 @@ from typer.testing import CliRunner
 
 from anonlib.cli import app
 from anonlib.errors import ConfigError
-from anonlib.training.launch import launch
-from anonlib.training.team import ALONE, Team
+from anonlib.training.processes import ALONE, Team, launch
 
 SCRIPT = """
 import torch
 from torch import distributed, nn
-from anonlib.training.launch import launch
-from anonlib.training.team import descend, wait_for_all
+from anonlib.training.processes import launch
+from anonlib.training.processes import descend, wait_for_all
 
 team, device = launch("cpu", devices=2)
 layer = nn.Linear(1, 1, bias=False)
@@ -57,9 +56,8 @@ def finished(command: list[str], folder: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
     environment = {**kept, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, "two.py"], cwd=folder, env=environment, capture_output=True, text=True,
-        timeout=500,
-    )  # fmt: skip
+        [*command, "two.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=500
+    )
     assert done.returncode == 0, done.stderr
     return {path.stem: path.read_text() for path in folder.glob("*.txt")}
 
@@ -75,17 +73,15 @@ def test_two_processes_start_and_average_their_gradients(tmp_path: Path, starter
     assert found == {"0": "0 of 2 on cpu: 0.5", "1": "1 of 2 on cpu: 0.5"}
 
 
-def test_the_command_passes_on_devices_precision_and_watch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_command_passes_on_devices_precision_and_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked: dict[str, Any] = {}
 
     def start(device: str, *, devices: int, nodes: int) -> tuple[Team, str]:
         asked.update(device=device, devices=devices, nodes=nodes)
         return Team(rank=1, size=4), "cpu:1"
 
-    monkeypatch.setattr("anonlib.training.launch.launch", start)
-    monkeypatch.setattr("anonlib.evaluation.reproduce.reproduce", lambda **all: asked.update(all))
+    monkeypatch.setattr("anonlib.training.processes.launch", start)
+    monkeypatch.setattr("anonlib.experiment.reproduce.reproduce", lambda **all: asked.update(all))
     arguments = ["reproduce", "--profile", "smoke", "--out", str(tmp_path), "--device", "cpu"]
     arguments += ["--devices", "2", "--nodes", "2", "--precision", "bfloat16", "--watch"]
     done = CliRunner().invoke(app, arguments)

@@ -15,10 +15,10 @@ from PIL import Image
 from torch import nn
 
 from anonlib.config import TrainingConfig
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.training import logs, loop, train_adversarially
 from anonlib.training.algorithm1 import Players
 from anonlib.training.logs import Log, Pictures, before_and_after
+from anonlib.types import ActionFrames, FaceImages
 
 Maker = Callable[..., Players]
 
@@ -37,9 +37,13 @@ def scalars(folder: Path, name: str) -> list[tuple[int, float]]:
 
 
 def test_a_resumed_training_goes_on_with_its_log_and_doubles_no_row(
-    make_players: Maker, faces: FaceImages, frames: ActionFrames, config: TrainingConfig,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
+    make_players: Maker,
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     config = replace(config, adversarial_steps=4, adversarial_lr_drop=1.0)
@@ -54,9 +58,16 @@ def test_a_resumed_training_goes_on_with_its_log_and_doubles_no_row(
                 raise KeyboardInterrupt
 
         return train_adversarially(
-            p, faces, frames, config, seed=3, progress=False, checkpoint=tmp_path / "run.pt",
-            report=log, look=look,
-        )  # fmt: skip
+            p,
+            faces,
+            frames,
+            config,
+            seed=3,
+            progress=False,
+            checkpoint=tmp_path / "run.pt",
+            report=log,
+            look=look,
+        )
 
     with pytest.raises(KeyboardInterrupt):
         play(stop=3)
@@ -68,9 +79,7 @@ def test_a_resumed_training_goes_on_with_its_log_and_doubles_no_row(
     expected = [(row["step"], pytest.approx(row["D clear"])) for row in history]
     assert scalars(tmp_path / "logs", "D_clear") == expected
     after = {path: path.read_bytes() for path in (tmp_path / "pictures").iterdir()}
-    assert before == after and [p.name for p in sorted(after)] == [
-        "faces-000000.png", "faces-000002.png"
-    ]  # fmt: skip
+    assert before == after and [p.name for p in sorted(after)] == ["faces-000000.png", "faces-000002.png"]
 
 
 def test_without_tensorboard_the_csv_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,14 +9,7 @@ from torch import nn
 
 from anonlib.errors import CheckpointError, NumericError
 from anonlib.training import loop
-from anonlib.training.loop import (
-    History,
-    Losses,
-    Trainee,
-    check_finite,
-    learning_rate_factor,
-    run_steps,
-)
+from anonlib.training.loop import History, Losses, Trainee, check_finite, learning_rate_factor, run_steps
 
 
 class Toy:
@@ -44,9 +37,15 @@ class Toy:
 
     def run(self, steps: int, checkpoint: Path | None = None, lr_drop: float = 7 / 12) -> History:
         return run_steps(
-            self.trainee, self.update, name="toy", steps=steps, seed=5, lr_drop=lr_drop,
-            checkpoint=checkpoint, progress=False,
-        )  # fmt: skip
+            self.trainee,
+            self.update,
+            name="toy",
+            steps=steps,
+            seed=5,
+            lr_drop=lr_drop,
+            checkpoint=checkpoint,
+            progress=False,
+        )
 
 
 def test_the_learning_rate_falls_to_a_tenth_after_7_of_12():
@@ -96,9 +95,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 def test_every_row_is_reported_while_training_runs():
     toy, seen = Toy(), []
     history = run_steps(
-        toy.trainee, toy.update, name="toy", steps=23, seed=5, lr_drop=1.0, progress=False,
+        toy.trainee,
+        toy.update,
+        name="toy",
+        steps=23,
+        seed=5,
+        lr_drop=1.0,
+        progress=False,
         report=lambda row: seen.append((row, len(toy.rates))),
-    )  # fmt: skip
+    )
     assert [row for row, _ in seen] == history
     assert [updates for _, updates in seen] == [1, 11, 21, 23]  # at once, not at the end
 
@@ -113,9 +118,16 @@ def test_a_resumed_run_reports_the_rows_of_its_checkpoint_first(
         stopped.run(23, tmp_path / "run.pt")
     seen: list[float] = []
     run_steps(
-        resumed.trainee, resumed.update, name="toy", steps=23, seed=5, lr_drop=1.0,
-        checkpoint=tmp_path / "run.pt", progress=False, report=lambda row: seen.append(row["step"]),
-    )  # fmt: skip
+        resumed.trainee,
+        resumed.update,
+        name="toy",
+        steps=23,
+        seed=5,
+        lr_drop=1.0,
+        checkpoint=tmp_path / "run.pt",
+        progress=False,
+        report=lambda row: seen.append(row["step"]),
+    )
     assert seen == [0, 10, 20, 22]
     assert len(resumed.rates) == 23 - 12
 
@@ -149,9 +161,7 @@ def test_only_the_losses_at_fault_are_named_with_their_step():
         check_finite({"a": 1.0, "b": math.nan, "c": math.inf}, step=40)
 
 
-def test_a_diverged_run_leaves_the_last_good_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_diverged_run_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(loop, "SAVE_EVERY", 4)
     toy, path = Toy(), tmp_path / "run.pt"
 
@@ -160,8 +170,9 @@ def test_a_diverged_run_leaves_the_last_good_checkpoint(
         return toy.update(step)
 
     with pytest.raises(NumericError):
-        run_steps(toy.trainee, update, name="toy", steps=12, seed=5, lr_drop=1.0,
-                  checkpoint=path, progress=False)  # fmt: skip
+        run_steps(
+            toy.trainee, update, name="toy", steps=12, seed=5, lr_drop=1.0, checkpoint=path, progress=False
+        )
     assert loop.load_checkpoint(path)["step"] == 4
 
 
@@ -170,9 +181,7 @@ def test_a_checkpoint_of_other_networks_is_refused(tmp_path: Path):
         def __init__(self) -> None:
             super().__init__()
             self.module = nn.Linear(2, 2)
-            self.trainee = Trainee(
-                modules={"toy": self.module}, optimizers={"adam": self.optimizer}
-            )  # fmt: skip
+            self.trainee = Trainee(modules={"toy": self.module}, optimizers={"adam": self.optimizer})
 
     path = tmp_path / "run.pt"
     Toy().run(4, path)

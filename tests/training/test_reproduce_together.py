@@ -10,16 +10,9 @@ from typing import Any
 
 import pytest
 
-from anonlib.config import (
-    ClassifierConfig,
-    DataConfig,
-    DetectorConfig,
-    ModifierConfig,
-    Profile,
-    profile,
-)
-from anonlib.evaluation.reproduce import reproduce
-from anonlib.training.team import ALONE, Team
+from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, ModifierConfig, Profile, profile
+from anonlib.experiment.reproduce import reproduce
+from anonlib.training.processes import ALONE, Team
 
 SMOKE = profile("smoke")
 TINY = replace(
@@ -28,14 +21,18 @@ TINY = replace(
     classifier=ClassifierConfig(size=(16, 16), depth=4, width=4, features=8),
     detector=DetectorConfig(backbone="small", frame=(72, 96), width=4),
     data=DataConfig(
-        people=3, images=2, test_people=20, test_images=2, pairs=20, train_clips=4, test_clips=6,
-        frames=1,
+        people=3, images=2, test_people=20, test_images=2, pairs=20, train_clips=4, test_clips=6, frames=1
     ),
     training=replace(
-        SMOKE.training, faces=2, frames=2, adversarial_steps=2, detector_steps=1,
-        pretrain_steps=1, classifier_steps=1,
+        SMOKE.training,
+        faces=2,
+        frames=2,
+        adversarial_steps=2,
+        detector_steps=1,
+        pretrain_steps=1,
+        classifier_steps=1,
     ),
-)  # fmt: skip
+)
 DOUBLED = replace(TINY, training=replace(TINY.training, faces=4, frames=4))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from anonlib.training import train_adversarially
-from anonlib.training.selection import BestState
+from anonlib.training.loop import BestState
 
 
 def test_the_lowest_score_is_kept_and_restored():

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
 from anonlib.config import TrainingConfig
-from anonlib.data.types import ActionFrames, FaceImages
 from anonlib.errors import CheckpointError, NumericError
+from anonlib.files import first_process
 from anonlib.networks import ActionDetector
 from anonlib.training import batches, loop, train_adversarially, train_classifier, train_detector
 from anonlib.training.algorithm1 import Players
 from anonlib.training.batches import face_batch, frame_batch
-from anonlib.training.team import ALONE, Team, descend, first_process, wait_for_all
+from anonlib.training.processes import ALONE, Team, descend, wait_for_all
+from anonlib.types import ActionFrames, FaceImages
 
 Together = Callable[[Callable[[Team], Any]], list[Any]]
 CLOSE = {"rtol": 1e-8, "atol": 1e-9}
@@ -59,17 +60,29 @@ def assert_rows_close(found: list[dict[str, float]], expected: list[dict[str, fl
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("objective", ["ascent", "random_label"])
 def test_two_processes_play_the_game_of_one_with_the_doubled_batch(
-    make_players: Callable[..., Players], faces: FaceImages, frames: ActionFrames,
-    config: TrainingConfig, together: Together, objective: str,
-):  # fmt: skip
-    config = replace(config, objective=objective, adversarial_steps=5, classifier_updates=1,
-                     frames=4, modifier_lr=1e-2, judge_every=2)  # fmt: skip
+    make_players: Callable[..., Players],
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    together: Together,
+    objective: str,
+):
+    config = replace(
+        config,
+        objective=objective,
+        adversarial_steps=5,
+        classifier_updates=1,
+        frames=4,
+        modifier_lr=1e-2,
+        judge_every=2,
+    )
 
     def play(settings: TrainingConfig, team: Team) -> Any:
         p = in_float64(make_players(1 + team.rank))  # the first one's weights are taken
         judge = iter([0.5 - team.rank, 0.7]).__next__  # and its judgement
-        history = train_adversarially(p, faces, frames, settings, seed=3, progress=False,
-                                      judge=judge, team=team)  # fmt: skip
+        history = train_adversarially(
+            p, faces, frames, settings, seed=3, progress=False, judge=judge, team=team
+        )
         return history, state(p)
 
     expected, weights = play(doubled(config), ALONE)
@@ -86,13 +99,15 @@ def test_two_processes_play_the_game_of_one_with_the_doubled_batch(
 
 @pytest.mark.usefixtures("exact")
 def test_two_processes_train_d_and_a_alone_like_one(
-    make_classifier: Any, make_detector: Any, faces: FaceImages, frames: ActionFrames,
-    config: TrainingConfig, together: Together,
-):  # fmt: skip
+    make_classifier: Any,
+    make_detector: Any,
+    faces: FaceImages,
+    frames: ActionFrames,
+    config: TrainingConfig,
+    together: Together,
+):
     def train(settings: TrainingConfig, team: Team) -> Any:
-        d = train_classifier(
-            make_classifier().double(), faces, settings, seed=3, progress=False, team=team
-        )
+        d = train_classifier(make_classifier().double(), faces, settings, seed=3, progress=False, team=team)
         a = train_detector(
             make_detector().double(), frames, settings, steps=5, seed=3, progress=False, team=team
         )
@@ -158,8 +173,9 @@ def test_what_the_first_holds_counts_and_losses_are_means(together: Together):
         return team.agree(0.25 + team.rank), team.mean(losses), team.first, first_process()
 
     assert together(work) == [
-        (0.25, {"a": 1.5, "b": 4.0}, True, True), (0.25, {"a": 1.5, "b": 4.0}, False, False)
-    ]  # fmt: skip
+        (0.25, {"a": 1.5, "b": 4.0}, True, True),
+        (0.25, {"a": 1.5, "b": 4.0}, False, False),
+    ]
     assert ALONE.agree(0.75) == 0.75 and ALONE.first and first_process()
 
 
@@ -175,8 +191,9 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_all(
             return {"a": torch.tensor(float("nan") if bad else 1.0), "b": torch.tensor(1.0)}
 
         with pytest.raises(NumericError) as stopped:
-            loop.run_steps(trainee, update, name="toy", steps=20, seed=0, lr_drop=1.0,
-                           progress=False, team=team)  # fmt: skip
+            loop.run_steps(
+                trainee, update, name="toy", steps=20, seed=0, lr_drop=1.0, progress=False, team=team
+            )
         return str(stopped.value)
 
     for message in together(work):
@@ -184,25 +201,28 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_all(
 
 
 def test_the_first_process_writes_and_all_resume(
-    make_classifier: Any, faces: FaceImages, config: TrainingConfig, together: Together,
-    tmp_path: Path,
-):  # fmt: skip
+    make_classifier: Any, faces: FaceImages, config: TrainingConfig, together: Together, tmp_path: Path
+):
     path = tmp_path / "run" / "d.pt"
     rows: list[Any] = []
 
     def train(steps: int, team: Team, seed: int = 1) -> Any:
         d = make_classifier(seed)
         history = train_classifier(
-            d, faces, replace(config, classifier_steps=steps, lr_drop=1.0), seed=3, team=team,
-            checkpoint=path, progress=False, report=rows.append,
-        )  # fmt: skip
+            d,
+            faces,
+            replace(config, classifier_steps=steps, lr_drop=1.0),
+            seed=3,
+            team=team,
+            checkpoint=path,
+            progress=False,
+            report=rows.append,
+        )
         return history, {k: v.clone() for k, v in d.state_dict().items()}, len(rows)
 
     together(lambda team: train(3, team))
     assert loop.load_checkpoint(path)["step"] == 3
-    (resumed, weights, reported), (again, others, silent) = together(
-        lambda team: train(6, team, seed=2)
-    )
+    (resumed, weights, reported), (again, others, silent) = together(lambda team: train(6, team, seed=2))
     path.unlink()
     (whole, expected, _), _ = together(lambda team: train(6, team))
     assert resumed == again and [r["step"] for r in resumed] == [0, 2, 5]
@@ -214,12 +234,18 @@ def test_the_first_process_writes_and_all_resume(
 
 
 def test_processes_that_do_not_see_one_folder_are_told(
-    make_classifier: Any, faces: FaceImages, config: TrainingConfig, together: Together,
-    tmp_path: Path,
-):  # fmt: skip
+    make_classifier: Any, faces: FaceImages, config: TrainingConfig, together: Together, tmp_path: Path
+):
     def train(folder: Path, team: Team) -> None:
-        train_classifier(make_classifier(), faces, replace(config, classifier_steps=2), seed=3,
-                         team=team, checkpoint=folder / "d.pt", progress=False)  # fmt: skip
+        train_classifier(
+            make_classifier(),
+            faces,
+            replace(config, classifier_steps=2),
+            seed=3,
+            team=team,
+            checkpoint=folder / "d.pt",
+            progress=False,
+        )
 
     together(lambda team: train(tmp_path / "a", team))
 
@@ -233,9 +259,11 @@ def test_processes_that_do_not_see_one_folder_are_told(
 
 
 def test_networks_are_what_they_were_afterwards(
-    make_detector: Callable[..., ActionDetector], frames: ActionFrames, config: TrainingConfig,
+    make_detector: Callable[..., ActionDetector],
+    frames: ActionFrames,
+    config: TrainingConfig,
     together: Together,
-):  # fmt: skip
+):
     def work(team: Team) -> bool:
         a = make_detector()
         kinds = [type(m) for m in a.modules()]
@@ -244,8 +272,7 @@ def test_networks_are_what_they_were_afterwards(
         assert [type(m) for m in a.modules()] == kinds
         assert a.network.rpn.fg_bg_sampler is sampler
         alone = copy.deepcopy(a)
-        alone.losses(torch.rand(1, 3, 48, 64), [torch.tensor([[4.0, 4, 40, 40]])],
-                     [torch.tensor([1])])  # fmt: skip
+        alone.losses(torch.rand(1, 3, 48, 64), [torch.tensor([[4.0, 4, 40, 40]])], [torch.tensor([1])])
         return not any(m._forward_hooks for m in alone.modules())
 
     assert together(work) == [True, True]

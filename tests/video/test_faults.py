@@ -15,8 +15,8 @@ import pytest
 
 from anonlib import anonymizers
 from anonlib.errors import VideoError
+from anonlib.files import complete, part_of
 from anonlib.video import Models, Settings, anonymize_video
-from anonlib.video.complete import complete, part_of
 from anonlib.video.reader import VideoReader
 from anonlib.video.writer import CONTAINERS, VideoWriter
 from tests.video.conftest import everything, frames_of, pixels
@@ -53,9 +53,7 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_error_leaves_the_old_file_and_no_part(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_an_error_leaves_the_old_file_and_no_part(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     with pytest.raises(error), complete(path) as file:
@@ -91,9 +89,7 @@ def test_a_part_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [0, 5, 11])
 @pytest.mark.parametrize("where", ["detector", "anonymizer"])
-def test_a_model_that_fails_leaves_nothing(
-    video: Make, tmp_path: Path, after: int, where: str
-) -> None:
+def test_a_model_that_fails_leaves_nothing(video: Make, tmp_path: Path, after: int, where: str) -> None:
     calls = [0]
 
     def failing(inner: Any) -> Any:
@@ -107,9 +103,10 @@ def test_a_model_that_fails_leaves_nothing(
 
     mask = anonymizers.create("mask")
     models = (
-        Models(detector=failing(everything), anonymizer=mask) if where == "detector"
+        Models(detector=failing(everything), anonymizer=mask)
+        if where == "detector"
         else Models(detector=everything, anonymizer=failing(mask))
-    )  # fmt: skip
+    )
     with pytest.raises(RuntimeError, match="out of order"):
         anonymize_video(video(), tmp_path / "out.mp4", settings=Settings(every=1), models=models)
     assert others(tmp_path) == []
@@ -122,9 +119,8 @@ def test_ctrl_c_leaves_nothing(video: Make, tmp_path: Path, mask_all: Models) ->
 
     with pytest.raises(KeyboardInterrupt):
         anonymize_video(
-            video(), tmp_path / "out.mp4", settings=Settings(every=1), models=mask_all,
-            on_frame=interrupt,
-        )  # fmt: skip
+            video(), tmp_path / "out.mp4", settings=Settings(every=1), models=mask_all, on_frame=interrupt
+        )
     assert others(tmp_path) == []
 
 
@@ -158,9 +154,7 @@ def test_a_device_that_is_full_is_told(video: Make, mask_all: Models) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_told(
-    video: Make, tmp_path: Path, mask_all: Models
-) -> None:
+def test_a_folder_that_may_not_be_written_is_told(video: Make, tmp_path: Path, mask_all: Models) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     with pytest.raises(PermissionError):
@@ -174,9 +168,7 @@ def test_an_output_below_a_file_is_told(video: Make, tmp_path: Path, mask_all: M
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_only_a_part_that_the_next_replaces(
-    video: Make, tmp_path: Path
-) -> None:
+def test_a_killed_run_leaves_only_a_part_that_the_next_replaces(video: Make, tmp_path: Path) -> None:
     source, out = video(pts=range(60)), tmp_path / "out.mp4"
     command = [sys.executable, "-c", SLOW_RUN, str(source), str(out)]
     with subprocess.Popen([*command, "0.05"], stdout=subprocess.PIPE, text=True) as process:

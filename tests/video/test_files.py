@@ -14,7 +14,7 @@ from PIL import Image
 from anonlib import anonymizers
 from anonlib.errors import VideoError
 from anonlib.video import Models, Settings, anonymize_files
-from anonlib.video import tasks as tasks_module
+from anonlib.video import jobs as tasks_module
 from tests.video.conftest import nothing
 
 Make = Callable[..., Path]
@@ -43,9 +43,7 @@ def below(folder: Path) -> list[str]:
 def test_outputs_lie_beside_their_inputs(video: Make, tmp_path: Path) -> None:
     run([str(video("film.mkv"))])
     run([str(photo(tmp_path / "face.png"))])
-    assert below(tmp_path) == [
-        "face.anonymized.png", "face.png", "film.anonymized.mkv", "film.mkv",
-    ]  # fmt: skip
+    assert below(tmp_path) == ["face.anonymized.png", "face.png", "film.anonymized.mkv", "film.mkv"]
 
 
 def test_a_folder_is_mirrored_and_a_second_run_skips(video: Make, tmp_path: Path) -> None:
@@ -58,8 +56,10 @@ def test_a_folder_is_mirrored_and_a_second_run_skips(video: Make, tmp_path: Path
     assert below(tmp_path / "out") == ["b.png", "sub/a.avi.mp4"]
     (tmp_path / "out/b.png").unlink()
     assert statuses(run([root], tmp_path / "out")) == {
-        "b.png": "done", "notes.txt": "no media", "a.avi": "skipped",
-    }  # fmt: skip
+        "b.png": "done",
+        "notes.txt": "no media",
+        "a.avi": "skipped",
+    }
 
 
 def test_the_output_folder_may_lie_in_the_input(tmp_path: Path) -> None:
@@ -87,9 +87,12 @@ def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path) -> None:
     (root / "empty.txt").write_bytes(b"")
     report = run([root], tmp_path / "out")
     assert statuses(report) == {
-        "a.mp4": "failed", "b.jpg": "failed", "c.heic": "failed", "empty.txt": "no media",
+        "a.mp4": "failed",
+        "b.jpg": "failed",
+        "c.heic": "failed",
+        "empty.txt": "no media",
         "z.png": "done",
-    }  # fmt: skip
+    }
     assert below(tmp_path / "out") == ["z.png"]
     assert report.lines()[-1] == "1 done, 3 failed, 1 no media"
     assert any("c.heic' is a HEIC" in line for line in report.lines())
@@ -192,9 +195,7 @@ def test_a_preview_does_the_first_file_again_and_again(tmp_path: Path) -> None:
     assert below(tmp_path / "in.preview") == ["a.png"]
 
 
-def test_the_report_says_what_an_auditor_asks(
-    video: Make, tmp_path: Path, mask_all: Models
-) -> None:
+def test_the_report_says_what_an_auditor_asks(video: Make, tmp_path: Path, mask_all: Models) -> None:
     report = tmp_path / "r.json"
     run([video()], tmp_path / "out.mp4", mask_all, report=report, every=1)
     read = json.loads(report.read_text())

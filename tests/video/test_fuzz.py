@@ -28,9 +28,13 @@ def seeds(folder: Path) -> list[Path]:
     folder.mkdir()
     found = []
     for name, codec in [
-        ("a.mp4", "libx264"), ("b.mkv", "libx264"), ("c.avi", "mpeg4"), ("d.ts", "mpeg2video"),
-        ("e.webm", "libvpx-vp9"), ("f.mov", "mjpeg"),
-    ]:  # fmt: skip
+        ("a.mp4", "libx264"),
+        ("b.mkv", "libx264"),
+        ("c.avi", "mpeg4"),
+        ("d.ts", "mpeg2video"),
+        ("e.webm", "libvpx-vp9"),
+        ("f.mov", "mjpeg"),
+    ]:
         with av.open(str(folder / name), "w") as out:
             stream: Any = out.add_stream(codec, rate=25)
             stream.width, stream.height, stream.codec_context.gop_size = 64, 48, 4
@@ -83,11 +87,10 @@ def test_damaged_files_neither_crash_nor_hang_nor_show_a_face(tmp_path: Path) ->
     script = str(Path(__file__).with_name("fuzzing.py"))
     workers = [
         subprocess.Popen(
-            [sys.executable, script, str(folder)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [sys.executable, script, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for folder in folders
-    ]  # fmt: skip
+    ]
     outcomes: Counter[str] = Counter()
     try:
         for worker in workers:

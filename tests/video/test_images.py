@@ -28,9 +28,7 @@ def colours(height: int = SMALL, width: int = 32) -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".gif"])
-def test_every_kind_is_masked_and_keeps_its_size(
-    tmp_path: Path, mask_all: Models, suffix: str
-) -> None:
+def test_every_kind_is_masked_and_keeps_its_size(tmp_path: Path, mask_all: Models, suffix: str) -> None:
     Image.fromarray(colours()).save(tmp_path / f"a{suffix}")
     report = run(tmp_path / f"a{suffix}", tmp_path / f"out{suffix}", mask_all)
     with Image.open(tmp_path / f"out{suffix}") as image:
@@ -109,9 +107,7 @@ def test_orientation_is_applied_and_metadata_goes(tmp_path: Path, find_none: Mod
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-def test_kept_metadata_holds_no_picture_and_no_turn(
-    tmp_path: Path, find_none: Models, suffix: str
-) -> None:
+def test_kept_metadata_holds_no_picture_and_no_turn(tmp_path: Path, find_none: Models, suffix: str) -> None:
     thumbnail = with_thumbnail(tmp_path / "a.jpg", 6)
     run(tmp_path / "a.jpg", tmp_path / f"out{suffix}", find_none, keep_metadata=True)
     content = (tmp_path / f"out{suffix}").read_bytes()
@@ -138,9 +134,7 @@ def test_every_picture_of_an_animation_is_masked(
     tmp_path: Path, mask_all: Models, find_none: Models, suffix: str
 ) -> None:
     first, *rest = [Image.fromarray(np.roll(colours(), 5 * i, 1)) for i in range(4)]
-    first.save(
-        tmp_path / f"a{suffix}", save_all=True, append_images=rest, duration=[40, 80, 120, 160]
-    )
+    first.save(tmp_path / f"a{suffix}", save_all=True, append_images=rest, duration=[40, 80, 120, 160])
     run(tmp_path / f"a{suffix}", tmp_path / f"same{suffix}", find_none)
     with Image.open(tmp_path / f"same{suffix}") as image:
         assert image.n_frames == 4
@@ -223,9 +217,7 @@ def test_what_cannot_be_read_is_refused_by_name(
 
 
 def test_a_picture_cut_short_is_refused(tmp_path: Path, mask_all: Models) -> None:
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(
-        tmp_path / "a.jpg"
-    )
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:1500])
     with pytest.raises(ImageError, match=r"b.jpg' is damaged or cut short"):
         run(tmp_path / "b.jpg", tmp_path / "out.jpg", mask_all)

@@ -73,9 +73,15 @@ def scene(rng, actors, pace=3.0):
         start = rng.choice([-side / 2, WIDTH + side / 2, rng.uniform(20, WIDTH - 20)])
         speed = rng.uniform(-pace, pace) if 0 < start < WIDTH else rng.uniform(1, pace)
         speed = -abs(speed) if start > WIDTH else speed
-        cast.append(Actor(face, np.array([start, rng.uniform(20, HEIGHT - 20)]),
-                          np.array([speed, rng.uniform(-0.5, 0.5)]), rng.uniform(0, 3),
-                          rng.uniform(0.997, 1.004)))  # fmt: skip
+        cast.append(
+            Actor(
+                face,
+                np.array([start, rng.uniform(20, HEIGHT - 20)]),
+                np.array([speed, rng.uniform(-0.5, 0.5)]),
+                rng.uniform(0, 3),
+                rng.uniform(0.997, 1.004),
+            )
+        )
     return Scene(texture(rng, HEIGHT, WIDTH, 12), cast)
 
 
@@ -166,13 +172,13 @@ def uncovered(scenes, *, drop, every, seed, length=40, noise=0.01, **options):
 def behind_one_never_seen(face, index, detector, truth):
     """Whether a face was partly hidden, since it was first seen, by one not seen until now."""
     unseen = [
-        other for other in truth[index]
-        if other[1] > face[1] and detector.first.get(other, index + 1) > index
-    ]  # fmt: skip
+        other for other in truth[index] if other[1] > face[1] and detector.first.get(other, index + 1) > index
+    ]
     return any(
         meet(truth[t][face], truth[t][other])
-        for t in range(detector.first[face], index + 1) for other in unseen
-    )  # fmt: skip
+        for t in range(detector.first[face], index + 1)
+        for other in unseen
+    )
 
 
 def meet(a, b):
@@ -200,10 +206,7 @@ def test_the_test_would_see_a_clear_face():
         patch.setattr("anonlib.video.stream.Tracker.lookahead", 0, raising=False)
         patch.setattr("anonlib.detection.tracking.Tracker._follow", lambda *_: None)
         patch.setattr("anonlib.detection.tracking.Tracker._remember", lambda *_: None)
-        patch.setattr(
-            "anonlib.detection.tracking.Tracker._part",
-            lambda self: self.tracks.clear(),
-        )
+        patch.setattr("anonlib.detection.tracking.Tracker._part", lambda self: self.tracks.clear())
         shown, *_ = uncovered(scenes_of(3), drop=0.5, every=1, seed=3)
     assert len(shown) > 20
 
@@ -221,14 +224,14 @@ def test_live_hides_faces_too():
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(
-    seed=st.integers(0, 10_000), every=st.sampled_from([1, 2, 5]), drop=st.floats(0, 0.5),
+    seed=st.integers(0, 10_000),
+    every=st.sampled_from([1, 2, 5]),
+    drop=st.floats(0, 0.5),
     together=st.sampled_from([1, 4]),
-)  # fmt: skip
+)
 def test_no_face_seen_before_is_shown_whatever_happens(seed, every, drop, together):
     """But for what the tracker cannot know: a face behind one that nobody has seen yet."""
-    shown, *_, detector = uncovered(
-        scenes_of(seed), drop=drop, every=every, seed=seed, together=together
-    )
+    shown, *_, detector = uncovered(scenes_of(seed), drop=drop, every=every, seed=seed, together=together)
     assert set(shown) <= detector.behind
 
 

@@ -77,18 +77,13 @@ def test_what_somebody_else_wrote_stays(tmp_path: Path) -> None:
 
 def test_a_link_in_the_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a.bin").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(VideoError), once(
-        tmp_path / "a.bin", overwrite=False, claim=ledger()
-    ) as file:  # fmt: skip
+    with pytest.raises(VideoError), once(tmp_path / "a.bin", overwrite=False, claim=ledger()) as file:
         file.write(b"x")
     assert names(tmp_path) == ["a.bin"]
 
 
 def test_an_attempt_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with (
-        pytest.raises(KeyboardInterrupt),
-        once(tmp_path / "a.bin", overwrite=True, claim=ledger()) as file,
-    ):
+    with pytest.raises(KeyboardInterrupt), once(tmp_path / "a.bin", overwrite=True, claim=ledger()) as file:
         file.write(b"half")
         raise KeyboardInterrupt
     assert names(tmp_path) == []
@@ -98,9 +93,7 @@ def test_an_attempt_that_cannot_claim_puts_nothing_in_place(tmp_path: Path) -> N
     def gone(inode: int) -> list[int]:
         raise ConnectionError("the run has ended")
 
-    with pytest.raises(ConnectionError), once(
-        tmp_path / "a.bin", overwrite=True, claim=gone
-    ) as file:  # fmt: skip
+    with pytest.raises(ConnectionError), once(tmp_path / "a.bin", overwrite=True, claim=gone) as file:
         file.write(b"late")
     assert names(tmp_path) == []
 

@@ -67,8 +67,7 @@ def test_small_size_stays_within_bounds(height, width, longest):
 
 
 @pytest.mark.parametrize(
-    "array",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)],
+    "array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
 )
 def test_other_arrays_are_named(array):
     with pytest.raises(ImageError, match=r"pass RGB as \(H, W, 3\) uint8"):

@@ -26,8 +26,8 @@ from anonlib.cli import app
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
 from anonlib.video import Models, Report, Settings, anonymize_files
-from anonlib.video import ray_engine as engine_module
-from anonlib.video.ray_engine import RayEngine, connected
+from anonlib.video import ray as engine_module
+from anonlib.video.ray import RayEngine, connected
 from tests.video.conftest import FIND_NONE, make_video, picture
 
 pytestmark = [
@@ -53,9 +53,7 @@ def load(diary: Path, deaths: int, settings: Settings, *, pause: float = 0.0) ->
             (diary / f"{dead}.dead").touch()
             os.kill(os.getpid(), signal.SIGKILL)
         box = torch.tensor([[0.0, 0.0, width, height]])
-        return [Faces(boxes=box, scores=torch.ones(1), landmarks=torch.zeros(1, 5, 2))] * len(
-            frames
-        )
+        return [Faces(boxes=box, scores=torch.ones(1), landmarks=torch.zeros(1, 5, 2))] * len(frames)
 
     return Models(detector=detect, anonymizer=anonymizers.create("mask"), hashes={"x": "1"})
 
@@ -136,9 +134,7 @@ def told(report: Report, out: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_two_workers_do_what_one_process_does(
-    ray: Any, root: Path, tmp_path: Path, diary: Path
-) -> None:
+def test_two_workers_do_what_one_process_does(ray: Any, root: Path, tmp_path: Path, diary: Path) -> None:
     there = on_ray(root, tmp_path / "there", diary)
     loaded = [path.read_text() for path in diary.iterdir()]
     assert 1 <= len(loaded) <= 2 and set(loaded) == {"x"}
@@ -150,9 +146,7 @@ def test_two_workers_do_what_one_process_does(
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_the_middle_is_replaced(
-    ray: Any, root: Path, tmp_path: Path, diary: Path
-) -> None:
+def test_a_worker_killed_in_the_middle_is_replaced(ray: Any, root: Path, tmp_path: Path, diary: Path) -> None:
     there = on_ray(root, tmp_path / "there", diary, deaths=2)
     assert len(list(diary.glob("*.dead"))) == 2
     here = locally(root, tmp_path / "here", diary)
@@ -226,10 +220,12 @@ def test_a_stopped_run_is_gone_on_with(
     words = "import sys; from tests.video.test_ray_engine import main; main(*sys.argv[1:])"
     top, out = Path(__file__).parents[2], tmp_path / "out"
     with subprocess.Popen(
-        [sys.executable, "-c", words, str(root), str(out), str(diary)], cwd=top,
-        env=os.environ | {"PYTHONPATH": str(top)}, stdout=subprocess.DEVNULL,
+        [sys.executable, "-c", words, str(root), str(out), str(diary)],
+        cwd=top,
+        env=os.environ | {"PYTHONPATH": str(top)},
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
+    ) as process:
         wait_until(lambda: list(out.rglob("*.png")), 300)
         while process.poll() is None:  # as a user does whose first Ctrl-C met a callback of Ray
             process.send_signal(how)
@@ -304,8 +300,7 @@ def test_stdout_a_preview_and_loaded_models_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "message"),
-    [({"stop": "full", "errno": 28}, "full"), ({"stop": "unknown"}, "unknown")],
+    ("check", "message"), [({"stop": "full", "errno": 28}, "full"), ({"stop": "unknown"}, "unknown")]
 )
 def test_why_a_worker_stops_the_run_is_raised(check: dict[str, Any], message: str) -> None:
     expected: Callable[..., Exception] = OSError if "errno" in check else ConfigError

@@ -13,7 +13,7 @@ from PIL import Image
 
 from anonlib.errors import ConfigError
 from anonlib.video import Models, Settings
-from anonlib.video.ray_worker import Ledger, Row, Worker
+from anonlib.video.ray import Ledger, Row, Worker
 from tests.video.conftest import MASK_ALL
 
 
@@ -33,9 +33,13 @@ def photo(path: Path) -> Path:
 
 
 def worker(
-    folder: Path, ledger: Ledger | None = None, *, load: Callable[..., Models] = lambda _: MASK_ALL,
-    killed_at: str | None = None, overwrite: bool = False,
-) -> Worker:  # fmt: skip
+    folder: Path,
+    ledger: Ledger | None = None,
+    *,
+    load: Callable[..., Models] = lambda _: MASK_ALL,
+    killed_at: str | None = None,
+    overwrite: bool = False,
+) -> Worker:
     """A worker whose process ends when it calls one of the ledger's methods, before the call."""
     kept = ledger or Ledger()
 
@@ -46,9 +50,7 @@ def worker(
 
     probe = folder / "probe"
     probe.touch()
-    return Worker(
-        Settings(overwrite=overwrite), folder=str(folder), probe=str(probe), ask=ask, load=load
-    )
+    return Worker(Settings(overwrite=overwrite), folder=str(folder), probe=str(probe), ask=ask, load=load)
 
 
 def row(source: str | Path, out: str | Path, index: int = 0, kind: str = "image") -> Row:
@@ -104,9 +106,7 @@ def test_a_bad_file_fails_in_the_words_of_the_local_engine(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("point", ["claim", "done"])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_worker_killed_at_the_end_is_repeated(
-    tmp_path: Path, point: str, overwrite: bool
-) -> None:
+def test_a_worker_killed_at_the_end_is_repeated(tmp_path: Path, point: str, overwrite: bool) -> None:
     """Before its file is in place, or after it and before anybody knows."""
     ledger, out = Ledger(), tmp_path / "out/a.png"
     task = row(photo(tmp_path / "a.png"), out)

@@ -25,8 +25,10 @@ def frames(number, height=48, width=64):
 def detector(*boxes):
     def detect(pictures):
         rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-        return [Faces(boxes=rows, scores=torch.ones(len(rows)),
-                      landmarks=torch.zeros(len(rows), 5, 2)) for _ in pictures]  # fmt: skip
+        return [
+            Faces(boxes=rows, scores=torch.ones(len(rows)), landmarks=torch.zeros(len(rows), 5, 2))
+            for _ in pictures
+        ]
 
     return detect
 
@@ -122,8 +124,9 @@ def test_an_error_of_the_detector_ends_the_stream():
     ],
 )
 def test_an_anonymizer_that_fails_shows_nothing(hide, error, match):
-    out = anonymize_pictures((RgbPicture(f) for f in frames(3)), anonymizer=hide,
-                             detector=detector((20.0, 10.0, 30.0, 20.0)))  # fmt: skip
+    out = anonymize_pictures(
+        (RgbPicture(f) for f in frames(3)), anonymizer=hide, detector=detector((20.0, 10.0, 30.0, 20.0))
+    )
     with pytest.raises(error, match=match):
         next(out)
     with pytest.raises(StopIteration):
@@ -178,8 +181,9 @@ def test_live_hands_out_at_once():
 
 
 def test_hold_hides_whole_pictures_whose_faces_are_lost():
-    arrays = frames(4) + [np.random.default_rng(t).integers(60, 90, (48, 64, 3)).astype(np.uint8)
-                          for t in range(12)]  # fmt: skip
+    arrays = frames(4) + [
+        np.random.default_rng(t).integers(60, 90, (48, 64, 3)).astype(np.uint8) for t in range(12)
+    ]
     calls, tally = [], Tally()
 
     def detect(pictures):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from anonlib.video.turn import UPRIGHT, Turn, turn_of
+from anonlib.video.yuv import UPRIGHT, Turn, turn_of
 
 TURNS = [Turn(transpose=t, flip_x=x, flip_y=y) for t, x, y in itertools.product([0, 1], repeat=3)]
 ONE = 65536

@@ -31,9 +31,7 @@ def run(source: Any, out: Any, models: Models, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
-def test_irregular_stamps_are_kept(
-    video: Make, tmp_path: Path, find_none: Models, suffix: str
-) -> None:
+def test_irregular_stamps_are_kept(video: Make, tmp_path: Path, find_none: Models, suffix: str) -> None:
     source = video(pts=[0, 40, 55, 200, 201, 230, 400], base=Fraction(1, 1000))
     report = run(source, tmp_path / f"out{suffix}", find_none)
     assert stamps(tmp_path / f"out{suffix}") == stamps(source)
@@ -69,8 +67,7 @@ def test_fifty_faces(video: Make, tmp_path: Path) -> None:
     boxes = [(x, y, x + 6, y + 6) for y in range(4, 54, 11) for x in range(4, 94, 9)]
     assert len(boxes) == 50
     models = Models(
-        detector=lambda frames: [faces_at(*boxes) for _ in frames],
-        anonymizer=anonymizers.create("mask"),
+        detector=lambda frames: [faces_at(*boxes) for _ in frames], anonymizer=anonymizers.create("mask")
     )
     report = run(video(), tmp_path / "out.mp4", models)
     assert report.faces == 50 * 12
@@ -105,9 +102,7 @@ def test_colours_and_their_names_are_kept(video: Make, tmp_path: Path, find_none
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
-def test_full_range_stays_as_bright(
-    video: Make, tmp_path: Path, find_none: Models, suffix: str
-) -> None:
+def test_full_range_stays_as_bright(video: Make, tmp_path: Path, find_none: Models, suffix: str) -> None:
     source = video("a.mov", codec="mjpeg", pixel_format="yuvj420p")
     run(source, tmp_path / f"out{suffix}", find_none)
     before, after = pixels(source).astype(int), pixels(tmp_path / f"out{suffix}").astype(int)
@@ -156,9 +151,7 @@ def test_sound_that_the_container_does_not_take_is_encoded(
     assert [s[0] for s in sounds(tmp_path / "out.mp4")] == ["aac", "aac"]
 
 
-def test_sound_from_a_broadcast_keeps_in_step(
-    video: Make, tmp_path: Path, find_none: Models
-) -> None:
+def test_sound_from_a_broadcast_keeps_in_step(video: Make, tmp_path: Path, find_none: Models) -> None:
     source = video("a.ts", sound=["aac"], pts=range(25))
     run(source, tmp_path / "out.mp4", find_none)
     with av.open(str(source)) as old, av.open(str(tmp_path / "out.mp4")) as new:
@@ -177,9 +170,7 @@ def test_sound_can_be_left_out(video: Make, tmp_path: Path, find_none: Models) -
     assert report.warnings == ["left out of the file: 1 audio"]
 
 
-def test_titles_and_places_go_unless_asked_for(
-    video: Make, tmp_path: Path, find_none: Models
-) -> None:
+def test_titles_and_places_go_unless_asked_for(video: Make, tmp_path: Path, find_none: Models) -> None:
     source = video("a.mkv", metadata={"title": "Ann at home", "location": "+52+013/"})
     run(source, tmp_path / "out.mkv", find_none)
     assert b"Ann at home" not in (tmp_path / "out.mkv").read_bytes()
@@ -296,9 +287,8 @@ def test_a_camera_that_is_stopped_leaves_a_whole_file(
             stop.set()
 
     report = anonymize_video(
-        "camera:0", tmp_path / "out.mp4", settings=QUICK, models=find_none,
-        on_frame=after_ten, stop=stop,
-    )  # fmt: skip
+        "camera:0", tmp_path / "out.mp4", settings=QUICK, models=find_none, on_frame=after_ten, stop=stop
+    )
     assert report.status == "done"
     assert 10 <= report.frames == len(frames_of(tmp_path / "out.mp4")) < 60
 

@@ -7,10 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from anonlib.errors import VideoError
-from anonlib.video.colour import BT601, BT709, BT2020, Colour, colour_of
 from anonlib.video.picture import Grey, Resizing, small_size
-from anonlib.video.turn import Turn
-from anonlib.video.yuv import STEPS, YuvPicture
+from anonlib.video.yuv import BT601, BT709, BT2020, STEPS, Colour, Turn, YuvPicture, colour_of
 
 
 def frame_of(rgb: np.ndarray, pixel_format: str = "yuv420p") -> av.VideoFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from anonlib.viz.accuracies import plot_accuracies
+from anonlib.viz.curves import plot_accuracies
 
 OURS = pd.DataFrame(
     {

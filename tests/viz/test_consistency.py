@@ -54,10 +54,15 @@ def test_spread_marks_the_means() -> None:
 
 
 def test_strength_draws_every_column_of_the_sweep() -> None:
-    sweep = pd.DataFrame({
-        "strength": [0, 1], "within": [0.6, 0.4], "between": [0.0, 0.2],
-        "to_original": [0.6, 0.1], "recognised": [0.9, 0.7],
-    })  # fmt: skip
+    sweep = pd.DataFrame(
+        {
+            "strength": [0, 1],
+            "within": [0.6, 0.4],
+            "between": [0.0, 0.2],
+            "to_original": [0.6, 0.1],
+            "recognised": [0.9, 0.7],
+        }
+    )
     (axes,) = drawn(plot_strength(sweep)).axes
     curves = [list(line.get_ydata()) for line in axes.lines[:4]]
     assert curves == [[0.6, 0.4], [0.0, 0.2], [0.6, 0.1], [0.9, 0.7]]

@@ -8,8 +8,15 @@ from anonlib.viz.curves import plot_curves
 
 
 def test_curves_keep_their_numbers_names_and_colours_apart() -> None:
-    figure = plot_curves([1, 2, 4], {"a": [0.1, 0.2, 0.3], "b": [0.3, np.nan, 0.1]}, xlabel="x",
-                         ylabel="y", chance=0.5, mark=(2, "here"), log=True)  # fmt: skip
+    figure = plot_curves(
+        [1, 2, 4],
+        {"a": [0.1, 0.2, 0.3], "b": [0.3, np.nan, 0.1]},
+        xlabel="x",
+        ylabel="y",
+        chance=0.5,
+        mark=(2, "here"),
+        log=True,
+    )
     figure.savefig(io.BytesIO(), format="png", dpi=40)
     axes = figure.axes[0]
     first, second = axes.lines[:2]

@@ -34,9 +34,15 @@ def rectangles(axes) -> dict[str, list[tuple[float, ...]]]:
 def test_each_kind_of_box_has_its_place_and_colour() -> None:
     frames = torch.rand(2, 3, 40, 60)
     figure = draw(
-        plot_faces(frames, [BOX, torch.zeros(0, 4)], landmarks=[POINTS, POINTS[:0]],
-                   truth=[BOX + 1, BOX], enlarge=True, titles=["a", "b"])
-    )  # fmt: skip
+        plot_faces(
+            frames,
+            [BOX, torch.zeros(0, 4)],
+            landmarks=[POINTS, POINTS[:0]],
+            truth=[BOX + 1, BOX],
+            enlarge=True,
+            titles=["a", "b"],
+        )
+    )
     first, second = (rectangles(axes) for axes in figure.axes)
     assert first[FOUND] == [(10, 10, 10, 20)] and first[TRUE] == [(11, 11, 10, 20)]
     np.testing.assert_allclose(first[ENLARGED], [LARGE])

@@ -9,13 +9,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from anonlib.viz.figures import (
-    plot_baselines,
-    plot_before_after,
-    plot_losses,
-    plot_privacy_utility,
-    plot_roc,
-)
+from anonlib.viz.figures import plot_baselines, plot_before_after, plot_losses, plot_privacy_utility, plot_roc
 
 
 def draw(figure: Figure) -> Figure:
@@ -24,11 +18,7 @@ def draw(figure: Figure) -> Figure:
 
 
 def points() -> pd.DataFrame:
-    rows = {
-        "method": ["mask", "modifier"],
-        "verification_error": [0.5, 0.3],
-        "action_map": [0.4, 0.8],
-    }
+    rows = {"method": ["mask", "modifier"], "verification_error": [0.5, 0.3], "action_map": [0.4, 0.8]}
     table = pd.DataFrame(rows)
     for name in ("verification_error", "action_map"):
         table[f"{name}_lo"], table[f"{name}_hi"] = table[name] - 0.1, table[name] + 0.05
@@ -94,9 +84,7 @@ def test_before_after_shows_every_pair_side_by_side(faces: int) -> None:
     before = torch.arange(faces).reshape(-1, 1, 1, 1).expand(-1, 3, 8, 8) / 8
     figure = draw(plot_before_after(before, before + 0.5, pairs=2))
     shown = [axes.images[0].get_array().mean() for axes in figure.axes if axes.images]
-    np.testing.assert_allclose(
-        shown, [v for i in range(faces) for v in (i / 8, min(1, i / 8 + 0.5))]
-    )
+    np.testing.assert_allclose(shown, [v for i in range(faces) for v in (i / 8, min(1, i / 8 + 0.5))])
 
 
 def test_losses_have_a_panel_each_and_marked_phases() -> None:

@@ -7,12 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 
-from anonlib.viz.identification import (
-    plot_decisions,
-    plot_folds,
-    plot_margin,
-    plot_similarities,
-)
+from anonlib.viz.identification import plot_decisions, plot_folds, plot_margin, plot_similarities
 
 
 def draw(figure: Figure) -> Figure:

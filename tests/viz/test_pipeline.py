@@ -52,11 +52,7 @@ def test_each_network_hears_from_the_losses_it_is_trained_on() -> None:
         for p in plot_pipeline(profile("smoke")).axes[0].patches
         if isinstance(p, FancyArrowPatch)
     ]
-    assert {name: arrows.count(color) for name, color in PLAYERS.items()} == {
-        "M": 3,
-        "D": 1,
-        "A": 1,
-    }
+    assert {name: arrows.count(color) for name, color in PLAYERS.items()} == {"M": 3, "D": 1, "A": 1}
 
 
 @each

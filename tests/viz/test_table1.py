@@ -28,8 +28,7 @@ def draw(figure: Figure) -> Figure:
 
 def test_every_cell_says_what_its_colour_says() -> None:
     ours, paper = draw(plot_table1(TABLE)).axes
-    assert ours.images[0].get_array().tolist() == [[0.25, 1, 0.625], [0.75, 0.9, 0.825],
-                                                   [0.5, 0.8, 0.65]]  # fmt: skip
+    assert ours.images[0].get_array().tolist() == [[0.25, 1, 0.625], [0.75, 0.9, 0.825], [0.5, 0.8, 0.65]]
     assert [t.get_text() for t in ours.texts][:4] == ["25", "100", "62", "75"]
     assert [t.get_text() for t in paper.texts] == ["67", "73", "70", "89", "77", "83"]
     assert [t.get_text() for t in ours.get_xticklabels()] == ["lip", "iron", "mAP"]

@@ -11,14 +11,26 @@ from matplotlib.figure import Figure
 from anonlib.viz.user_study import plot_questions, plot_shares
 
 NAN = math.nan
-PAPER = pd.DataFrame({
-    "question": ["Q1", "Q2", "Q3"], "share": [0.533, 0.1975, 0.8], "lo": [0.47, 0.13, 0.49],
-    "hi": [0.6, 0.3, 0.94], "people_lo": [NAN] * 3, "people_hi": [NAN] * 3,
-})  # fmt: skip
-OURS = pd.DataFrame({
-    "question": ["Q1", "Q3"], "share": [0.6, 1.0], "lo": [0.5, 0.7], "hi": [0.7, 1.0],
-    "people_lo": [0.4, NAN], "people_hi": [0.8, NAN],
-})  # fmt: skip
+PAPER = pd.DataFrame(
+    {
+        "question": ["Q1", "Q2", "Q3"],
+        "share": [0.533, 0.1975, 0.8],
+        "lo": [0.47, 0.13, 0.49],
+        "hi": [0.6, 0.3, 0.94],
+        "people_lo": [NAN] * 3,
+        "people_hi": [NAN] * 3,
+    }
+)
+OURS = pd.DataFrame(
+    {
+        "question": ["Q1", "Q3"],
+        "share": [0.6, 1.0],
+        "lo": [0.5, 0.7],
+        "hi": [0.7, 1.0],
+        "people_lo": [0.4, NAN],
+        "people_hi": [0.8, NAN],
+    }
+)
 
 
 def draw(figure: Figure) -> Figure:
@@ -46,10 +58,11 @@ def test_the_interval_over_participants_is_a_thin_line() -> None:
 
 def test_one_question_of_each_kind_is_shown() -> None:
     faces = torch.linspace(0, 1, 12).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
-    figure = draw(plot_questions(
-        pair=faces[:2], people={"Ann": faces[3], "Bo": faces[4]}, face=faces[5],
-        together=faces[:8],
-    ))  # fmt: skip
+    figure = draw(
+        plot_questions(
+            pair=faces[:2], people={"Ann": faces[3], "Bo": faces[4]}, face=faces[5], together=faces[:8]
+        )
+    )
     grid = np.array(figure.axes).reshape(4, 7)
     assert [[len(axes.images) for axes in row].count(1) for row in grid] == [2, 2, 1, 7]
     assert [axes.get_title() for axes in grid[1][:2]] == ["Ann", "Bo"]

@@ -11,14 +11,7 @@ import torch
 from PIL import Image
 
 from anonlib.errors import ImageError
-from anonlib.widgets.before_after import (
-    WipeState,
-    before_after,
-    enlarged,
-    picture_png,
-    turned,
-    wiped,
-)
+from anonlib.widgets.before_after import WipeState, before_after, enlarged, picture_png, turned, wiped
 
 BLACK, GREY = torch.zeros(3, 8, 20), torch.full((3, 8, 20), 0.5)
 

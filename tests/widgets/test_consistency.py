@@ -13,16 +13,16 @@ import torch
 from PIL import Image
 
 from anonlib.anonymizers import create
+from anonlib.attack.verification import anonymize_faces
 from anonlib.config import profile
-from anonlib.data.synthetic_actions import render_clips
-from anonlib.data.synthetic_faces import SyntheticPeople, synthetic_faces
 from anonlib.errors import FaceDatasetError
-from anonlib.evaluation.actions import anonymize_clips
-from anonlib.evaluation.identity import anonymize_faces
+from anonlib.experiment.actions import anonymize_clips
 from anonlib.networks import SphereFace
 from anonlib.widgets import consistency_pictures as draw
 from anonlib.widgets.consistency import ConsistencyExplorer, explore_consistency
 from anonlib.widgets.consistency_pictures import ExplorerState, Material
+from anonlib.world.actions import render_clips
+from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +31,26 @@ def material() -> Material:
     clip = render_clips(clips=1, frames=4, split="test", seed=4, heads=SyntheticPeople())
     torch.manual_seed(0)
     return Material(
-        before=faces, after=anonymize_faces(faces, create("blur8")), clip_before=clip,
-        clip_after=anonymize_clips(clip, create("blur8")), names=["Ann", "<Bo>", "Cy"],
+        before=faces,
+        after=anonymize_faces(faces, create("blur8")),
+        clip_before=clip,
+        clip_after=anonymize_clips(clip, create("blur8")),
+        names=["Ann", "<Bo>", "Cy"],
         classifier=SphereFace(profile("smoke").classifier, people=2),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
 def explorer(material: Material) -> ConsistencyExplorer:
     return explore_consistency(
-        material.before, material.after, material.classifier, names=material.names,
-        clip_before=material.clip_before, clip_after=material.clip_after, shown=2,
-    )  # fmt: skip
+        material.before,
+        material.after,
+        material.classifier,
+        names=material.names,
+        clip_before=material.clip_before,
+        clip_after=material.clip_after,
+        shown=2,
+    )
 
 
 def sources(html: str) -> list[str]:
@@ -66,22 +74,22 @@ def test_strength_changes_the_modified_pictures_only(explorer: ConsistencyExplor
     assert explorer.curve.value != curve
 
 
-def test_without_strength_modified_pictures_are_the_originals(
-    explorer: ConsistencyExplorer,
-) -> None:
+def test_without_strength_modified_pictures_are_the_originals(explorer: ConsistencyExplorer) -> None:
     explorer.strength.value = 0
     for html in (explorer.faces.value, explorer.clip.value):
         found = sources(html)
         assert found[0::2] == found[1::2]
 
 
-def test_people_change_rows_maps_and_numbers_but_not_the_clip(
-    explorer: ConsistencyExplorer,
-) -> None:
+def test_people_change_rows_maps_and_numbers_but_not_the_clip(explorer: ConsistencyExplorer) -> None:
     clip, numbers = explorer.clip.value, explorer.numbers.value
     explorer.people.value = (2, 0)
-    assert [re.sub(",.*", "", alt) for alt in re.findall('alt="([^"]+)"', explorer.faces.value)] \
-        == ["Cy", "Cy", "Ann", "Ann"]  # fmt: skip
+    assert [re.sub(",.*", "", alt) for alt in re.findall('alt="([^"]+)"', explorer.faces.value)] == [
+        "Cy",
+        "Cy",
+        "Ann",
+        "Ann",
+    ]
     assert explorer.numbers.value != numbers
     assert explorer.clip.value == clip
 
@@ -145,8 +153,6 @@ def test_pictures_stand_under_one_another() -> None:
 def test_people_need_as_many_pictures_as_each_other(material: Material) -> None:
     clips = {"clip_before": material.clip_before, "clip_after": material.clip_after}
     faces = material.before
-    few = replace(
-        faces, images=faces.images[:5], labels=faces.labels[:5], landmarks=faces.landmarks[:5]
-    )
+    few = replace(faces, images=faces.images[:5], labels=faces.labels[:5], landmarks=faces.landmarks[:5])
     with pytest.raises(FaceDatasetError, match="people have 1 to 2 pictures: give two or more"):
         explore_consistency(few, few, material.classifier, **clips)

@@ -16,8 +16,10 @@ def test_frames_come_with_their_times() -> None:
     frames = torch.arange(3, dtype=torch.uint8)[:, None, None, None].expand(3, 3, 8, 10)
     shots = list(footage(frames, rate=4).open(threading.Event()))
     assert [(t, a.shape, int(a.max())) for t, a in shots] == [
-        (0.0, (8, 10, 3), 0), (0.25, (8, 10, 3), 1), (0.5, (8, 10, 3), 2),
-    ]  # fmt: skip
+        (0.0, (8, 10, 3), 0),
+        (0.25, (8, 10, 3), 1),
+        (0.5, (8, 10, 3), 2),
+    ]
 
 
 def test_float_frames_are_refused() -> None:

@@ -49,9 +49,7 @@ class Seen:
 
 
 def a_player(film: Footage, seen: Seen, **options: object) -> Player:
-    settings: dict[str, object] = {
-        "detector": one_face, "anonymizer": create("mask"), "repeat": False,
-    }  # fmt: skip
+    settings: dict[str, object] = {"detector": one_face, "anonymizer": create("mask"), "repeat": False}
     return Player(film, on_shot=seen.shot, on_end=seen.end, **(settings | options))  # type: ignore[arg-type]
 
 
@@ -229,8 +227,14 @@ def test_the_rate_is_counted_over_the_last_second() -> None:
     assert meter.read() is None
     for frame in range(1, 41):  # 10 a second for 2 s, then 20 a second
         now[0] += 0.1 if frame <= 20 else 0.05
-        meter.tick(Tally(frames=frame, faces=2 * frame, detection_seconds=0.01 * frame,
-                         modification_seconds=0.004 * frame))  # fmt: skip
+        meter.tick(
+            Tally(
+                frames=frame,
+                faces=2 * frame,
+                detection_seconds=0.01 * frame,
+                modification_seconds=0.004 * frame,
+            )
+        )
         if frame == 20:
             pace = meter.read()
             assert pace is not None and pace.rate == pytest.approx(10)

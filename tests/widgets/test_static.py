@@ -55,9 +55,7 @@ def test_few_colors_make_a_small_file_of_nearly_the_same_picture() -> None:
     figure.figimage(np.random.default_rng(0).random((100, 100, 3)))
     all_colors, few = figure_png(figure), figure_png(figure, colors=256)
     assert len(few) < 0.5 * len(all_colors)
-    pictures = [
-        np.asarray(Image.open(BytesIO(png)).convert("RGB"), float) for png in (few, all_colors)
-    ]
+    pictures = [np.asarray(Image.open(BytesIO(png)).convert("RGB"), float) for png in (few, all_colors)]
     assert len(np.unique(pictures[0].reshape(-1, 3), axis=0)) <= 256
     assert np.abs(pictures[0] - pictures[1]).mean() < 20
 

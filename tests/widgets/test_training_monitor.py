@@ -105,9 +105,7 @@ def test_the_picture_of_a_row_shows_m_as_it_was_then(drawings: Drawings) -> None
             strength /= 2
         monitor.receive(GAME, {"step": step, "L_adv": 0.0})
     pictures = monitor.watched.pictures
-    assert {k: float(v.max()) for k, v in pictures.items()} == {
-        0: 1, 1: 0.5, 2: 0.25, 3: 0.125, 4: 0.0625
-    }  # fmt: skip
+    assert {k: float(v.max()) for k, v in pictures.items()} == {0: 1, 1: 0.5, 2: 0.25, 3: 0.125, 4: 0.0625}
     assert not any(v.requires_grad for v in pictures.values())
 
 
@@ -123,16 +121,12 @@ def test_it_says_what_it_shows_to_those_who_do_not_see_it() -> None:
     assert (tag, words) == ("p", {"role": "status", "aria-live": "polite"})
 
 
-def test_the_output_of_a_cell_holds_the_widget_and_the_picture_of_now(
-    drawings: Drawings,
-) -> None:
+def test_the_output_of_a_cell_holds_the_widget_and_the_picture_of_now(drawings: Drawings) -> None:
     monitor = TrainingMonitor({GAME: 2})
     before, _ = monitor._repr_mimebundle_()
     monitor.receive(GAME, {"step": 1, "L_l1": 0.25})
     data, _ = monitor._repr_mimebundle_()
-    assert (b64decode(before["image/png"]), b64decode(data["image/png"])) == (
-        b"drawing 1", b"drawing 2"
-    )  # fmt: skip
+    assert (b64decode(before["image/png"]), b64decode(data["image/png"])) == (b"drawing 1", b"drawing 2")
     assert data[WIDGET_VIEW]["model_id"] == monitor.box.model_id
     assert data["text/plain"].endswith("game: step 2 of 2. L_l1 0.25.")
 

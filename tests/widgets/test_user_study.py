@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.data.types import FaceImages
-from anonlib.evaluation.study_answers import AnswerSheet, read_answers
-from anonlib.evaluation.user_study import Study, build_study
+from anonlib.study.answers import AnswerSheet, read_answers
+from anonlib.study.questions import Study, build_study
+from anonlib.types import FaceImages
 from anonlib.widgets.user_study import PAUSE, UserStudy, row_png, user_study
 
 
@@ -31,8 +31,9 @@ class Clock:
 def study() -> Study:
     faces = FaceImages(
         images=torch.randint(256, (64, 3, 8, 8), dtype=torch.uint8),
-        labels=torch.arange(8).repeat_interleave(8), landmarks=torch.zeros(64, 5, 2),
-    )  # fmt: skip
+        labels=torch.arange(8).repeat_interleave(8),
+        landmarks=torch.zeros(64, 5, 2),
+    )
     return build_study(faces, lambda x: 1 - x, method="invert")
 
 
@@ -109,9 +110,7 @@ def test_people_are_introduced_by_name_before_they_are_asked_for(
     assert shown.sheet.answers[-1].right
 
 
-def test_clear_pictures_are_shown_where_they_should_be(
-    shown: UserStudy, clock: Clock, study: Study
-) -> None:
+def test_clear_pictures_are_shown_where_they_should_be(shown: UserStudy, clock: Clock, study: Study) -> None:
     go_to(shown, clock, "known")
     assert "6 pictures that are not modified" in shown.title.value
     click(shown, clock, "Begin")
@@ -120,9 +119,7 @@ def test_clear_pictures_are_shown_where_they_should_be(
     assert b64decode(source[1]) == clear != hidden
 
 
-def test_at_the_end_stand_the_shares_and_where_the_answers_are(
-    shown: UserStudy, clock: Clock
-) -> None:
+def test_at_the_end_stand_the_shares_and_where_the_answers_are(shown: UserStudy, clock: Clock) -> None:
     go_to(shown, clock, "Q3")
     click(shown, clock, "Begin")
     assert 'alt="12 modified faces"' in shown.picture.value

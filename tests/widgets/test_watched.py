@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from anonlib.widgets.watched import (
+from anonlib.widgets.training_monitor import (
     Watched,
     add_row,
     monitor_figure,
@@ -45,9 +45,7 @@ def test_a_phase_played_again_replaces_what_it_left(watched: Watched) -> None:
     assert list(watched.pictures) == [1]
 
 
-def test_pictures_are_due_early_at_each_quarter_and_at_the_end_of_the_first_phase(
-    watched: Watched,
-) -> None:
+def test_pictures_are_due_early_at_each_quarter_and_at_the_end_of_the_first_phase(watched: Watched) -> None:
     kept = []
     for step in range(8):
         add_row(watched, GAME, {"step": step})

@@ -1,0 +1,82 @@
+"""Where files lie: those that come with anonlib, and the data sets that a reader brings."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from anonlib.errors import CheckpointError, DatasetError, FaceDatasetError
+
+SETS = ("lfw", "casia-webface", "jhmdb", "daly")
+"""Sub-folders of `$ANONLIB_DATA`, each laid out as data/README.md says."""
+SHIPPED = ("face_model", "paper", "weights")
+"""Sub-folders of `data/` that come with anonlib."""
+_PLACES = (Path(__file__).resolve().parents[1] / "data", Path(sys.prefix) / "share" / "anonlib")
+
+
+def data_path(*parts: str) -> Path:
+    """A shipped file: under `$ANONLIB_DATA`, else in the repository's `data/`, else installed.
+
+    Raises:
+        FaceDatasetError: the file is in none of the three places.
+
+    >>> data_path("face_model", "MODEL_CARD.md").name
+    'MODEL_CARD.md'
+    """
+    chosen = os.environ.get("ANONLIB_DATA")
+    roots = [*([Path(chosen)] if chosen else []), *_PLACES]
+    for root in roots:
+        if (found := root.joinpath(*parts)).exists():
+            return found
+    raise FaceDatasetError(
+        f"shipped file '{Path(*parts)}' is not in {' or '.join(map(str, roots))}: reinstall "
+        "anonlib, or point ANONLIB_DATA at the data/ folder of a clone"
+    )
+
+
+def own_sets() -> dict[str, Path]:
+    """The data sets in the folder that `$ANONLIB_DATA` names; none where it is not set.
+
+    Returns:
+        Names of `SETS` to their folders, which are not looked into.
+
+    Raises:
+        DatasetError: it names no folder, or one in which there is nothing for anonlib.
+    """
+    chosen = os.environ.get("ANONLIB_DATA")
+    if not chosen:
+        return {}
+    root = Path(chosen)
+    if not root.is_dir():
+        raise DatasetError(f"ANONLIB_DATA names '{chosen}', which is no folder: check the path")
+    found = {name: root / name for name in SETS if (root / name).is_dir()}
+    if not found and not any((root / name).is_dir() for name in SHIPPED):
+        raise DatasetError(
+            f"ANONLIB_DATA names '{chosen}', which holds no {', '.join(SETS[:-1])} or {SETS[-1]}: "
+            "name the folder above them, or rename (link) what you have, see data/README.md"
+        )
+    return found
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and the config in their header, as `training.checkpoints.save_weights` writes them.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not of this project.
+    """
+    try:
+        content = path.read_bytes()
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return load(content), json.loads(header["__metadata__"]["config"])
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"weights {path} are missing or damaged ({type(error).__name__}); restore the file "
+            "from the repository or train it again"
+        ) from error

@@ -1,0 +1,1 @@
+"""Attackers: who is still recognised after a method has anonymized the faces."""

@@ -1,1 +1,0 @@
-"""Protocols that run models over data and fill the paper's tables and figures."""

@@ -1,0 +1,1 @@
+"""The user study: questions, answers and their statistics (section 5.5)."""

@@ -1,0 +1,399 @@
+"""A worker of Ray with models of its own, and the ledger that the attempts of one run share.
+
+Neither imports Ray: the engine carries them there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from anonlib.errors import ConfigError, VideoError
+from anonlib.video.jobs import Run, Task, Watcher, perform
+from anonlib.video.once import once, own_part, sweep
+from anonlib.video.opening import title
+from anonlib.video.report import FileReport
+from anonlib.video.settings import Models, Settings, load_models
+
+TRIES = 3
+"""Attempts at a file before it is believed to kill its workers."""
+Row = dict[str, Any]
+"""What travels: the number of a job, and text (JSON in ASCII, which keeps any file name)."""
+
+
+class Ledger:
+    """What the attempts at each file tell each other.
+
+    >>> ledger = Ledger()
+    >>> ledger.begin(0), ledger.claim(0, 11), ledger.claim(0, 12)
+    ((1, None), [11], [11, 12])
+    >>> ledger.done(0, "{}")
+    >>> ledger.begin(0)
+    (2, '{}')
+    """
+
+    def __init__(self) -> None:
+        self._tries: Counter[int] = Counter()
+        self._claims: dict[int, set[int]] = defaultdict(set)
+        self._answers: dict[int, str] = {}
+
+    def begin(self, index: int) -> tuple[int, str | None]:
+        """Which attempt this is, from 1; and the answer of one that ended, if it was lost."""
+        self._tries[index] += 1
+        return self._tries[index], self._answers.get(index)
+
+    def claim(self, index: int, inode: int) -> list[int]:
+        """Notes a file about to be put in its place; all that were."""
+        self._claims[index].add(inode)
+        return sorted(self._claims[index])
+
+    def done(self, index: int, answer: str) -> None:
+        """Keeps the answer of an attempt that ended."""
+        self._answers[index] = answer
+
+    def forget(self, index: int) -> None:
+        """Drops an answer that has arrived."""
+        self._answers.pop(index, None)
+
+
+class Worker:
+    """Anonymizes one file after the other with models loaded once, for the first of them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        folder: str,
+        probe: str,
+        ask: Callable[..., Any],
+        load: Callable[[Settings], Models],
+    ) -> None:
+        """Waits for its first file.
+
+        Args:
+            settings: of the run.
+            folder: what names are relative to, so that they mean and say the same everywhere.
+            probe: a file that every machine must see.
+            ask: calls a method of the run's ledger: its name, then its arguments.
+            load: makes the models.
+        """
+        self._settings, self._folder, self._probe = settings, folder, probe
+        self._ask, self._load = ask, load
+        self._models: Models | None = None
+
+    def __call__(self, row: Row) -> Row:
+        """What was done with one file; or, under `stop`, why the run must end."""
+        index, found = row["index"], json.loads(row["task"])
+        task = Task(source=Path(found["source"]), out=found["out"], kind=found["kind"])
+        try:
+            answer = self._done(index, task)
+        except ConfigError as error:
+            answer = json.dumps({"stop": str(error)})
+        except OSError as error:
+            answer = json.dumps({"stop": error.strerror, "errno": error.errno})
+        return {"index": index, "answer": answer}
+
+    def _done(self, index: int, task: Task) -> str:
+        tries, answer = self._ask("begin", index)
+        if answer is None:
+            report = self._attempt(index, task) if tries <= TRIES else _deadly(task)
+            weights = self._models.hashes if self._models else {}
+            answer = json.dumps({"report": asdict(report), "weights": weights})
+            self._ask("done", index, answer)
+        return answer
+
+    def _attempt(self, index: int, task: Task) -> FileReport:
+        opened = partial(once, overwrite=self._settings.overwrite, claim=partial(self._ask, "claim", index))
+        return perform(task, self._settings, self._loaded, opened=opened)
+
+    def _loaded(self) -> Models:
+        if self._models is None:
+            self._settle_in()
+            torch.set_num_threads(1)
+            with _one_core():
+                self._models = self._load(self._settings)
+        return self._models
+
+    def _settle_in(self) -> None:
+        if os.path.isdir(self._folder):
+            os.chdir(self._folder)
+        if not os.path.exists(self._probe):
+            raise ConfigError(
+                f"'{os.path.dirname(self._probe)}' is not the same folder on all machines of the "
+                "Ray cluster: put inputs and outputs on a file system that they share"
+            )
+
+
+def _deadly(task: Task) -> FileReport:
+    words = f"'{task.source}': {TRIES} workers died of it: try it alone, without --engine ray"
+    return FileReport(
+        input=str(task.source), output=str(task.out), kind=task.kind, status="failed", warnings=[words]
+    )
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Shows libraries that count cores, as OpenVINO does when it compiles, a single one."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+_STORE_BYTES = 100 << 20
+_STARTS = 3
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+_TOGETHER = 64
+"""Files at most that travel to a worker in one parcel."""
+
+Reports = Generator[tuple[int, FileReport], None, None]
+Rows = Generator[Row, None, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayEngine:
+    """Does the files of `anonymize_files` on Ray, in any order.
+
+    It joins the cluster that `RAY_ADDRESS` names, or the one that the program is connected to, or
+    starts one on this machine that ends with the run.
+    """
+
+    workers: int | None = None
+    """Processes, each with models of its own on one core; None for as many as there are cores."""
+    load: Callable[[Settings], Models] = load_models
+    """Makes the models of a worker."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be.
+
+        Raises:
+            ConfigError: Ray is not installed, or there is no worker.
+        """
+        if find_spec("ray") is None:
+            raise ConfigError("engine 'ray' is not installed: pip install 'anonlib[ray]'")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers {self.workers}: use 1 or more")
+
+    def __call__(self, run: Run, watcher: Watcher | None = None) -> Reports:
+        """Each finished job, by its place in `run.jobs`, as soon as its worker tells.
+
+        Raises:
+            ConfigError: the run does not fit many workers, or there are too few cores.
+            VideoError: Ray itself ended.
+            OSError: the disk is full.
+        """
+        _check(run)
+        with closing(self._reports(run)) as reports:
+            for count in range(len(run.jobs)):
+                if watcher is not None:
+                    watcher.begin("Ray", count, len(run.jobs))
+                index, report = next(reports)
+                if watcher is not None:
+                    watcher.end(report)
+                yield index, report
+
+    def _reports(self, run: Run) -> Reports:
+        tasks: dict[int, Task] = {}
+        for index, job in enumerate(run.jobs):
+            settled = run.settle(job)
+            if isinstance(settled, Task):
+                tasks[index] = settled
+            else:
+                yield index, settled
+        if tasks:
+            yield from self._on_ray(run, tasks)
+
+    def _on_ray(self, run: Run, tasks: Mapping[int, Task]) -> Reports:
+        first = Path(next(iter(tasks.values())).out).parent
+        first.mkdir(parents=True, exist_ok=True)
+        with (
+            _swept(tasks),
+            own_part(first) as (probe, _),
+            connected(),
+            closing(self._rows(run.settings, tasks, probe)) as rows,
+        ):
+            for row in rows:
+                answer = json.loads(row["answer"])
+                _check_stop(answer)
+                run.report.weights |= answer["weights"]
+                yield row["index"], FileReport(**answer["report"])
+
+    def _rows(self, settings: Settings, tasks: Mapping[int, Task], probe: Path) -> Rows:
+        """What the workers answer, in the order in which they do."""
+        import ray
+        import ray.data
+
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        workers, gpus = shares(self.workers, ray.cluster_resources(), settings.device)
+        ledger: Any = ray.remote(num_cpus=0)(Ledger).remote()
+        files = ray.data.from_items(
+            [_packed(index, task) for index, task in tasks.items()],
+            override_num_blocks=parcels(len(tasks), workers),
+        )
+        files.context.enable_progress_bars = files.context.print_on_execution_start = False
+        answers = files.map(
+            Worker,  # type: ignore[arg-type]  # Ray makes one in each process
+            fn_constructor_kwargs={
+                "settings": settings,
+                "folder": os.getcwd(),
+                "probe": os.path.abspath(probe),
+                "ask": partial(_ask, ledger),
+                "load": self.load,
+            },
+            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+            num_cpus=1,
+            num_gpus=gpus,
+        )
+        try:
+            for row in answers.iter_rows():
+                ledger.forget.remote(row["index"])
+                yield row
+        except ray.exceptions.RayError as error:
+            raise VideoError(
+                f"Ray ended ({type(error).__name__}): the same command goes on where it stopped"
+            ) from error
+        finally:
+            ray.kill(ledger)  # an attempt that lives on puts nothing in place without it
+
+
+def shares(workers: int | None, resources: Mapping[str, float], device: str) -> tuple[int, float]:
+    """How many workers there are, and the part of a GPU that each gets.
+
+    >>> shares(None, {"CPU": 8}, "auto"), shares(3, {"CPU": 8, "GPU": 2}, "cuda")
+    ((8, 0), (3, 0.5))
+    """
+    cores, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    if (workers or 1) > cores:
+        raise ConfigError(f"workers {workers or 1}: Ray has {cores} cores; use no more workers")
+    workers = workers or cores
+    return workers, 1 / math.ceil(workers / gpus) if gpus and device != "cpu" else 0
+
+
+def parcels(files: int, workers: int) -> int:
+    """In how many parts files travel: enough to keep all workers busy, few for millions.
+
+    >>> parcels(5, 2), parcels(1000, 2), parcels(1_000_000, 2)
+    (5, 16, 15625)
+    """
+    return min(files, max(8 * workers, math.ceil(files / _TOGETHER)))
+
+
+def _check(run: Run) -> None:
+    """Refuses what one reader or one place alone can do."""
+    if run.models is not None:
+        raise ConfigError("models do not travel to Ray: give RayEngine a function that loads them")
+    if run.settings.preview:
+        raise ConfigError("a preview is of one file: leave --engine ray out")
+    for job in run.jobs:
+        if not isinstance(job.source, Path) or job.output("video") == "-":
+            name = title(job.source) if not isinstance(job.source, Path) else "stdout"
+            raise ConfigError(
+                f"'{name}' with --engine ray: a camera, a pipe or an address has one end here, and "
+                "the workers may be elsewhere; leave --engine ray out"
+            )
+
+
+def _check_stop(answer: dict[str, Any]) -> None:
+    """Raises the error for which a worker asked the run to stop."""
+    if "errno" in answer:
+        raise OSError(answer["errno"], answer["stop"])
+    if "stop" in answer:
+        raise ConfigError(answer["stop"])
+
+
+def _packed(index: int, task: Task) -> Row:
+    words = {"source": str(task.source), "out": str(task.out), "kind": task.kind}
+    return {"index": index, "task": json.dumps(words)}
+
+
+def _ask(ledger: Any, method: str, *args: Any) -> Any:
+    """Calls the run's ledger from a worker."""
+    import ray
+
+    return ray.get(getattr(ledger, method).remote(*args))
+
+
+@contextmanager
+def _swept(tasks: Mapping[int, Task]) -> Iterator[None]:
+    """The output folders without what killed attempts left, before and after."""
+    folders = {Path(task.out).parent for task in tasks.values()}
+    sweep(folders)
+    try:
+        yield
+    finally:
+        sweep(folders)
+
+
+@contextmanager
+def connected(cores: int | None = None) -> Iterator[None]:
+    """A cluster, without dashboard, statistics sent home, or what the workers print.
+
+    Args:
+        cores: of the one that is started here; None for all of this machine's.
+
+    Raises:
+        ConfigError: no cluster answers at `RAY_ADDRESS`.
+        VideoError: none could be started here.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        if address := os.environ.get("RAY_ADDRESS"):
+            _join(address)
+        else:
+            _start(cores)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, **_QUIET)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"RAY_ADDRESS '{address}': no Ray cluster answers there; start one with 'ray start'"
+        ) from error
+
+
+def _start(cores: int | None) -> None:
+    """Starts Ray here; its parts give each other seconds, which a busy machine may not have."""
+    import ray
+
+    for _ in range(_STARTS):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                object_store_memory=_STORE_BYTES,
+                **_QUIET,
+            )
+            return
+        except Exception as error:  # Ray raises Exception itself
+            ray.shutdown()
+            reason = str(error).partition("\n")[0]
+    raise VideoError(f"Ray did not start: {reason} Try again when this machine is less busy")

@@ -1,0 +1,92 @@
+"""Draw the README's pictures from a finished run: Fig. 3, Fig. 4 and Fig. 5 on synthetic people.
+
+    python recipes/draw_pictures.py results/laptop
+    python recipes/draw_pictures.py results/anonymizer
+
+The run's folder must hold figure4.csv; the pictures land beside it. Where weights/ is gone, as in
+the recorded runs, only Fig. 4 is drawn. A folder without figure4.csv gets the pictures of people
+that the anonymizer makes that ships. Everybody shown is a test person: M and D never saw them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from anonlib.anonymizers import create, names
+from anonlib.anonymizers.frames import anonymize_frames
+from anonlib.assets import data_path, load_weights
+from anonlib.config import LiteModifierConfig, ModifierConfig, profile
+from anonlib.networks import Modifier
+from anonlib.networks.lite_modifier import LiteModifier
+from anonlib.training import start
+from anonlib.training.start import FeedForward
+from anonlib.types import ActionFrames
+from anonlib.viz.figures import plot_baselines, plot_before_after, plot_privacy_utility
+from anonlib.world.actions import render_clips
+from anonlib.world.faces import SyntheticPeople, synthetic_faces
+
+
+def modifier_of_run(folder: Path) -> FeedForward:
+    """M as the run left it."""
+    tensors, config = load_weights(folder / "weights" / "modifier.safetensors")
+    modifier: FeedForward
+    if "cells" in config:
+        modifier = LiteModifier(LiteModifierConfig(**config))
+    else:
+        modifier = Modifier(ModifierConfig(**config))
+    modifier.load_state_dict(tensors)
+    return modifier.eval()
+
+
+def portraits(people: int, *, size: int) -> Tensor:
+    """One picture of each of the first test people."""
+    unseen = SyntheticPeople().people("test")[:people]
+    return synthetic_faces(unseen, images=1, size=size, seed=0).images / 255
+
+
+def scenes(clips: int = 6) -> ActionFrames:
+    """One frame of each of the first test clips."""
+    return render_clips(clips=clips, frames=1, split="test", seed=0, size=(144, 192), heads=SyntheticPeople())
+
+
+def draw_figure4(folder: Path) -> None:
+    """Fig. 4 from the run's table."""
+    figure4 = pd.read_csv(folder / "figure4.csv")
+    paper = pd.read_csv(data_path("paper", "figure4.csv"))
+    if figure4["paper_action_map"].isna().all():  # other actions than those of the paper's numbers
+        paper = None
+    picture = plot_privacy_utility(figure4, paper=paper, line=True)
+    picture.savefig(folder / "figure4.png", dpi=100)
+
+
+@torch.inference_mode()
+def draw_people(folder: Path, modifier: FeedForward) -> None:
+    """Fig. 3 and Fig. 5, faces and frames."""
+    faces = portraits(12, size=modifier.config.size)
+    hidden = {name: create(name, modifier)(faces[:3]) for name in names()}
+    plot_baselines(hidden).savefig(folder / "baselines.png", dpi=100)
+    after = create("modifier", modifier)(faces)
+    plot_before_after(faces, after).savefig(folder / "before_after.png", dpi=100)
+    clear = scenes()
+    frames = clear.frames / 255
+    changed = anonymize_frames(frames, clear.face_boxes, create("modifier", modifier))
+    plot_before_after(frames, changed, pairs=2).savefig(folder / "clips.png", dpi=200)
+
+
+def main(folder: Path) -> None:
+    """Draw what the folder has the data for."""
+    if not (folder / "figure4.csv").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        return draw_people(folder, start.trained_modifier(profile("laptop")))
+    draw_figure4(folder)
+    if (folder / "weights" / "modifier.safetensors").exists():
+        draw_people(folder, modifier_of_run(folder))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

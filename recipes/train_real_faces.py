@@ -1,0 +1,508 @@
+"""Trains the weights that ship for real faces: the recogniser D and the modifier `modifier-lite`.
+
+    pip install 'anonlib[dlib]'
+    python recipes/train_real_faces.py pack teach distil play --lfw LFW_ROOT --faces CASIA_ROOT
+
+pack    canonical crops of everybody who may be trained on: the other roots, and LFW's people who
+        occur in no pair of folds 6-10. Fold 5 is held back to choose settings by. Whom dlib takes
+        for somebody of folds 6-10 is dropped.
+teach   dlib's features of the crops, of their mirror images and of mixtures of two faces; names of
+        whom dlib takes for somebody of the test, and of fold 5, in WORK/exclude.txt for
+        `anonlib reproduce --exclude`.
+distil  D, a SphereFace-20, learns to give faces those directions: data/weights/recognizer.
+play    M learns to redraw, data/weights/modifier-lite-start, then plays Algorithm 1 on these faces
+        (recipes.real_faces): data/weights/modifier-lite.
+attack  D learns anew, from modified faces, what dlib says of the clear ones. It and the D that
+        played the game are asked who is who in LFW's folds 6-10: results/real/attackers.csv.
+
+Pictures and features stay in --work, outside of the repository; every stage resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anonlib.anonymizers import create
+from anonlib.anonymizers.learned import lite_modifier
+from anonlib.assets import load_weights
+from anonlib.attack.framing import face_images, see
+from anonlib.attack.verification import compare_features, face_features
+from anonlib.attack.verify import compare
+from anonlib.config import ClassifierConfig, LiteModifierConfig, TrainingConfig, profile, to_dict
+from anonlib.data.face_crops import crop_pictures
+from anonlib.data.face_folders import FaceFolder
+from anonlib.data.lfw import lfw_pairs, pairs_among, people_in_folds, picture_files
+from anonlib.experiment.datasets import LFW_TEST_FOLDS, clips
+from anonlib.files import commit, hardware
+from anonlib.geometry import align_faces
+from anonlib.networks import SphereFace
+from anonlib.networks.critic import PatchCritic
+from anonlib.networks.lite_modifier import LiteModifier
+from anonlib.training import Players
+from anonlib.training.batches import FaceBatch
+from anonlib.training.checkpoints import load_checkpoint, save_weights
+from anonlib.training.start import starting_detector
+from anonlib.types import FaceImages
+from anonlib.world.real_heads import FolderPeople
+from recipes.distillation import distil_classifier
+from recipes.face_views import box_views
+from recipes.real_faces import Adversaries, train_on_real_faces, train_to_redraw
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "data" / "weights"
+CROP = 128
+MATCH = 0.45
+"""dlib's distance under which a training person is dropped; its own 0.6 is for one comparison."""
+MIXTURES = 24_000
+HELD_BACK = 5
+"""Fold of LFW by which settings are chosen; nobody in it is trained on."""
+RECOGNIZER = ClassifierConfig(size=(64, 48), depth=20, width=32, features=128)
+DISTIL_STEPS, DISTIL_BATCH = 2800, 64
+ATTACK_STEPS, ATTACK_BATCH = 500, 48
+GAME = replace(
+    TrainingConfig(),
+    faces=16,
+    frames=3,
+    adversarial_steps=700,
+    modifier_lr=3e-4,
+    adversarial_lr_drop=0.8,
+    adversarial_ceiling=8.0,
+    l1_weight=60.0,
+    classifier_age=30_000,
+)
+
+
+def mirrored(points: Tensor) -> Tensor:
+    """Landmarks of the mirrored crop."""
+    points = points[:, [1, 0, 2, 4, 3]] * torch.tensor([-1.0, 1.0])
+    points[..., 0] += CROP
+    return points
+
+
+def in_half_precision(network: nn.Module) -> nn.Module:
+    """The network with its forward pass in bfloat16 and float outputs: twice as fast on CPUs."""
+    forward = torch.autocast("cpu", torch.bfloat16)(network.forward)
+    network.forward = lambda *inputs: forward(*inputs).float()  # type: ignore[method-assign]
+    return network
+
+
+# ---- pack ------------------------------------------------------------------------------------
+
+
+def pack(lfw: Path, others: list[Path], work: Path) -> None:
+    """`train.npz` and `validation.npz`: crops, landmarks, and names as numbers."""
+    test = people_in_folds(lfw, LFW_TEST_FOLDS)
+    held = people_in_folds(lfw, [HELD_BACK]) - test
+    folder = FaceFolder(lfw)
+    known = [(root, name) for root in map(FaceFolder, others) for name in root.people]
+    known += [(folder, name) for name in folder.people if name not in test | held]
+    crop_people(known, work / "train.npz")
+    (work / "people.txt").write_text("\n".join(name for _, name in known) + "\n")
+    (work / "held.txt").write_text("\n".join(sorted(held)) + "\n")
+    crop_people([(folder, name) for name in folder.people if name in held], work / "validation.npz")
+    np.save(work / "test.npy", match_features(lfw, folder))
+
+
+def crop_people(people: list[tuple[FaceFolder, str]], path: Path) -> None:
+    pictures = [(n, p) for n, (root, name) in enumerate(people) for p in root.pictures(name)]
+    crops = crop_pictures([p for _, p in pictures], size=CROP)
+    labels = np.array([n for n, _ in pictures])
+    stems = np.array([p.stem for _, p in pictures])
+    found = crops.found.numpy()
+    np.savez(
+        path,
+        images=crops.images.numpy()[found],
+        landmarks=crops.landmarks.numpy()[found],
+        labels=labels[found],
+        stems=stems[found],
+    )
+
+
+def match_features(lfw: Path, folder: FaceFolder) -> np.ndarray:
+    """dlib's features of the test pictures, for nothing but dropping training people."""
+    from dlib_teacher import Teacher
+
+    pictures = sorted({p for pair in lfw_pairs(lfw, LFW_TEST_FOLDS) for p in pair[:2]})
+    crops = crop_pictures([folder.pictures(n)[k - 1] for n, k in pictures], size=CROP)
+    return features_of(Teacher(), crops.images[crops.found])
+
+
+# ---- teach -----------------------------------------------------------------------------------
+
+
+def features_of(teacher: Callable[[Tensor], Tensor], images: Tensor) -> np.ndarray:
+    return torch.cat([teacher(part) for part in images.split(256)]).numpy()
+
+
+def teach(work: Path) -> None:
+    """`taught.npz`: features of crops, mirrored crops and mixtures; who is too like the test."""
+    from dlib_teacher import Teacher
+
+    teacher, packed = Teacher(), np.load(work / "train.npz")
+    images, count = torch.from_numpy(packed["images"]), len(packed["images"])
+    clear = features_of(teacher, images)
+    test = np.load(work / "test.npy")
+    nearest = np.sqrt(((clear**2).sum(1)[:, None] + (test**2).sum(1) - 2 * clear @ test.T).clip(min=0)).min(
+        axis=1
+    )
+    matching = np.unique(packed["labels"][nearest < MATCH])
+    print(f"{len(matching)} of {len(np.unique(packed['labels']))} people dropped")
+    names, held = ((work / f"{part}.txt").read_text().split() for part in ("people", "held"))
+    excluded = sorted({*held, *(names[number] for number in matching)})
+    (work / "exclude.txt").write_text("\n".join(excluded) + "\n")
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(count, size=(2, MIXTURES))
+    share = rng.uniform(0.3, 0.7, MIXTURES).astype(np.float32)
+    mixtures = torch.cat(
+        [
+            mixture(images, *(torch.from_numpy(x[i : i + 256]) for x in (first, second, share)))
+            for i in range(0, MIXTURES, 256)
+        ]
+    )
+    np.savez(
+        work / "taught.npz",
+        clear=clear,
+        mirrored=features_of(teacher, images.flip(3)),
+        mixed=features_of(teacher, mixtures),
+        first=first,
+        second=second,
+        share=share,
+        kept=~np.isin(packed["labels"], matching),
+    )
+
+
+def mixture(images: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """Two canonical crops laid over each other, uint8."""
+    weight = share[:, None, None, None]
+    return (images[first] * weight + images[second] * (1 - weight)).round().to(torch.uint8)
+
+
+# ---- distil ----------------------------------------------------------------------------------
+
+
+class Lessons:
+    """Aligned faces and what the teacher says of them, half photographs and half mixtures."""
+
+    def __init__(self, work: Path) -> None:
+        packed, taught = np.load(work / "train.npz"), np.load(work / "taught.npz")
+        self.images = torch.from_numpy(packed["images"])
+        self.landmarks = torch.from_numpy(packed["landmarks"])
+        self.taught = {name: torch.from_numpy(taught[name]) for name in taught.files}
+        kept = self.taught["kept"]
+        self.people = kept.nonzero().flatten()
+        mixed = kept[self.taught["first"]] & kept[self.taught["second"]]
+        self.mixtures = mixed.nonzero().flatten()
+        self.mean = torch.cat([self.taught["clear"][kept], self.taught["mirrored"][kept]]).mean(dim=0)
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """A batch; random numbers are those of the step."""
+        parts = [self.photographs(DISTIL_BATCH // 2), self.mixed(DISTIL_BATCH // 2)]
+        images, points, taught = (torch.cat(x) for x in zip(*parts, strict=True))
+        shaken = points + torch.randn(len(points), 1, 2) + 0.7 * torch.randn_like(points)
+        aligned = align_faces(images, shaken, RECOGNIZER.size)
+        return degraded(aligned), taught - self.mean
+
+    def photographs(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops of training people, half of them mirrored."""
+        i = self.people[torch.randint(len(self.people), (count,))]
+        flip = torch.rand(count) < 0.5
+        images, points = self.images[i].float() / 255, self.landmarks[i]
+        images = torch.where(flip[:, None, None, None], images.flip(3), images)
+        points = torch.where(flip[:, None, None], mirrored(points), points)
+        taught = torch.where(flip[:, None], self.taught["mirrored"][i], self.taught["clear"][i])
+        return images, points, taught
+
+    def mixed(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops laid over each other."""
+        k = self.mixtures[torch.randint(len(self.mixtures), (count,))]
+        first, second, share = (self.taught[name][k] for name in ("first", "second", "share"))
+        images = mixture(self.images, first, second, share).float() / 255
+        weight = share[:, None, None]
+        points = self.landmarks[first] * weight + self.landmarks[second] * (1 - weight)
+        return images, points, self.taught["mixed"][k]
+
+
+def degraded(aligned: Tensor) -> Tensor:
+    """Now and then of low resolution; always of another light."""
+    height, width = aligned.shape[2:]
+    if torch.rand(()) < 0.3:
+        small = int(torch.randint(24, height, ()))
+        aligned = F.interpolate(aligned, (small, small * width // height), mode="bilinear", antialias=True)
+        aligned = F.interpolate(aligned, (height, width), mode="bilinear")
+    count = len(aligned)
+    gain, shift = 1 + 0.25 * torch.randn(count, 1, 1, 1), 0.1 * torch.randn(count, 1, 1, 1)
+    lit = aligned * gain + shift + 0.04 * torch.randn(count, 3, 1, 1)
+    return lit.clamp(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def distil(work: Path) -> None:
+    torch.manual_seed(0)
+    lessons = Lessons(work)
+    network = SphereFace(RECOGNIZER, people=1).to(memory_format=torch.channels_last)
+    start = time.time()
+    distil_classifier(
+        in_half_precision(network),
+        lessons,
+        steps=DISTIL_STEPS,
+        lr=1e-3,
+        seed=0,
+        checkpoint=work / "distil.pt",
+    )
+    save_weights(WEIGHTS / "recognizer.safetensors", network, config=to_dict(RECOGNIZER))
+    write_record(
+        "recognizer",
+        {
+            "steps": DISTIL_STEPS,
+            "minutes": round((time.time() - start) / 60, 1),
+            "pictures": len(lessons.people),
+            "mixtures": len(lessons.mixtures),
+        },
+    )
+
+
+# ---- attack ---------------------------------------------------------------------------------
+
+
+class Eavesdropper:
+    """Modified faces of training people, and what the teacher says of the clear ones."""
+
+    def __init__(self, lessons: Lessons) -> None:
+        self.lessons, self.modifier = lessons, lite_modifier()
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """A batch; random numbers are those of the step."""
+        images, points, taught = self.lessons.photographs(ATTACK_BATCH)
+        views, points = box_views(images, points, size=self.modifier.config.size)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            modified = self.modifier(views).float()
+        aligned = align_faces(modified, points + torch.randn(len(points), 1, 2), RECOGNIZER.size)
+        return aligned.contiguous(memory_format=torch.channels_last), taught - self.lessons.mean
+
+
+def attack(work: Path) -> None:
+    """D goes on from the recogniser that ships; the result is no part of the repository."""
+    torch.manual_seed(0)
+    tensors, _ = load_weights(WEIGHTS / "recognizer.safetensors")
+    network = SphereFace(RECOGNIZER, people=1).to(memory_format=torch.channels_last)
+    network.load_state_dict(tensors)
+    distil_classifier(
+        in_half_precision(network),
+        Eavesdropper(Lessons(work)),
+        steps=ATTACK_STEPS,
+        lr=5e-4,
+        seed=0,
+        checkpoint=work / "attack.pt",
+    )
+    save_weights(work / "recognizer.safetensors", network, config=to_dict(RECOGNIZER))
+
+
+def measure_attackers(lfw: Path, work: Path) -> None:
+    """Three times D before the same modified pictures: as it ships, from the game, retrained."""
+    listed = lfw_pairs(lfw, LFW_TEST_FOLDS)
+    files = picture_files(lfw, listed)
+    seen = see(list(files.values()), create("modifier-lite"), framing="frame")
+    there = seen.original.found
+    pairs = pairs_among([p for p, found in zip(files, there, strict=True) if found], listed)
+    before, after = face_images(seen.original, there), face_images(seen.modified, there)
+    game = load_checkpoint(work / "modifier-lite.pt")["parts"]["D"]
+    weights = {
+        "ships": load_weights(WEIGHTS / "recognizer.safetensors")[0],
+        "played the game": game,
+        "retrained on modified faces": load_weights(work / "recognizer.safetensors")[0],
+    }
+    rows = []
+    for name, tensors in weights.items():
+        network = SphereFace(RECOGNIZER, people=len(tensors["identities"]))
+        network.load_state_dict(tensors)
+        known, hidden = face_features(network, before), face_features(network, after)
+        for faces, scores in compare_features(known, hidden, pairs).items():
+            rows.append({"D": name, **asdict(compare(faces, scores, pairs))})
+    write_table(rows)
+
+
+def write_table(rows: list[dict[str, Any]]) -> None:
+    """results/real/attackers.csv, a row for each D and each kind of couple."""
+    path = WEIGHTS.parents[1] / "results" / "real" / "attackers.csv"
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            table.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
+
+
+# ---- play ------------------------------------------------------------------------------------
+
+
+class GameFaces:
+    """Batches of faces as a detector would cut them."""
+
+    def __init__(self, faces: FaceImages, size: int, count: int) -> None:
+        self.faces, self.size, self.count = faces, size, count
+
+    def __call__(self, step: int) -> FaceBatch:
+        """The batch of an iteration; random numbers are those of the step."""
+        i = torch.randint(len(self.faces), (self.count,))
+        flip = torch.rand(self.count) < 0.5
+        images, points = self.faces.images[i].float() / 255, self.faces.landmarks[i]
+        images = torch.where(flip[:, None, None, None], images.flip(3), images)
+        points = torch.where(flip[:, None, None], mirrored(points), points)
+        views, points = box_views(images, points, size=self.size)
+        views = views.contiguous(memory_format=torch.channels_last)
+        return FaceBatch(views, self.faces.labels[i], points)
+
+
+def training_faces(work: Path) -> FaceImages:
+    packed, kept = np.load(work / "train.npz"), np.load(work / "taught.npz")["kept"]
+    _, labels = np.unique(packed["labels"][kept], return_inverse=True)
+    return FaceImages(
+        images=torch.from_numpy(packed["images"][kept]),
+        labels=torch.from_numpy(labels),
+        landmarks=torch.from_numpy(packed["landmarks"][kept]),
+    )
+
+
+@torch.no_grad()
+def game_classifier(faces: FaceImages) -> SphereFace:
+    """The distilled D, its identities the mean directions of the people's faces."""
+    tensors, _ = load_weights(WEIGHTS / "recognizer.safetensors")
+    network = SphereFace(RECOGNIZER, people=int(faces.labels.max()) + 1)
+    network.load_state_dict({**tensors, "identities": network.identities}, strict=True)
+    network = network.to(memory_format=torch.channels_last).eval()
+    sums = torch.zeros_like(network.identities)
+    for i in torch.arange(len(faces)).split(64):
+        images = faces.images[i].float() / 255
+        aligned = align_faces(images, faces.landmarks[i], RECOGNIZER.size)
+        directions = F.normalize(network(aligned), dim=1)
+        sums.index_add_(0, faces.labels[i], directions)
+    network.identities.copy_(sums)
+    return network
+
+
+def play(
+    work: Path, config: LiteModifierConfig, game: TrainingConfig, weights: dict[str, float], name: str
+) -> None:
+    torch.manual_seed(0)
+    laptop = profile("laptop")
+    faces = training_faces(work)
+    classifier = game_classifier(faces)
+    still = copy.deepcopy(classifier)
+    people = FolderPeople({"train": faces})
+    data = replace(laptop.data, train_clips=200)
+    frames = clips(replace(laptop, data=data), people, split="train", seed=0)
+    players = Players(
+        LiteModifier(config).to(memory_format=torch.channels_last),
+        classifier,  # type: ignore[arg-type]
+        starting_detector(laptop, frames, seed=0, checkpoint=None),
+    )
+    critic = PatchCritic().to(memory_format=torch.channels_last)
+    for network in (players.modifier, classifier, still, critic):
+        in_half_precision(network)
+    start, batches = time.time(), GameFaces(faces, config.size, game.faces)
+    train_to_redraw(
+        players.modifier,
+        critic,
+        batches,
+        replace(game, modifier_lr=1e-3),
+        steps=REDRAW_STEPS,
+        realism_weight=weights["realism_weight"],
+        seed=1,
+        checkpoint=work / f"{name}-redraw.pt",
+    )
+    save_weights(
+        WEIGHTS / f"{name}-start.safetensors", copy.deepcopy(players.modifier).half(), config=to_dict(config)
+    )
+    history = train_on_real_faces(
+        players,
+        Adversaries(recognizer=still, critic=critic, **weights),
+        batches,
+        frames,
+        game,
+        seed=0,
+        checkpoint=work / f"{name}.pt",
+        report=lambda row: print(json.dumps(row), flush=True),
+    )
+    save_weights(WEIGHTS / f"{name}.safetensors", players.modifier.half(), config=to_dict(config))
+    write_record(
+        name,
+        {
+            "modifier": to_dict(config),
+            "game": to_dict(game),
+            "adversaries": weights,
+            "people": int(faces.labels.max()) + 1,
+            "pictures": len(faces),
+            "redraw steps": REDRAW_STEPS,
+            "minutes": round((time.time() - start) / 60, 1),
+            "last losses": history[-1],
+        },
+    )
+
+
+def write_record(name: str, facts: dict[str, Any]) -> None:
+    record = {
+        "command": "python recipes/train_real_faces.py pack teach distil play",
+        "commit": commit(),
+        "hardware": hardware(),
+        "date": time.strftime("%Y-%m-%d"),
+        "seed": 0,
+        **facts,
+    }
+    (WEIGHTS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stages", nargs="+", choices=["pack", "teach", "distil", "play", "attack"])
+    parser.add_argument("--lfw", type=Path, help="LFW with pairs.txt")
+    parser.add_argument("--faces", type=Path, action="append", default=[], help="further roots")
+    parser.add_argument("--work", type=Path, default=Path("checkpoints/real"))
+    parser.add_argument("--cells", type=int, default=LiteModifierConfig().cells)
+    parser.add_argument("--steps", type=int, default=GAME.adversarial_steps)
+    parser.add_argument("--name", default="modifier-lite")
+    for weight, value in WEIGHT_OF.items():
+        parser.add_argument(f"--{weight.replace('_', '-')}", type=float, default=value)
+    parser.add_argument("--l1-weight", type=float, default=GAME.l1_weight)
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    if "pack" in arguments.stages:
+        if arguments.lfw is None:
+            parser.error("pack needs --lfw")
+        pack(arguments.lfw, arguments.faces, arguments.work)
+    if "teach" in arguments.stages:
+        teach(arguments.work)
+    if "distil" in arguments.stages:
+        distil(arguments.work)
+    if "play" in arguments.stages:
+        game = replace(GAME, adversarial_steps=arguments.steps, l1_weight=arguments.l1_weight)
+        play(
+            arguments.work,
+            LiteModifierConfig(cells=arguments.cells),
+            game,
+            {weight: getattr(arguments, weight) for weight in WEIGHT_OF},
+            arguments.name,
+        )
+    if "attack" in arguments.stages:
+        attack(arguments.work)
+        if arguments.lfw is not None:
+            measure_attackers(arguments.lfw, arguments.work)
+
+
+REDRAW_STEPS = 1100
+WEIGHT_OF = {"margin_weight": 0.5, "crowd_weight": 0.1, "realism_weight": 3.0}
+"""Weights of the further terms; `margin` itself stays 0."""
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""A results folder is checked against its own predictions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from anonlib.anonymizers import names
+from anonlib.errors import CheckpointError, ResultsError
+from anonlib.experiment.predictions import (
+    load_predictions,
+    load_test,
+    rounded,
+    save_cosines,
+    save_predictions,
+    save_test,
+    summarize,
+)
+from anonlib.experiment.records import check_results, describe_run
+from anonlib.experiment.tables import RANDOM, write_tables
+from anonlib.metrics.average_precision import average_precision, bootstrap
+from anonlib.metrics.verification import Pairs
+
+CLASSES = 3
+TRUTH = [
+    {"boxes": torch.tensor([[0.0, 0.0, 10.0, 10.0]]), "labels": torch.tensor([k % CLASSES])} for k in range(6)
+]
+CLIPS = torch.arange(6) // 2
+
+
+def detections(seed: int) -> list[dict[str, torch.Tensor]]:
+    """A box that is right two times in three, and fifteen unsure ones elsewhere."""
+    g = torch.Generator().manual_seed(seed)
+    found = []
+    for k in range(6):
+        shift = 0.0 if (k + seed) % 3 else 8.0
+        boxes = torch.cat(
+            [torch.tensor([[shift, 0, shift + 10, 10]]), 20 + 9 * torch.rand(15, 4, generator=g)]
+        )
+        boxes[1:, 2:] += boxes[1:, :2]
+        scores = torch.cat([torch.tensor([0.5 + 0.05 * k]), 0.1 * torch.rand(15, generator=g)])
+        labels = torch.cat([torch.tensor([k % CLASSES]), torch.randint(CLASSES, (15,), generator=g)])
+        found.append({"boxes": boxes, "scores": scores, "labels": labels})
+    return found
+
+
+def pairs() -> Pairs:
+    place = np.arange(20)
+    return Pairs(first=place, second=place, same=place % 2 == 0, fold=place // 4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A finished run of a world with three actions."""
+    out, rng = tmp_path / "run", np.random.default_rng(0)
+    said = out / "predictions"
+    save_test(said, pairs(), TRUTH, CLIPS, CLASSES)
+    for seed, name in enumerate((*names(), RANDOM)):
+        save_predictions(said, name, rng.normal(size=20), detections(seed), TRUTH, CLASSES)
+    save_cosines(said, "attacks", {"original": rng.normal(size=20), "modified": rng.normal(size=20)})
+    rows = [{"action": "wave", "touches_face": True, "frames": 2, "share_with_a_face": 0.5}]
+    quality = {k: {"l1": 0.1, "gradient_energy_ratio": 0.5} for k in ("ascent", "random_label")}
+    for name, content in {
+        "stages/world.json": {"actions": ["wave", "run", "sit"], "faces_found": rows},
+        "stages/quality.json": quality,
+        "run.json": {"commit": "0123456789", "profile": "tiny", "seed": 0},
+    }.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text(json.dumps(content))
+    write_tables(out)
+    return out
+
+
+def test_what_is_kept_gives_the_numbers_of_the_detections_themselves(folder: Path):
+    test = load_test(folder / "predictions")
+    row = summarize(load_predictions(folder / "predictions", "mask", test), test)
+    found = rounded(detections(names().index("mask")))
+    direct = average_precision(found, TRUTH, classes=CLASSES)
+    assert row["map"] == pytest.approx(direct.mean) and 0 < direct.mean < 1
+    assert row["per_class"] == pytest.approx(direct.per_class.tolist())
+    low, high = bootstrap(found, TRUTH, clips=CLIPS, classes=CLASSES)
+    assert (row["map_lo"], row["map_hi"]) == pytest.approx((low, high))
+
+
+def test_ten_detections_a_frame_are_kept_the_surest():
+    (first, *_) = rounded(detections(0))
+    everything = detections(0)[0]["scores"].sort(descending=True).values
+    assert len(first["scores"]) <= 10
+    torch.testing.assert_close(first["scores"], everything[: len(first["scores"])], atol=1e-3, rtol=0)
+    assert first["scores"].min() >= 0.019
+
+
+def test_a_whole_folder_is_what_it_says(folder: Path):
+    assert check_results(folder) == [
+        "table1",
+        "figure4",
+        "ablation_classifier",
+        "ablation_random_label",
+        "action_groups",
+        "comparisons",
+        "faces_found",
+    ]
+    assert json.loads(describe_run(folder))["commit"] == "0123456789"
+
+
+def test_a_number_that_was_changed_is_found(folder: Path):
+    path = folder / "figure4.csv"
+    before = path.read_text()
+    path.write_text(before.replace("0.", "0.9", 1))
+    assert path.read_text() != before
+    with pytest.raises(ResultsError, match=r"figure4\.csv differ .* recorded at 0123456789"):
+        check_results(folder)
+
+
+def test_a_table_that_is_missing_is_found(folder: Path):
+    (folder / "table1.csv").unlink()
+    with pytest.raises(ResultsError, match=r"table1\.csv differ"):
+        check_results(folder)
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"), [("run.json", "holds no run.json"), ("predictions", "holds no predictions/")]
+)
+def test_what_is_no_finished_run_is_told(folder: Path, lost: str, message: str):
+    path = folder / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ResultsError, match=message):
+        check_results(folder)
+
+
+def test_damaged_predictions_are_named(folder: Path):
+    path = folder / "predictions" / "mask.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=r"mask\.npz are missing or damaged"):
+        check_results(folder)
+    np.savez(path, cosine=np.zeros(20), image=np.zeros(1))
+    with pytest.raises(CheckpointError, match=r"mask\.npz hold other arrays"):
+        check_results(folder)
+    np.savez(path, cosine=np.zeros(3))
+    with pytest.raises(CheckpointError, match=r"mask\.npz do not fit test\.npz"):
+        check_results(folder)

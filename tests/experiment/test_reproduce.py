@@ -1,0 +1,330 @@
+"""The whole experiment, shrunk until it takes seconds."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from anonlib.anonymizers import create, names
+from anonlib.attack.verification import anonymize_faces
+from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, ModifierConfig, profile, to_dict
+from anonlib.errors import CheckpointError, ResultsError
+from anonlib.experiment import reproduce as module
+from anonlib.experiment.actions import anonymize_clips
+from anonlib.experiment.datasets import World, make_world
+from anonlib.experiment.reproduce import Reproduction, reproduce
+from anonlib.experiment.run import Run
+from anonlib.networks import Modifier
+from anonlib.training import Players, algorithm1, loop
+from anonlib.training.batches import frames_drawn
+from anonlib.training.checkpoints import restore
+from anonlib.world.actions import ACTIONS
+
+_SMOKE = profile("smoke")
+TINY = replace(
+    _SMOKE,
+    modifier=ModifierConfig(size=16, width=4, blocks=1),
+    classifier=ClassifierConfig(size=(16, 16), depth=4, width=4, features=8),
+    detector=DetectorConfig(backbone="small", frame=(72, 96), width=4),
+    data=DataConfig(
+        people=3, images=2, test_people=20, test_images=2, pairs=20, train_clips=4, test_clips=6, frames=1
+    ),
+    training=replace(
+        _SMOKE.training,
+        faces=2,
+        frames=1,
+        adversarial_steps=2,
+        detector_steps=2,
+        pretrain_steps=1,
+        classifier_steps=2,
+    ),
+)
+TABLES = (
+    "table1",
+    "figure4",
+    "ablation_classifier",
+    "ablation_random_label",
+    "action_groups",
+    "comparisons",
+    "faces_found",
+)
+
+
+def run(out: Path, **options: Any) -> Reproduction:
+    return reproduce(**{"profile": TINY, "out": out, "seed": 3, "progress": False, **options})
+
+
+def read(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(newline="") as file:
+        return {next(iter(row.values())): row for row in csv.DictReader(file)}
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {name: (out / f"{name}.csv").read_bytes() for name in TABLES}
+
+
+SPIED = ("train_adversarially", "train_classifier", "train_detector", "detect_actions")
+Calls = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def calls() -> Calls:
+    """What the experiment asked of training and detection, in order."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, calls: Calls) -> Reproduction:
+    def spy(name: str) -> Callable[..., Any]:
+        function = getattr(module, name)
+
+        def spied(*args: Any, **options: Any) -> Any:
+            calls.append((name, args, options))
+            return function(*args, **options)
+
+        return spied
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SPIED:
+            patch.setattr(module, name, spy(name))
+        return run(tmp_path_factory.mktemp("finished") / "out")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(TINY, seed=3, progress=False)
+
+
+@pytest.fixture(scope="module")
+def hiders(finished: Reproduction) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Every anonymizer, the learned ones with the weights that the run left."""
+    found = {name: create(name) for name in names() if name != "modifier"}
+    for name in ("modifier", "modifier_random_label"):
+        modifier = Modifier(TINY.modifier)
+        path = finished.out / "weights" / f"{name}.safetensors"
+        restore(modifier, path, config=to_dict(TINY.modifier))
+        found[name] = create("modifier", modifier)
+    return found
+
+
+def test_tables_have_the_agreed_rows_and_columns(finished: Reproduction):
+    table1, figure4 = read(finished.table1), read(finished.figure4)
+    assert list(table1) == list(figure4) == list(names())
+    assert list(table1["mask"])[:12] == ["method", *ACTIONS, "map"]
+    ends = ("", "_lo", "_hi")
+    assert set(figure4["mask"]) == {
+        "method",
+        "paper_action_map",
+        *(f"verification_error{e}" for e in ends),
+        *(f"action_map{e}" for e in ends),
+    }
+    classifier = read(finished.ablation_classifier)
+    assert {"original", "modified", "modified_retrained"} <= set(classifier)
+    assert {"faces", *(f"verification_accuracy{e}" for e in ends), "paper"} <= set(classifier["modified"])
+    assert list(read(finished.ablation_random_label)) == ["ascent", "random_label"]
+
+
+def test_numbers_that_are_told_twice_agree(finished: Reproduction):
+    figure4, table1 = read(finished.figure4), read(finished.table1)
+    d, labels = read(finished.ablation_classifier), read(finished.ablation_random_label)
+    for method in names():
+        assert figure4[method]["action_map"] == table1[method]["map"]
+
+    def error(faces: str) -> float:
+        return 1 - float(d[faces]["verification_accuracy"])
+
+    for method, faces in (("unanonymized", "original_start"), ("modifier", "modified")):
+        found = float(figure4[method]["verification_error"])
+        assert found == pytest.approx(error(faces), abs=2e-4)
+    assert labels["ascent"]["action_map"] == figure4["modifier"]["action_map"]
+    assert labels["ascent"]["verification_error"] == figure4["modifier"]["verification_error"]
+
+
+def test_intervals_hold_their_values(finished: Reproduction):
+    for row in read(finished.figure4).values():
+        for name in ("verification_error", "action_map"):
+            low, value, high = (float(row[f"{name}{end}"]) for end in ("_lo", "", "_hi"))
+            assert 0 <= low <= high <= 1
+            assert 0 <= value <= 1
+        low, high = (float(row[f"verification_error{end}"]) for end in ("_lo", "_hi"))
+        assert low - 1e-4 <= float(row["verification_error"]) <= high + 1e-4
+
+
+def test_m_is_trained_by_ascent_and_anew_with_random_labels(
+    finished: Reproduction, calls: Calls, world: World
+):
+    games = [args for name, args, _ in calls if name == "train_adversarially"]
+    assert [config.objective for _, _, _, config in games] == ["ascent", "random_label"]
+    for _, faces, clips, config in games:
+        assert replace(config, objective="ascent") == TINY.training
+        assert torch.equal(faces.images, world.train_faces.images)
+        assert torch.equal(clips.frames, world.train_clips.frames)
+    assert len({id(player) for players, *_ in games for player in _members(players)}) == 6
+
+
+def _members(players: Players) -> tuple[object, ...]:
+    return players.modifier, players.classifier, players.detector
+
+
+def test_every_method_has_a_detector_trained_and_tested_behind_it(
+    finished: Reproduction, calls: Calls, world: World, hiders: dict[str, Callable[[Tensor], Tensor]]
+):
+    trained = [(a, o) for name, a, o in calls if name == "train_detector"]
+    tested = [args for name, args, _ in calls if name == "detect_actions"]
+    assert len(trained) == len(tested) == len(hiders) == 12
+    steps, size = TINY.training.detector_steps, TINY.training.frames
+    drawn = frames_drawn(len(world.train_clips), size, seed=3, steps=steps)
+    for (given, options), (detector, clips) in zip(trained, tested, strict=True):
+        hide = hiders[options["name"].removeprefix("detector A, ")]
+        assert options["steps"] == steps
+        assert given[0] is detector
+        hidden = anonymize_clips(world.train_clips, hide, only=drawn).frames
+        assert torch.equal(given[1].frames, hidden)
+        assert torch.equal(clips.frames, anonymize_clips(world.test_clips, hide).frames)
+    assert len({id(given[0]) for given, _ in trained}) == 12  # one start, a copy for each
+
+
+def test_the_attacker_learns_on_modified_faces_of_training_people(
+    finished: Reproduction, calls: Calls, world: World, hiders: dict[str, Callable[[Tensor], Tensor]]
+):
+    ((given, options),) = [(a, o) for name, a, o in calls if name == "train_classifier"]
+    faces = given[1]
+    modified = anonymize_faces(world.train_faces, hiders["modifier"])
+    assert torch.equal(faces.images, modified.images)
+    assert not torch.equal(faces.images, world.train_faces.images)
+    assert options.get("age", 0) == 0  # eased into the margin, without which it learns nothing
+
+
+def test_everything_needed_to_repeat_it_is_kept(finished: Reproduction):
+    out = finished.out
+    record = json.loads((out / "run.json").read_text())
+    assert (record["profile"], record["seed"]) == ("smoke", 3)
+    stages = {"game-modifier", "game-modifier_random_label", "attacks", "quality"}
+    assert stages < set(record["stage_seconds"])
+    assert {f"method-{name}" for name in names()} < set(record["stage_seconds"])
+    weights = {path.stem for path in (out / "weights").iterdir()}
+    assert {"modifier", "modifier-classifier", "modifier_random_label"} < weights
+    assert not list(out.rglob("*.part"))
+
+
+def test_a_second_call_computes_nothing_and_finds_the_same(
+    finished: Reproduction, monkeypatch: pytest.MonkeyPatch
+):
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("computed again")
+
+    before = contents(finished.out)
+    for name in ("train_adversarially", "train_detector", "anonymize_clips", "detect_actions"):
+        monkeypatch.setattr(module, name, never)
+    assert run(finished.out) == finished
+    assert contents(finished.out) == before
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(
+    finished: Reproduction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(loop, "SAVE_EVERY", 1)
+    frame_batch, stage = algorithm1.frame_batch, Run.stage
+
+    def killed_in_the_game(*args: Any, **options: Any) -> Any:
+        if options["step"] == 1:
+            raise KeyboardInterrupt
+        return frame_batch(*args, **options)
+
+    def killed_between_stages(self: Run, name: str, compute: Any) -> Any:
+        if name == "method-mask":
+            raise KeyboardInterrupt
+        return stage(self, name, compute)
+
+    for target, name, kill in (
+        (algorithm1, "frame_batch", killed_in_the_game),
+        (Run, "stage", killed_between_stages),
+    ):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(target, name, kill)
+            run(tmp_path)
+    done = {path.stem for path in (tmp_path / "stages").iterdir()}
+    assert "method-edge" not in done and "method-blur8" in done
+    assert not (tmp_path / "table1.csv").exists()
+    run(tmp_path)
+    assert contents(tmp_path) == contents(finished.out)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": 4}, {"profile": profile("laptop")}, {"faces": [Path("lfw")]}],
+    ids=["seed", "profile", "faces"],
+)
+def test_another_request_for_the_folder_is_refused(finished: Reproduction, other: dict[str, Any]):
+    before = contents(finished.out)
+    with pytest.raises(CheckpointError, match="another profile, seed or set of data; choose"):
+        run(finished.out, **other)
+    assert contents(finished.out) == before
+
+
+def test_a_disk_that_fills_up_leaves_whole_tables_or_none(
+    finished: Reproduction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "out"
+    shutil.copytree(finished.out, out)
+    for name in TABLES:
+        (out / f"{name}.csv").unlink()
+    rename = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target.name == "figure4.csv":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        rename(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(ResultsError, match=r"figure4\.csv: No sp"):
+        patch.setattr(os, "replace", full)
+        run(out)
+    assert {path.name for path in out.iterdir() if path.is_file()} == {
+        "begun.json",
+        "request.json",
+        "run.json",
+        "table1.csv",
+    }
+    run(out)
+    assert contents(out) == contents(finished.out)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_it_runs_on_a_gpu(tmp_path: Path):
+    assert list(read(run(tmp_path, device="cuda").figure4)) == list(names())
+
+
+@pytest.mark.slow
+def test_a_few_steps_on_three_real_people(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ANONLIB_CACHE", str(tmp_path / "cache"))
+    data = shared / "datasets"
+    three = sorted((data / "celeba-ids").iterdir())[:3]
+    for person in three:
+        (tmp_path / "casia" / person.name).mkdir(parents=True)
+        for picture in sorted(person.iterdir())[:2]:
+            shutil.copy(picture, tmp_path / "casia" / person.name)
+    lines = (data / "lfw" / "pairs.txt").read_text().splitlines()
+    same = next(line for line in lines[1:] if len(line.split()) == 3)
+    different = next(line for line in lines[1:] if len(line.split()) == 4)
+    (tmp_path / "lfw").mkdir()
+    (tmp_path / "lfw" / "pairs.txt").write_text("10\t1\n" + f"{same}\n{different}\n" * 10)
+    for name in {same.split()[0], different.split()[0], different.split()[2]}:
+        shutil.copytree(
+            data / "lfw" / "lfw-deepfunneled" / name, tmp_path / "lfw" / "lfw-deepfunneled" / name
+        )
+    results = run(tmp_path / "out", faces=[tmp_path / "casia", tmp_path / "lfw"])
+    assert list(read(results.figure4)) == list(names())
+    assert json.loads((tmp_path / "out" / "request.json").read_text())["faces"] == ["casia", "lfw"]

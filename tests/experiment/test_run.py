@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anonlib.config import Profile, profile
+from anonlib.errors import CheckpointError, ResultsError
+from anonlib.experiment import run as run_module
+from anonlib.experiment.run import Run
+
+SMOKE = profile("smoke")
+
+
+def open_run(out: Path, chosen: Profile = SMOKE, seed: int = 0, faces: tuple[str, ...] = ()) -> Run:
+    return Run(out, chosen, seed=seed, faces=list(faces))
+
+
+def never() -> dict[str, Any]:
+    raise AssertionError("a finished stage was computed again")
+
+
+def test_a_stage_is_computed_once_and_then_read(tmp_path: Path):
+    first = open_run(tmp_path).stage("a", lambda: {"map": 0.25, "classes": [1.0, math.nan]})
+    again = open_run(tmp_path).stage("a", never)
+    assert first["map"] == again["map"] == 0.25
+    assert again["classes"][0] == 1.0 and math.isnan(again["classes"][1])
+    assert json.loads((tmp_path / "stages" / "a.json").read_text())["seconds"] >= 0
+
+
+def test_a_stage_that_was_stopped_is_computed_anew_and_others_are_kept(tmp_path: Path):
+    def stop() -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    run = open_run(tmp_path)
+    run.stage("a", lambda: {"x": 1})
+    with pytest.raises(KeyboardInterrupt):
+        run.stage("b", stop)
+    run = open_run(tmp_path)
+    assert run.stage("a", never)["x"] == 1
+    assert run.stage("b", lambda: {"x": 2})["x"] == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"chosen": profile("laptop")},
+        {"chosen": replace(SMOKE, training=replace(SMOKE.training, l1_weight=0.5))},
+        {"faces": ("lfw",)},
+    ],
+)
+def test_a_folder_of_another_request_is_refused(tmp_path: Path, other: dict[str, Any]):
+    open_run(tmp_path).stage("a", lambda: {"x": 1})
+    before = (tmp_path / "request.json").read_bytes()
+    with pytest.raises(CheckpointError, match="of another profile, seed or set of data; choose"):
+        open_run(tmp_path, **other)
+    assert (tmp_path / "request.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
+def test_the_same_request_opens_the_folder_again(tmp_path: Path, name: str):
+    for _ in range(2):  # infinity and tuples must survive the file
+        open_run(tmp_path, profile(name), seed=2, faces=("lfw", "casia"))
+
+
+def test_a_damaged_request_is_an_error_a_user_can_read(tmp_path: Path):
+    open_run(tmp_path)
+    (tmp_path / "request.json").write_text('{"profile": ')
+    with pytest.raises(CheckpointError, match=str(tmp_path)):
+        open_run(tmp_path)
+
+
+def test_a_damaged_stage_is_an_error_a_user_can_read(tmp_path: Path):
+    open_run(tmp_path).stage("a", lambda: {"x": 1})
+    (tmp_path / "stages" / "a.json").write_text("")
+    with pytest.raises(CheckpointError, match=r"a\.json"):
+        open_run(tmp_path).stage("a", never)
+
+
+def test_out_that_is_a_file_is_named(tmp_path: Path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ResultsError, match=r"could not write .*out"):
+        open_run(tmp_path / "out")
+
+
+def test_files_have_their_places(tmp_path: Path):
+    run = open_run(tmp_path)
+    assert run.checkpoint("D") == tmp_path / "checkpoints" / "D.pt"
+    assert run.weights("M") == tmp_path / "weights" / "M.safetensors"
+
+
+def test_the_record_says_how_to_repeat_the_run(tmp_path: Path):
+    run = open_run(tmp_path, seed=4, faces=("lfw",))
+    run.stage("a", lambda: {"x": 1})
+    path = tmp_path / "stages" / "a.json"
+    path.write_text(json.dumps({"x": 1, "seconds": 90}))
+    run.finish()
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["command"] == "anonlib reproduce --profile smoke --seed 4 --faces lfw"
+    assert (record["profile"], record["seed"]) == ("smoke", 4)
+    assert record["stage_seconds"] == {"a": 90}
+    assert record["minutes_of_stages"] == 1.5
+    assert 0.05 < record["peak_memory_gb"] < 64
+    assert record["hardware"] and record["commit"] and record["torch"]
+
+
+def test_an_unfinished_run_of_another_commit_is_not_mixed_with_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_module, "commit", lambda: "aaaaaaaaaa")
+    open_run(tmp_path).stage("a", lambda: {"x": 1})
+    monkeypatch.setattr(run_module, "commit", lambda: "aaaaaaaaaa-dirty")
+    open_run(tmp_path)  # a notebook that was saved, say, is no reason to begin anew
+    monkeypatch.setattr(run_module, "commit", lambda: "bbbbbbbbbb")
+    with pytest.raises(CheckpointError, match=r"begun at commit aaaaaaaaaa and this is bbbbbbbbbb"):
+        open_run(tmp_path)
+    assert json.loads((tmp_path / "stages" / "a.json").read_text())["x"] == 1
+    monkeypatch.setattr(run_module, "commit", lambda: "aaaaaaaaaa")
+    open_run(tmp_path).finish()
+    monkeypatch.setattr(run_module, "commit", lambda: "bbbbbbbbbb")
+    assert open_run(tmp_path).stage("a", never)["x"] == 1  # finished: it may be looked at
+
+
+def test_losses_are_logged_as_a_table(tmp_path: Path):
+    run = open_run(tmp_path)
+    run.log("game", [{"step": 0, "L_det": 1.5}, {"step": 10, "L_det": 0.25}])
+    run.log("nothing", [])
+    assert (tmp_path / "logs" / "game.csv").read_text() == "step,L_det\n0,1.5\n10,0.25\n"
+    assert not (tmp_path / "logs" / "nothing.csv").exists()
+
+
+def test_a_run_on_real_clips_says_so(tmp_path: Path):
+    run = Run(tmp_path, SMOKE, seed=0, faces=["lfw"], actions="jhmdb, boxed", exclude=["A_B"])
+    command = run.record()["command"]
+    assert command.endswith("--faces lfw --exclude FILE --actions jhmdb --protocol boxed")
+    with pytest.raises(CheckpointError, match="set of data"):
+        Run(tmp_path, SMOKE, seed=0, faces=["lfw"], actions="jhmdb, split1", exclude=["A_B"])

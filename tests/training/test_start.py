@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import WeightsEnum, resnet18
+
+from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, Profile, TrainingConfig, to_dict
+from anonlib.errors import ConfigError
+from anonlib.networks import ActionDetector, Modifier, SphereFace
+from anonlib.training.checkpoints import save_weights
+from anonlib.training.start import (
+    shipped_weights,
+    starting_classifier,
+    starting_detector,
+    starting_modifier,
+    trained_classifier,
+    trained_modifier,
+)
+from anonlib.types import ActionFrames, FaceImages
+
+TINY = Profile(
+    name="tiny",
+    modifier=ModifierConfig(size=16, width=4, blocks=1),
+    classifier=ClassifierConfig(size=(16, 16), depth=4, width=4, features=8),
+    detector=DetectorConfig(backbone="small", frame=(48, 64), width=4),
+    training=TrainingConfig(faces=2, frames=2, classifier_steps=1, pretrain_steps=1),
+)
+OTHER = replace(
+    TINY,
+    modifier=replace(TINY.modifier, width=8),
+    classifier=replace(TINY.classifier, width=8),
+    detector=replace(TINY.detector, width=8),
+)
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, nn.Module]:
+    """A data folder with weights of the tiny networks, its D knowing six people."""
+    torch.manual_seed(77)
+    networks = {
+        "modifier": Modifier(TINY.modifier),
+        "classifier": SphereFace(TINY.classifier, people=6),
+        "detector": ActionDetector(TINY.detector),
+    }
+    for name, network in networks.items():
+        save_weights(
+            tmp_path / "weights" / f"{name}.safetensors", network, config=to_dict(getattr(TINY, name))
+        )
+    monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
+    return networks
+
+
+def equal(network: nn.Module, other: nn.Module, *, but: str = "-") -> bool:
+    own = other.state_dict()
+    return all(torch.equal(v, own[k]) for k, v in network.state_dict().items() if k != but)
+
+
+def classifier(profile: Profile, faces: FaceImages, **options: Any) -> SphereFace:
+    given = {"seed": 0, "synthetic": True, "checkpoint": None, "progress": False, **options}
+    return starting_classifier(profile, faces, **given)
+
+
+def test_shipped_weights_fit_one_config_only():
+    assert shipped_weights("modifier", TINY.modifier) is not None
+    assert shipped_weights("modifier", OTHER.modifier) is None
+    assert shipped_weights("portrait", TINY.modifier) is None
+
+
+def test_people_whom_the_shipped_classifier_knows_need_no_training(
+    faces: FaceImages, shipped: dict[str, nn.Module]
+):
+    d = classifier(TINY, faces)
+    assert equal(d, shipped["classifier"], but="identities")
+    assert torch.equal(d.identities, shipped["classifier"].identities[:4])
+
+
+def test_more_people_than_it_knows_are_learned(faces: FaceImages, shipped: dict[str, nn.Module]):
+    d = classifier(TINY, replace(faces, labels=faces.labels * 3))  # 0 to 9
+    assert d.identities.shape == (10, 8)
+    assert not equal(d, shipped["classifier"], but="identities")
+    near = (d.identities[:6] - shipped["classifier"].identities).abs().max()
+    assert near < 1e-2  # one step of Adam away from what it knew
+
+
+def test_real_people_get_identities_of_their_own_over_the_shipped_layers(
+    faces: FaceImages, shipped: dict[str, nn.Module]
+):
+    untrained = replace(TINY, training=replace(TINY.training, classifier_steps=0))
+    d = classifier(untrained, faces, synthetic=False)
+    assert equal(d, shipped["classifier"], but="identities")
+    known = shipped["classifier"].identities
+    assert torch.cdist(d.identities, known).min() > 0.1
+    trained = classifier(TINY, faces, synthetic=False)
+    assert not equal(trained, d)
+
+
+def test_without_weights_the_classifier_is_trained_from_the_seed(faces: FaceImages):
+    a, again, b = (classifier(OTHER, faces, seed=seed) for seed in (1, 1, 2))
+    assert equal(a, again) and not equal(a, b)
+    torch.manual_seed(1)
+    assert not equal(a, SphereFace(OTHER.classifier, people=4))
+
+
+def test_modifier_and_detector_start_from_shipped_weights(
+    frames: ActionFrames, shipped: dict[str, nn.Module]
+):
+    assert equal(starting_modifier(TINY, seed=0), shipped["modifier"])
+    a = starting_detector(TINY, frames, seed=0, checkpoint=None, progress=False)
+    assert equal(a, shipped["detector"])
+
+
+def test_without_weights_the_modifier_is_random_and_the_detector_trained(frames: ActionFrames):
+    torch.manual_seed(3)
+    random = Modifier(OTHER.modifier)
+    assert equal(starting_modifier(OTHER, seed=3), random)
+    torch.manual_seed(3)
+    fresh = ActionDetector(OTHER.detector)
+    untrained = replace(OTHER, training=replace(OTHER.training, pretrain_steps=0))
+    options: dict[str, Any] = {"seed": 3, "checkpoint": None, "progress": False}
+    assert equal(starting_detector(untrained, frames, **options), fresh)
+    assert not equal(starting_detector(OTHER, frames, **options), fresh)
+
+
+def test_training_of_the_start_is_resumed(faces: FaceImages, tmp_path: Path):
+    path = tmp_path / "d.pt"
+    first = classifier(OTHER, faces, checkpoint=path)
+    faces.images.zero_()  # would train to something else
+    assert equal(classifier(OTHER, faces, checkpoint=path), first)
+
+
+def test_the_anonymizer_and_its_opponent_are_loaded_whole(tmp_path: Path) -> None:
+    networks = {
+        "anonymizer": Modifier(TINY.modifier),
+        "anonymizer-classifier": SphereFace(TINY.classifier, people=5),
+    }
+    for name, network in networks.items():
+        path = tmp_path / "weights" / f"{name}.safetensors"
+        save_weights(path, network, config=to_dict(network.config))
+    for loaded, name in (
+        (trained_modifier(TINY), "anonymizer"),
+        (trained_classifier(TINY), "anonymizer-classifier"),
+    ):
+        expected = networks[name].state_dict()
+        assert not loaded.training
+        for key, value in loaded.state_dict().items():
+            torch.testing.assert_close(value, expected[key])
+
+
+def test_no_anonymizer_of_another_shape_ships() -> None:
+    with pytest.raises(ConfigError, match="no trained anonymizer of profile 'tiny' ships"):
+        trained_modifier(TINY)
+
+
+RESNET = replace(
+    OTHER,
+    detector=DetectorConfig(backbone="resnet18", frame=(64, 64), classes=3),
+    training=replace(OTHER.training, pretrain_steps=0, pretrained="imagenet"),
+)
+
+
+def test_imagenet_weights_are_taken_checked_and_never_executed(
+    frames: ActionFrames, monkeypatch: pytest.MonkeyPatch
+):
+    asked: dict[str, Any] = {}
+    offered = resnet18().state_dict()
+
+    def fetch(self: Any, **options: Any) -> dict[str, torch.Tensor]:
+        asked.update(options, name=str(self))
+        return offered
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", fetch)
+    detector = starting_detector(RESNET, frames, seed=0, checkpoint=None, progress=False)
+    assert asked == {"check_hash": True, "weights_only": True, "name": "ResNet18_Weights.IMAGENET1K_V1"}
+    body = detector.network.backbone.body.state_dict()
+    assert torch.equal(body["layer4.1.conv2.weight"], offered["layer4.1.conv2.weight"])
+
+
+def test_imagenet_weights_that_cannot_be_had_are_told(frames: ActionFrames, monkeypatch: pytest.MonkeyPatch):
+    def unreachable(self: Any, **options: Any) -> None:
+        raise URLError("no route")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", unreachable)
+    with pytest.raises(ConfigError, match=r"resnet18.*pth cannot be fetched .*put the file into"):
+        starting_detector(RESNET, frames, seed=0, checkpoint=None, progress=False)
+    small = replace(RESNET, detector=replace(RESNET.detector, backbone="small", width=4))
+    with pytest.raises(ConfigError, match="small backbone has no such weights"):
+        starting_detector(small, frames, seed=0, checkpoint=None, progress=False)
