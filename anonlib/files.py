@@ -1,29 +1,108 @@
-"""Files that are whole or absent: written under a hidden name, renamed when complete."""
+"""Writing files whole or not at all, recording how a result was made, and working ahead on a thread."""
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
+import queue
 import subprocess
+import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+import tomllib
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+from uuid import uuid4
 
-import torch
-from torch import distributed
+from anonlib.errors import ResultsError
 
-from anonlib.errors import ResultsError, VideoError
+if TYPE_CHECKING:
+    import torch
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".part"
+"""Ends the hidden name under which a file is written before it is complete."""
+LEAVE_SECONDS = 10.0
+"""How long `ahead` waits for its thread when it is closed early: a camera may never answer."""
+T = TypeVar("T")
 Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
-"""Opens a file to write that is whole or absent afterwards, as `complete` does."""
+"""Opens a file that is whole or absent afterwards, as `complete` does."""
+Claim = Callable[[int], Collection[int]]
+"""Takes the inode of a finished file and returns the inodes of all attempts so far, see `complete`."""
+_OWN = ".anonlib-"
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def complete(path: Path, *, overwrite: bool = True, claim: Claim | None = None) -> Iterator[BinaryIO]:
+    """Opens a file to write; it appears at `path`, whole and on the disk, when the block ends well.
+
+    After an error nothing is left. What a killed process left is replaced by the next one, and two
+    processes do not write the same file (Windows has no such lock).
+
+    Args:
+        path: where the file goes; missing folders are made.
+        overwrite: with `claim`, whether a file that was there before the first attempt is replaced.
+        claim: lets several attempts write the same file at once, each under its own hidden name.
+            The first complete one stays, the others are deleted. `sweep` deletes what killed
+            attempts left.
+
+    Raises:
+        ResultsError: another process writes the same file; or, with `claim`, a file that no attempt
+            made is there and may not be replaced.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(part_of(path)) if claim is None else own_part(path.parent) as (part, file):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        if os.name == "nt":  # Windows cannot rename an open file
+            file.close()
+        if claim is None:
+            os.replace(part, path)
+        else:
+            _place(part, path, overwrite, claim)
+    with suppress(OSError):  # so that the new name survives a power failure; Windows cannot
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all; of processes that train together only the first writes.
+
+    Raises:
+        ResultsError: the disk is full, or the folder cannot be written.
+    """
+    if not first_process():
+        return
+    try:
+        with complete(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise ResultsError(
+            f"could not write {path}: {error.strerror}; check the space and the permissions there, "
+            "or choose another --out"
+        ) from error
+
+
+def first_process() -> bool:
+    """Whether this process writes files: the only one, or the one of RANK 0 under torchrun."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def part_of(path: Path) -> Path:
-    """The hidden name beside a file under which it is written.
+    """The hidden name under which a file is written before it is complete.
 
     >>> part_of(Path("films/a.mp4")).as_posix()
     'films/.a.mp4.part'
@@ -32,194 +111,176 @@ def part_of(path: Path) -> Path:
 
 
 @contextmanager
-def complete(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; it appears at `path`, whole and on the disk, when the block ends well.
+def own_part(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new hidden file under a random name; it is deleted after the block unless it was renamed."""
+    with ExitStack() as held:
+        opened = None
+        while opened is None:
+            with suppress(ResultsError):  # `sweep` may delete a file before it is locked
+                opened = held.enter_context(_locked(folder / f"{_OWN}{uuid4().hex}{SUFFIX}"))
+        yield opened
 
-    On an error nothing is left. What a killed run left is replaced; what a running one is
-    writing is not.
 
-    Raises:
-        VideoError: another run is writing the same file.
-        OSError: the folder cannot be written, or the disk is full.
+def sweep(folders: Iterable[Path]) -> None:
+    """Deletes what killed attempts left in these folders; files of living processes are locked.
+
+    Nothing is deleted where the file system has no locks.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
-    with locked(part) as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
-    sync_folder(path.parent)
+    for folder in folders:
+        for part in folder.glob(f"{_OWN}*{SUFFIX}"):
+            with suppress(OSError), _open_part(part, 0) as file:
+                if _lock(file) == "ours" and _is_at(part, file):
+                    part.unlink()
 
 
 @contextmanager
-def locked(part: Path) -> Iterator[BinaryIO]:
-    """The part, empty and ours alone; links are not followed.
-
-    Raises:
-        VideoError: another process holds it.
-    """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(part, flags, 0o666), "r+b") as file:
-        if not _lock(file) or not is_still(part, file):
-            raise VideoError(f"'{part}' is being written by another run: wait for it")
+def _locked(part: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """An empty file that only this process writes, deleted afterwards unless it was renamed."""
+    with _open_part(part, os.O_CREAT) as file:
+        if _lock(file) == "taken" or not _is_at(part, file):
+            raise ResultsError(f"'{part}' is being written by another run: wait for it")
         file.truncate()
-        yield file
+        try:
+            yield part, file
+        finally:
+            if os.name == "nt":  # Windows cannot delete an open file
+                file.close()
+            if file.closed or _is_at(part, file):
+                with suppress(OSError):
+                    part.unlink()
 
 
-def _lock(file: BinaryIO) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows keeps a second writer out by itself
-        return True
+def _open_part(part: Path, create: int) -> BinaryIO:
+    """Opens a hidden file without following links."""
+    flags = os.O_RDWR | create | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(part, flags, 0o666), "r+b")
+
+
+def _lock(file: BinaryIO) -> Literal["ours", "taken", "unknown"]:
+    """Locks a file until it is closed; `unknown` where there are no locks."""
+    if fcntl is None:
+        return "unknown"
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
+        return "taken"
+    except OSError:
+        return "unknown"
+    return "ours"
 
 
-def is_still(part: Path, file: BinaryIO) -> bool:
-    """Whether the name still means this file: another run may have finished in between."""
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    """Whether the path still names this open file: another process may have renamed it."""
     try:
-        return os.path.samestat(part.stat(), os.fstat(file.fileno()))
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
 
 
-def sync_folder(folder: Path) -> None:
-    """Sees to it that what was renamed in a folder stays so if the power fails."""
-    with suppress(OSError):  # Windows, and some network file systems, cannot
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes to a temporary name and renames, so that no half-written file is ever at `path`.
-
-    Where processes train together the first one writes, and the others do nothing.
-
-    Raises:
-        ResultsError: the disk is full or the folder cannot be written.
-    """
-    if not first_process():
+def _place(part: Path, path: Path, overwrite: bool, claim: Claim) -> None:
+    """Moves a part to its place, unless the file there was made by another attempt."""
+    claimed = claim(part.stat().st_ino)
+    if overwrite and _inode(path) not in claimed:
+        os.replace(part, path)
         return
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        _move_to_free(part, path)
+    except FileExistsError:
+        if _inode(path) not in claim(part.stat().st_ino):
+            raise ResultsError(f"'{path}' exists: give --overwrite, or the output another name") from None
+
+
+def _move_to_free(part: Path, path: Path) -> None:
+    """Moves a file to a name that is free, in one step where the file system has hard links."""
+    try:
+        os.link(part, path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise ResultsError(
-            f"could not write {path}: {error.strerror}; check the space and the "
-            "permissions there, or choose another --out"
-        ) from error
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "it exists", str(path)) from None
+        os.replace(part, path)
 
 
-def first_process() -> bool:
-    """Whether this process writes files: the only one, or the first of a team."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
+def _inode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def provenance(*, command: str, seed: int | None, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What every record says of how a result was made.
+
+    Args:
+        command: makes the result again.
+        seed: of the random numbers; None if none are drawn.
+        device: where the command computed.
+
+    >>> list(provenance(command="anonlib reproduce", seed=0))
+    ['command', 'seed', 'commit', 'hardware', 'date', 'torch']
+    """
+    import torch
+
+    return {
+        "command": command,
+        "seed": seed,
+        "commit": commit(),
+        "hardware": hardware(device),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "torch": torch.__version__,
+    }
 
 
 def commit() -> str:
-    """The commit of the source tree, marked when it has changes; `unknown` without git."""
-    here = Path(__file__).resolve().parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=10"]
+    """The commit of this project's checkout, with `-dirty` if files differ from it.
+
+    It is `unknown` for an installed package, also when another project's repository surrounds it.
+    """
+    root = Path(__file__).resolve().parents[1]
+    git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=10"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        if project["name"] != "anonlib" or not (root / ".git").exists():
+            return "unknown"
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, KeyError, ValueError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def hardware() -> str:
-    """The GPU, or the processor and how many threads of it are used."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+def hardware(device: torch.device | str = "cpu") -> str:
+    """The GPU, if `device` is one; else the processor and how many threads of it are used."""
+    import torch
 
-
-def _processor() -> str:
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+        processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        processor = platform.processor() or platform.machine()
+    return f"{processor}, {torch.get_num_threads()} threads"
 
 
-T = TypeVar("T")
-LEAVE_SECONDS = 10.0
-"""How long a consumer that leaves waits for the producer's last item; a camera may hang."""
-
-
-class _Channel(Generic[T]):
-    """A bounded queue whose producer learns that the consumer has left."""
-
-    def __init__(self, depth: int) -> None:
-        self.items: deque[T] = deque()
-        self.depth = depth
-        self.changed = threading.Condition()
-        self.closed = False
-        self.finished = False
-        self.error: BaseException | None = None
-
-    def put(self, item: T) -> bool:
-        """Waits for room; False if the consumer has left."""
-        with self.changed:
-            self.changed.wait_for(lambda: self.closed or len(self.items) < self.depth)
-            self.items.append(item)
-            self.changed.notify_all()
-            return not self.closed
-
-    def finish(self, error: BaseException | None) -> None:
-        with self.changed:
-            self.finished, self.error = True, error
-            self.changed.notify_all()
-
-    def drain(self) -> Iterator[T]:
-        """Items in order until the producer has finished; raises what it raised."""
-        while True:
-            with self.changed:
-                self.changed.wait_for(lambda: bool(self.items) or self.finished)
-                if not self.items:
-                    break
-                item = self.items.popleft()
-                self.changed.notify_all()
-            yield item
-            del item  # a picture is not kept while the next is waited for
-        if self.error is not None:
-            raise self.error
-
-    def close(self) -> None:
-        with self.changed:
-            self.closed = True
-            self.items.clear()
-            self.changed.notify_all()
+def peak_memory_gb() -> float | None:
+    """The most memory that this process held so far, in 10^9 bytes; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
 
 
 def ahead(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
     """The items of an iterable, in order, made in a thread at most `depth` items ahead.
 
-    The thread starts with the first item asked for and ends with the iterable, with an error in
-    it, or when this generator is closed. It closes the iterable where that can be closed.
+    The thread starts when the first item is asked for. It ends with the iterable, or when this
+    generator is closed; it then closes the iterable if that is a generator.
 
     Args:
-        iterable: is iterated over in the thread alone.
-        depth: items that may wait, 1 or more; one more is in the making.
-
-    Yields:
-        Every item, as soon as it is there.
+        iterable: is iterated over in the thread only.
+        depth: how many items may wait, 1 or more; one more is being made.
 
     Raises:
         BaseException: what the iterable raised, with its traceback, after the items before it.
@@ -229,29 +290,37 @@ def ahead(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
     """
     if depth < 1:
         raise ValueError(f"depth {depth}: use 1 or more")
-    channel: _Channel[T] = _Channel(depth)
-    thread = threading.Thread(target=_fill, args=(iterable, channel), name="ahead", daemon=True)
+    waiting: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(depth)
+    left = threading.Event()
+
+    def fill() -> None:
+        end: BaseException | None = None
+        try:
+            iterator = iter(iterable)
+            try:
+                for item in iterator:
+                    waiting.put((item,))
+                    del item  # a picture is not kept while the next one is made
+                    if left.is_set():
+                        break
+            finally:
+                getattr(iterator, "close", lambda: None)()
+        except BaseException as error:
+            end = error
+        if not left.is_set():
+            waiting.put(end)
+
+    thread = threading.Thread(target=fill, name="ahead", daemon=True)
     thread.start()
     try:
-        yield from channel.drain()
+        while isinstance(got := waiting.get(), tuple):
+            yield got[0]
+            del got
+        if got is not None:
+            raise got
     finally:
-        channel.close()
+        left.set()
+        with suppress(queue.Empty):
+            while True:  # makes room for the item that the thread is about to put
+                waiting.get_nowait()
         thread.join(LEAVE_SECONDS)
-
-
-def _fill(iterable: Iterable[T], channel: _Channel[T]) -> None:
-    error: BaseException | None = None
-    try:
-        iterator = iter(iterable)
-        try:
-            for item in iterator:
-                if not channel.put(item):
-                    break
-                del item
-        finally:
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
-    except BaseException as raised:
-        error = raised
-    channel.finish(error)

@@ -103,7 +103,7 @@ def main() -> None:
         "commit": commit(),
         "seed": 0,
         "date": time.strftime("%Y-%m-%d"),
-        "hardware": hardware(),
+        "hardware": hardware(arguments.device),
         "torch": torch.__version__,
         "size": arguments.size,
         "batch": arguments.batch,

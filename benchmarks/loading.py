@@ -134,7 +134,7 @@ def main() -> None:
         "commit": commit(),
         "seed": 0,
         "date": time.strftime("%Y-%m-%d"),
-        "hardware": hardware(),
+        "hardware": hardware(arguments.device),
         "torch": torch.__version__,
         "profile": chosen.name,
     }

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from tqdm import tqdm
 
 from anonlib.data.images import read_image
 from anonlib.detection.mtcnn import DetectLandmarks, Mtcnn
+from anonlib.errors import ResultsError
+from anonlib.files import complete
 from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform, warp_affine
 
 LARGEST_SIDE = 1024
@@ -178,16 +179,11 @@ def _read(path: Path) -> Arrays | None:
 
 
 def _write(path: Path, arrays: Arrays) -> None:
-    """Writes the file whole or not at all; without room for it the run goes on."""
-    temporary = None
+    """Writes the cache file; the run goes on where that fails."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
+        with complete(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
+    except ResultsError:
+        pass  # another run is writing the same crops
     except OSError as error:
         _log.warning("face crops are not remembered: %s (ANONLIB_CACHE chooses a folder)", error)
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

@@ -344,4 +344,5 @@ def launch(device: str = "cpu", *, devices: int = 1, nodes: int = 1) -> tuple[Te
     accelerator = "gpu" if device == "cuda" else "cpu"
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy="ddp")
     fabric.launch()
+    os.environ["RANK"] = str(fabric.global_rank)  # read by anonlib.files.first_process
     return Team(rank=fabric.global_rank, size=fabric.world_size), str(fabric.device)

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from anonlib.errors import ConfigError, VideoError
+from anonlib.files import complete, own_part, sweep
 from anonlib.video.jobs import Run, Task, Watcher, perform
-from anonlib.video.once import once, own_part, sweep
 from anonlib.video.opening import title
 from anonlib.video.report import FileReport
 from anonlib.video.settings import Models, Settings, load_models
@@ -115,7 +115,9 @@ class Worker:
         return answer
 
     def _attempt(self, index: int, task: Task) -> FileReport:
-        opened = partial(once, overwrite=self._settings.overwrite, claim=partial(self._ask, "claim", index))
+        opened = partial(
+            complete, overwrite=self._settings.overwrite, claim=partial(self._ask, "claim", index)
+        )
         return perform(task, self._settings, self._loaded, opened=opened)
 
     def _loaded(self) -> Models:

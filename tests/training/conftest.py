@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -101,6 +102,7 @@ def together(tmp_path: Path) -> Callable[[Callable[[Team], Any]], list[Any]]:
     """Runs work in two processes joined by gloo, and returns what each of them returned."""
 
     def process(rank: int, work: Callable[[Team], Any], folder: Path) -> None:
+        os.environ["RANK"] = str(rank)
         distributed.init_process_group(
             "gloo",
             init_method=f"file://{folder}/meet",

@@ -27,20 +27,12 @@ def everything_below(folder: Path) -> set[str]:
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, *, when: str) -> None:
-    """A disk that takes half of a file, or that cannot enter its new name."""
+    """A disk without room for a file's content, or for its new name."""
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    def half(path: Path, content: bytes) -> None:
-        with path.open("wb") as file:
-            file.write(content[: len(content) // 2])
-        full()
-
-    if when == "writing":
-        monkeypatch.setattr(Path, "write_bytes", half)
-    else:
-        monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "fsync" if when == "writing" else "replace", full)
 
 
 def test_files_are_written_whole_into_new_folders(tmp_path: Path):

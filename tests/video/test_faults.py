@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from anonlib import anonymizers
-from anonlib.errors import VideoError
+from anonlib.errors import ResultsError
 from anonlib.files import complete, part_of
 from anonlib.video import Models, Settings, anonymize_video
 from anonlib.video.reader import VideoReader
@@ -74,7 +74,7 @@ def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     with complete(path) as file:
         file.write(b"first")
-        with pytest.raises(VideoError, match="written by another run"), complete(path):
+        with pytest.raises(ResultsError, match="written by another run"), complete(path):
             pass
     assert path.read_bytes() == b"first"
 

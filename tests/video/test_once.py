@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from anonlib.errors import VideoError
-from anonlib.video.once import once, own_part, sweep
+from anonlib.errors import ResultsError
+from anonlib.files import complete, own_part, sweep
 
 
 def ledger() -> Callable[[int], list[int]]:
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("_links")
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "new/a.bin"
-    with once(out, overwrite=False, claim=ledger()) as file:
+    with complete(out, overwrite=False, claim=ledger()) as file:
         file.write(b"whole")
         assert not out.exists() and len(names(tmp_path / "new")) == 1
     assert out.read_bytes() == b"whole" and names(tmp_path / "new") == ["a.bin"]
@@ -54,9 +54,9 @@ def test_of_two_attempts_the_first_whole_file_stays(tmp_path: Path, overwrite: b
     out, claim = tmp_path / "a.bin", ledger()
     if overwrite:
         out.write_bytes(b"old")
-    with once(out, overwrite=overwrite, claim=claim) as late:
+    with complete(out, overwrite=overwrite, claim=claim) as late:
         late.write(b"late")
-        with once(out, overwrite=overwrite, claim=claim) as early:
+        with complete(out, overwrite=overwrite, claim=claim) as early:
             early.write(b"early")
             assert len([name for name in names(tmp_path) if name.endswith(".part")]) == 2
         made = out.stat().st_ino
@@ -67,8 +67,8 @@ def test_of_two_attempts_the_first_whole_file_stays(tmp_path: Path, overwrite: b
 def test_what_somebody_else_wrote_stays(tmp_path: Path) -> None:
     out = tmp_path / "a.bin"
     with (
-        pytest.raises(VideoError, match=r"a\.bin' exists: give --overwrite"),
-        once(out, overwrite=False, claim=ledger()) as file,
+        pytest.raises(ResultsError, match=r"a\.bin' exists: give --overwrite"),
+        complete(out, overwrite=False, claim=ledger()) as file,
     ):
         file.write(b"ours")
         out.write_bytes(b"theirs")
@@ -77,13 +77,16 @@ def test_what_somebody_else_wrote_stays(tmp_path: Path) -> None:
 
 def test_a_link_in_the_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a.bin").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(VideoError), once(tmp_path / "a.bin", overwrite=False, claim=ledger()) as file:
+    with pytest.raises(ResultsError), complete(tmp_path / "a.bin", overwrite=False, claim=ledger()) as file:
         file.write(b"x")
     assert names(tmp_path) == ["a.bin"]
 
 
 def test_an_attempt_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), once(tmp_path / "a.bin", overwrite=True, claim=ledger()) as file:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        complete(tmp_path / "a.bin", overwrite=True, claim=ledger()) as file,
+    ):
         file.write(b"half")
         raise KeyboardInterrupt
     assert names(tmp_path) == []
@@ -93,7 +96,7 @@ def test_an_attempt_that_cannot_claim_puts_nothing_in_place(tmp_path: Path) -> N
     def gone(inode: int) -> list[int]:
         raise ConnectionError("the run has ended")
 
-    with pytest.raises(ConnectionError), once(tmp_path / "a.bin", overwrite=True, claim=gone) as file:
+    with pytest.raises(ConnectionError), complete(tmp_path / "a.bin", overwrite=True, claim=gone) as file:
         file.write(b"late")
     assert names(tmp_path) == []
 
