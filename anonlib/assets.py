@@ -1,4 +1,4 @@
-"""Where files lie: those that come with anonlib, and the data sets that a reader brings."""
+"""Where files lie, shipped ones and a reader's data sets, and how shipped weights are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from anonlib.errors import CheckpointError, DatasetError, FaceDatasetError
+from anonlib.config import to_dict
+from anonlib.errors import CheckpointError, ConfigError, DatasetError, FaceDatasetError
 
 SETS = ("lfw", "casia-webface", "jhmdb", "daly")
 """Sub-folders of `$ANONLIB_DATA`, each laid out as data/README.md says."""
@@ -22,7 +23,7 @@ _PLACES = (Path(__file__).resolve().parents[1] / "data", Path(sys.prefix) / "sha
 
 
 def data_path(*parts: str) -> Path:
-    """A shipped file: under `$ANONLIB_DATA`, else in the repository's `data/`, else installed.
+    """A shipped file: in `$ANONLIB_DATA`, else in the repository's `data/`, else in the installed package.
 
     Raises:
         FaceDatasetError: the file is in none of the three places.
@@ -37,30 +38,30 @@ def data_path(*parts: str) -> Path:
             return found
     raise FaceDatasetError(
         f"shipped file '{Path(*parts)}' is not in {' or '.join(map(str, roots))}: reinstall "
-        "anonlib, or point ANONLIB_DATA at the data/ folder of a clone"
+        "anonlib, or set ANONLIB_DATA to the data/ folder of a clone"
     )
 
 
 def own_sets() -> dict[str, Path]:
-    """The data sets in the folder that `$ANONLIB_DATA` names; none where it is not set.
+    """The data sets in the folder `$ANONLIB_DATA`; none if the variable is not set.
 
     Returns:
-        Names of `SETS` to their folders, which are not looked into.
+        Names of `SETS` to their folders. The content of the folders is not checked.
 
     Raises:
-        DatasetError: it names no folder, or one in which there is nothing for anonlib.
+        DatasetError: the variable names no folder, or a folder without any file of anonlib.
     """
     chosen = os.environ.get("ANONLIB_DATA")
     if not chosen:
         return {}
     root = Path(chosen)
     if not root.is_dir():
-        raise DatasetError(f"ANONLIB_DATA names '{chosen}', which is no folder: check the path")
+        raise DatasetError(f"ANONLIB_DATA is '{chosen}', which is not a folder: check the path")
     found = {name: root / name for name in SETS if (root / name).is_dir()}
     if not found and not any((root / name).is_dir() for name in SHIPPED):
         raise DatasetError(
-            f"ANONLIB_DATA names '{chosen}', which holds no {', '.join(SETS[:-1])} or {SETS[-1]}: "
-            "name the folder above them, or rename (link) what you have, see data/README.md"
+            f"ANONLIB_DATA is '{chosen}', which holds no {', '.join(SETS[:-1])} or {SETS[-1]}: set it "
+            "to the folder above them, or rename (or link) your folders, see data/README.md"
         )
     return found
 
@@ -77,6 +78,36 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return load(content), json.loads(header["__metadata__"]["config"])
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"weights {path} are missing or damaged ({type(error).__name__}); restore the file "
+            f"weights {path} are missing or damaged ({type(error).__name__}): restore the file "
             "from the repository or train it again"
         ) from error
+
+
+def shipped_weights(name: str, config: object) -> dict[str, Tensor] | None:
+    """The weights `data/weights/NAME.safetensors`, or None if none ship for exactly this config.
+
+    >>> from anonlib.config import profile
+    >>> shipped_weights("M-trained", profile("paper").modifier) is None
+    True
+    """
+    try:
+        path = data_path("weights", f"{name}.safetensors")
+    except FaceDatasetError:
+        return None
+    tensors, found = load_weights(path)
+    return tensors if found == to_dict(config) else None
+
+
+def trained_weights(name: str, config: object) -> dict[str, Tensor]:
+    """The same for networks that must have shipped weights, `M-trained` and `D-trained`.
+
+    Raises:
+        ConfigError: no such weights ship for this config.
+    """
+    tensors = shipped_weights(name, config)
+    if tensors is None:
+        raise ConfigError(
+            f"no weights {name} ship for a network of this shape: use profile smoke or laptop, or "
+            "train a network with `anonlib reproduce`"
+        )
+    return tensors

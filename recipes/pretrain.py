@@ -1,12 +1,14 @@
-"""Trains the weights that ship, into data/weights: D, M and A on synthetic people.
+"""Trains the weights that ship for the profiles `smoke` and `laptop`, on synthetic people.
 
-    python recipes/pretrain.py classifier modifier detector anonymizer
+    python recipes/pretrain.py D-start M-start A-start M-trained
 
-What the laptop profile starts from: D learns to tell the training people apart, M to return the
-face it is given (Eq. 3 alone), A to detect actions in clear frames. From these three the anonymizer
-is made: M and D after a game (Algorithm 1, lines 1-9) longer and gentler than a laptop's. Each is
-checked on validation people, whom no test ever shows, and the record stands in
-`data/weights/NAME.json`.
+D-start   D, trained to recognise the training people
+M-start   M, trained to return the face it is given (Eq. 3 alone)
+A-start   A, trained to detect actions in clear frames
+M-trained M after Algorithm 1, lines 1-9, from these three: more iterations and smaller steps than
+          in profile `laptop`. The D trained with it is saved as D-trained.
+
+Each is measured on validation people, whom no test shows. The record is `data/weights/NAME.json`.
 """
 
 from __future__ import annotations
@@ -19,19 +21,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim import Adam
 
 from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, verify
-from anonlib.config import Profile, profile, to_dict
+from anonlib.config import Profile, TrainingConfig, profile, to_dict
 from anonlib.experiment.actions import detect_actions, ground_truth
 from anonlib.experiment.datasets import FOLDS, clips
 from anonlib.experiment.reproduce import judge_on
 from anonlib.files import commit, hardware
+from anonlib.losses import photorealistic_loss
 from anonlib.metrics.average_precision import average_precision
 from anonlib.metrics.verification import verification_pairs
 from anonlib.networks import ActionDetector, Modifier, SphereFace
-from anonlib.training import Players, train_adversarially, train_classifier, train_detector, train_identity
+from anonlib.training import Players, train_adversarially, train_classifier, train_detector
+from anonlib.training.batches import face_batch
 from anonlib.training.checkpoints import save_weights
+from anonlib.training.loop import History, Losses, Trainee, run_steps
 from anonlib.training.start import on_device, starting_classifier, starting_detector, starting_modifier
 from anonlib.types import FaceImages
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
@@ -39,7 +45,7 @@ from anonlib.world.faces import SyntheticPeople, synthetic_faces
 WEIGHTS = Path(__file__).resolve().parents[1] / "data" / "weights"
 SEED = 1000
 """Far from the seeds that users choose, so that nobody tests on these images or clips."""
-STEPS = {"classifier": 1500, "modifier": 1000, "detector": 2500, "anonymizer": 1600}
+STEPS = {"D-start": 1500, "M-start": 1000, "A-start": 2500, "M-trained": 1600}
 
 
 def faces(laptop: Profile, split: str, people: int, images: int) -> FaceImages:
@@ -47,8 +53,8 @@ def faces(laptop: Profile, split: str, people: int, images: int) -> FaceImages:
     return synthetic_faces(numbers, images=images, size=laptop.modifier.size, seed=SEED)
 
 
-def classifier(laptop: Profile, checkpoint: Path) -> tuple[SphereFace, dict[str, Any]]:
-    training = replace(laptop.training, classifier_steps=STEPS["classifier"])
+def start_of_d(laptop: Profile, checkpoint: Path) -> tuple[SphereFace, dict[str, Any]]:
+    training = replace(laptop.training, classifier_steps=STEPS["D-start"])
     network = on_device(SphereFace(laptop.classifier, people=laptop.data.people), "cpu")
     known = faces(laptop, "train", laptop.data.people, 64)
     train_classifier(network, known, training, seed=SEED, checkpoint=checkpoint)
@@ -58,25 +64,64 @@ def classifier(laptop: Profile, checkpoint: Path) -> tuple[SphereFace, dict[str,
     return network, asdict(verify(features, features, pairs))
 
 
-def modifier(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, Any]]:
+def start_of_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, Any]]:
     network = on_device(Modifier(laptop.modifier), "cpu")
     known = faces(laptop, "train", laptop.data.people, 16)
     training = replace(laptop.training, faces=16)
-    train_identity(network, known, training, steps=STEPS["modifier"], seed=SEED, checkpoint=checkpoint)
+    train_identity(network, known, training, steps=STEPS["M-start"], seed=SEED, checkpoint=checkpoint)
     unseen = faces(laptop, "validation", 50, 2).images.float() / 255
     with torch.inference_mode():
         difference = (network.eval()(unseen) - unseen).abs().mean()
     return network, {"l1": float(difference)}
 
 
-def detector(laptop: Profile, checkpoint: Path) -> tuple[ActionDetector, dict[str, Any]]:
+def train_identity(
+    modifier: Modifier,
+    faces: FaceImages,
+    config: TrainingConfig,
+    *,
+    steps: int,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Trains M by Eq. (3) alone, so that Algorithm 1 starts from an M that draws faces.
+
+    Differs from the paper: M starts there from random weights.
+    """
+    optimizer = Adam(modifier.parameters(), lr=config.pretrain_lr, betas=config.betas)
+    device = next(modifier.parameters()).device
+
+    def update(step: int) -> Losses:
+        batch = face_batch(faces, config.faces, seed=seed, step=step, device=device)
+        loss = photorealistic_loss(modifier(batch.images), batch.images)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return {"L_l1": loss.detach()}
+
+    trainee = Trainee(modules={"modifier": modifier}, optimizers={"optimizer": optimizer})
+    modifier.train()
+    return run_steps(
+        trainee,
+        update,
+        name="modifier M, start",
+        steps=steps,
+        seed=seed,
+        lr_drop=config.lr_drop,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+def start_of_a(laptop: Profile, checkpoint: Path) -> tuple[ActionDetector, dict[str, Any]]:
     people = SyntheticPeople()
     network = on_device(ActionDetector(laptop.detector), "cpu")
     train_detector(
         network,
         clips(laptop, people, split="train", seed=SEED),
         laptop.training,
-        steps=STEPS["detector"],
+        steps=STEPS["A-start"],
         seed=SEED,
         checkpoint=checkpoint,
     )
@@ -85,17 +130,15 @@ def detector(laptop: Profile, checkpoint: Path) -> tuple[ActionDetector, dict[st
     return network, {"map": found.mean, "per_class": [float(x) for x in found.per_class]}
 
 
-def anonymizer(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, Any]]:
-    """Half of the iterations without a judge, who would keep an early state that hides by blurring;
-    then the other half with one.
-    """
+def trained_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, Any]]:
+    """Only the second half of the iterations is validated: early states score well by blurring."""
     gentle = replace(
         laptop.training,
         modifier_lr=5e-4,
         classifier_lr=5e-4,
         l1_weight=15.0,
         adversarial_ceiling=20.0,
-        adversarial_steps=STEPS["anonymizer"] // 2,
+        adversarial_steps=STEPS["M-trained"] // 2,
     )
     known = faces(laptop, "train", laptop.data.people, 32)
     frames = clips(laptop, SyntheticPeople(), split="train", seed=SEED)
@@ -115,14 +158,12 @@ def anonymizer(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, A
             judge=looking,
             checkpoint=checkpoint.with_stem(f"{checkpoint.stem}-{half}"),
         )
-    save_weights(
-        WEIGHTS / "anonymizer-classifier.safetensors", players.classifier, config=to_dict(laptop.classifier)
-    )
+    save_weights(WEIGHTS / "D-trained.safetensors", players.classifier, config=to_dict(laptop.classifier))
     return players.modifier, examine(laptop, players)
 
 
 def examine(laptop: Profile, players: Players) -> dict[str, Any]:
-    """D on clear, on modified and across, over validation people, and how much M changes."""
+    """Verification of validation people, clear, modified and across, and the change that M makes."""
     unseen = faces(laptop, "validation", 200, 10)
     hidden = anonymize_faces(unseen, create("modifier", players.modifier))
     pairs = verification_pairs(unseen.labels, pairs=6000, folds=FOLDS, seed=SEED)
@@ -136,16 +177,18 @@ def examine(laptop: Profile, players: Players) -> dict[str, Any]:
     }
 
 
-TRAIN = {"classifier": classifier, "modifier": modifier, "detector": detector, "anonymizer": anonymizer}
+TRAIN = {"D-start": start_of_d, "M-start": start_of_m, "A-start": start_of_a, "M-trained": trained_m}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="+", choices=list(STEPS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="+", choices=list(STEPS))
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
     arguments = parser.parse_args()
     laptop = profile("laptop")
-    for name in arguments.parts:
+    for name in arguments.names:
         torch.manual_seed(SEED)
         start = time.time()
         network, validation = TRAIN[name](laptop, arguments.checkpoints / f"pretrain-{name}.pt")

@@ -42,8 +42,8 @@ def test_the_data_folder_of_a_clone_holds_no_sets_and_is_no_mistake(own: Path) -
 
 def test_a_folder_without_anything_known_is_a_mistake(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (own / "LFW-faces").mkdir()
-    with pytest.raises(DatasetError, match=r"holds no lfw, casia-webface, jhmdb or daly: name the"):
+    with pytest.raises(DatasetError, match=r"holds no lfw, casia-webface, jhmdb or daly: set it"):
         own_sets()
     monkeypatch.setenv("ANONLIB_DATA", str(own / "nowhere"))
-    with pytest.raises(DatasetError, match=r"nowhere', which is no folder: check the path"):
+    with pytest.raises(DatasetError, match=r"nowhere', which is not a folder: check the path"):
         own_sets()

@@ -90,7 +90,7 @@ def folds_text(folds: tuple[int, ...]) -> str:
 
 def method_file(method: str) -> Path | None:
     """The weights that ship for a method, or None for one that has none."""
-    name = "anonymizer" if method == "modifier" else method
+    name = "M-trained" if method == "modifier" else method
     try:
         return data_path("weights", f"{name}.safetensors")
     except FaceDatasetError:

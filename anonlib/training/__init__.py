@@ -3,6 +3,5 @@
 from anonlib.training.algorithm1 import Players, train_adversarially
 from anonlib.training.classifier import train_classifier
 from anonlib.training.detector import train_detector
-from anonlib.training.identity import train_identity
 
-__all__ = ["Players", "train_adversarially", "train_classifier", "train_detector", "train_identity"]
+__all__ = ["Players", "train_adversarially", "train_classifier", "train_detector"]

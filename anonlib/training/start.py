@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import get_model_weights
 
-from anonlib.assets import data_path, load_weights
-from anonlib.config import LiteModifierConfig, Profile, to_dict
+from anonlib.assets import data_path, load_weights, shipped_weights, trained_weights
+from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import align_faces
 from anonlib.networks import ActionDetector, Modifier, SphereFace
@@ -24,16 +23,6 @@ from anonlib.types import ActionFrames, FaceImages
 Network = TypeVar("Network", bound=nn.Module)
 FeedForward = Modifier | LiteModifier
 """A network that can be M."""
-
-
-def shipped_weights(name: str, config: object) -> Mapping[str, Tensor] | None:
-    """Weights in `data/weights` made with just this config, or None."""
-    try:
-        path = data_path("weights", f"{name}.safetensors")
-    except FaceDatasetError:
-        return None
-    tensors, found = load_weights(path)
-    return tensors if found == to_dict(config) else None
 
 
 def starting_classifier(
@@ -63,7 +52,7 @@ def starting_classifier(
         classifier.load_state_dict({**tensors, "identities": classifier.identities})
         classifier = on_device(classifier, device)
         return introduce(classifier, faces)
-    tensors = shipped_weights("classifier", profile.classifier)
+    tensors = shipped_weights("D-start", profile.classifier)
     known = 0
     if tensors is not None:
         own = dict(tensors)
@@ -112,7 +101,7 @@ def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> Fe
     if isinstance(profile.modifier, LiteModifierConfig):
         modifier, name = LiteModifier(profile.modifier), "modifier-lite-start"
     else:
-        modifier, name = Modifier(profile.modifier), "modifier"
+        modifier, name = Modifier(profile.modifier), "M-start"
     tensors = shipped_weights(name, profile.modifier)
     if tensors is not None:
         modifier.load_state_dict(tensors)
@@ -128,9 +117,8 @@ def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
     Raises:
         ConfigError: nothing of this profile's shape ships.
     """
-    tensors = _trained("anonymizer", profile, profile.modifier)
-    if isinstance(profile.modifier, LiteModifierConfig):
-        raise AssertionError("anonymizer.safetensors ships for Modifier")
+    tensors = trained_weights("M-trained", profile.modifier)
+    assert isinstance(profile.modifier, ModifierConfig)
     modifier = Modifier(profile.modifier)
     modifier.load_state_dict(tensors)
     return on_device(modifier.eval(), device)
@@ -142,20 +130,10 @@ def trained_classifier(profile: Profile, *, device: str = "cpu") -> SphereFace:
     Raises:
         ConfigError: nothing of this profile's shape ships.
     """
-    tensors = _trained("anonymizer-classifier", profile, profile.classifier)
+    tensors = trained_weights("D-trained", profile.classifier)
     classifier = SphereFace(profile.classifier, people=len(tensors["identities"]))
     classifier.load_state_dict(tensors)
     return on_device(classifier.eval(), device)
-
-
-def _trained(name: str, profile: Profile, config: object) -> Mapping[str, Tensor]:
-    tensors = shipped_weights(name, config)
-    if tensors is None:
-        raise ConfigError(
-            f"no trained {name} of profile '{profile.name}' ships: use smoke or laptop, or train "
-            "one with `anonlib reproduce`"
-        )
-    return tensors
 
 
 def starting_detector(
@@ -176,7 +154,7 @@ def starting_detector(
     """
     torch.manual_seed(seed)
     detector = ActionDetector(profile.detector)
-    tensors = shipped_weights("detector", profile.detector)
+    tensors = shipped_weights("A-start", profile.detector)
     if tensors is not None:
         detector.load_state_dict(tensors)
         return on_device(detector, device)
@@ -203,7 +181,7 @@ def starting_detector(
 def take_what_fits(detector: ActionDetector) -> bool:
     """Copies all layers but the last from the shipped A, if it has this backbone and width."""
     try:
-        tensors, found = load_weights(data_path("weights", "detector.safetensors"))
+        tensors, found = load_weights(data_path("weights", "A-start.safetensors"))
     except FaceDatasetError:
         return False
     wanted = to_dict(detector.config)

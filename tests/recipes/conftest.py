@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import distributed
 
 from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, TrainingConfig
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import Players
-from anonlib.training.processes import Team
 from anonlib.types import ActionFrames, FaceImages
 
 PEOPLE = 4
@@ -94,33 +87,3 @@ def make_detector():
 def make_players():
     """Tiny M, D and A from a seed."""
     return players
-
-
-@pytest.fixture
-def together(tmp_path: Path) -> Callable[[Callable[[Team], Any]], list[Any]]:
-    """Runs work in two processes joined by gloo, and returns what each of them returned."""
-
-    def process(rank: int, work: Callable[[Team], Any], folder: Path) -> None:
-        distributed.init_process_group(
-            "gloo",
-            init_method=f"file://{folder}/meet",
-            rank=rank,
-            world_size=2,
-            timeout=timedelta(seconds=300),
-        )
-        torch.save(work(Team(rank=rank, size=2)), folder / f"{rank}.pt")
-        distributed.destroy_process_group()
-
-    def run(work: Callable[[Team], Any]) -> list[Any]:
-        folder = tmp_path / f"processes{len(list(tmp_path.iterdir()))}"
-        folder.mkdir()
-        context = multiprocessing.get_context("fork")
-        processes = [context.Process(target=process, args=(r, work, folder)) for r in (0, 1)]
-        for one in processes:
-            one.start()
-        for one in processes:
-            one.join(900)
-        assert [one.exitcode for one in processes] == [0, 0]
-        return [torch.load(folder / f"{r}.pt", weights_only=False) for r in (0, 1)]
-
-    return run

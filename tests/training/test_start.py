@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torchvision.models import WeightsEnum, resnet18
 
+from anonlib.assets import shipped_weights
 from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, Profile, TrainingConfig, to_dict
 from anonlib.errors import ConfigError
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.checkpoints import save_weights
 from anonlib.training.start import (
-    shipped_weights,
     starting_classifier,
     starting_detector,
     starting_modifier,
@@ -44,14 +44,12 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, nn.Mod
     """A data folder with weights of the tiny networks, its D knowing six people."""
     torch.manual_seed(77)
     networks = {
-        "modifier": Modifier(TINY.modifier),
-        "classifier": SphereFace(TINY.classifier, people=6),
-        "detector": ActionDetector(TINY.detector),
+        "M-start": Modifier(TINY.modifier),
+        "D-start": SphereFace(TINY.classifier, people=6),
+        "A-start": ActionDetector(TINY.detector),
     }
     for name, network in networks.items():
-        save_weights(
-            tmp_path / "weights" / f"{name}.safetensors", network, config=to_dict(getattr(TINY, name))
-        )
+        save_weights(tmp_path / "weights" / f"{name}.safetensors", network, config=to_dict(network.config))
     monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
     return networks
 
@@ -67,8 +65,8 @@ def classifier(profile: Profile, faces: FaceImages, **options: Any) -> SphereFac
 
 
 def test_shipped_weights_fit_one_config_only():
-    assert shipped_weights("modifier", TINY.modifier) is not None
-    assert shipped_weights("modifier", OTHER.modifier) is None
+    assert shipped_weights("M-start", TINY.modifier) is not None
+    assert shipped_weights("M-start", OTHER.modifier) is None
     assert shipped_weights("portrait", TINY.modifier) is None
 
 
@@ -76,15 +74,15 @@ def test_people_whom_the_shipped_classifier_knows_need_no_training(
     faces: FaceImages, shipped: dict[str, nn.Module]
 ):
     d = classifier(TINY, faces)
-    assert equal(d, shipped["classifier"], but="identities")
-    assert torch.equal(d.identities, shipped["classifier"].identities[:4])
+    assert equal(d, shipped["D-start"], but="identities")
+    assert torch.equal(d.identities, shipped["D-start"].identities[:4])
 
 
 def test_more_people_than_it_knows_are_learned(faces: FaceImages, shipped: dict[str, nn.Module]):
     d = classifier(TINY, replace(faces, labels=faces.labels * 3))  # 0 to 9
     assert d.identities.shape == (10, 8)
-    assert not equal(d, shipped["classifier"], but="identities")
-    near = (d.identities[:6] - shipped["classifier"].identities).abs().max()
+    assert not equal(d, shipped["D-start"], but="identities")
+    near = (d.identities[:6] - shipped["D-start"].identities).abs().max()
     assert near < 1e-2  # one step of Adam away from what it knew
 
 
@@ -93,8 +91,8 @@ def test_real_people_get_identities_of_their_own_over_the_shipped_layers(
 ):
     untrained = replace(TINY, training=replace(TINY.training, classifier_steps=0))
     d = classifier(untrained, faces, synthetic=False)
-    assert equal(d, shipped["classifier"], but="identities")
-    known = shipped["classifier"].identities
+    assert equal(d, shipped["D-start"], but="identities")
+    known = shipped["D-start"].identities
     assert torch.cdist(d.identities, known).min() > 0.1
     trained = classifier(TINY, faces, synthetic=False)
     assert not equal(trained, d)
@@ -110,9 +108,9 @@ def test_without_weights_the_classifier_is_trained_from_the_seed(faces: FaceImag
 def test_modifier_and_detector_start_from_shipped_weights(
     frames: ActionFrames, shipped: dict[str, nn.Module]
 ):
-    assert equal(starting_modifier(TINY, seed=0), shipped["modifier"])
+    assert equal(starting_modifier(TINY, seed=0), shipped["M-start"])
     a = starting_detector(TINY, frames, seed=0, checkpoint=None, progress=False)
-    assert equal(a, shipped["detector"])
+    assert equal(a, shipped["A-start"])
 
 
 def test_without_weights_the_modifier_is_random_and_the_detector_trained(frames: ActionFrames):
@@ -135,17 +133,11 @@ def test_training_of_the_start_is_resumed(faces: FaceImages, tmp_path: Path):
 
 
 def test_the_anonymizer_and_its_opponent_are_loaded_whole(tmp_path: Path) -> None:
-    networks = {
-        "anonymizer": Modifier(TINY.modifier),
-        "anonymizer-classifier": SphereFace(TINY.classifier, people=5),
-    }
+    networks = {"M-trained": Modifier(TINY.modifier), "D-trained": SphereFace(TINY.classifier, people=5)}
     for name, network in networks.items():
         path = tmp_path / "weights" / f"{name}.safetensors"
         save_weights(path, network, config=to_dict(network.config))
-    for loaded, name in (
-        (trained_modifier(TINY), "anonymizer"),
-        (trained_classifier(TINY), "anonymizer-classifier"),
-    ):
+    for loaded, name in ((trained_modifier(TINY), "M-trained"), (trained_classifier(TINY), "D-trained")):
         expected = networks[name].state_dict()
         assert not loaded.training
         for key, value in loaded.state_dict().items():
@@ -153,7 +145,7 @@ def test_the_anonymizer_and_its_opponent_are_loaded_whole(tmp_path: Path) -> Non
 
 
 def test_no_anonymizer_of_another_shape_ships() -> None:
-    with pytest.raises(ConfigError, match="no trained anonymizer of profile 'tiny' ships"):
+    with pytest.raises(ConfigError, match="no weights M-trained ship for a network of this shape"):
         trained_modifier(TINY)
 
 

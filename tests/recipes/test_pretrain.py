@@ -7,8 +7,8 @@ import torch
 
 from anonlib.config import TrainingConfig
 from anonlib.training import Players
-from anonlib.training.identity import train_identity
 from anonlib.types import FaceImages
+from recipes.pretrain import train_identity
 
 
 def test_the_modifier_learns_to_return_its_input(
