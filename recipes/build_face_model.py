@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from face_pictures import SIZE, Array, collect
-from face_statistics import ATTRIBUTES, attributes, covariances, directions, looks
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
+
+from recipes.face_pictures import SIZE, Array, collect
+from recipes.face_statistics import ATTRIBUTES, attributes, covariances, directions, looks
 
 FLOW, OUTLINE, CHROMA = 24, 64, 48
 """Sides of the grids that hold the flow, the outline and the two colour-difference channels."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from face_pictures import SIZE, Array
 from torch import Tensor
+
+from recipes.face_pictures import SIZE, Array
 
 ATTRIBUTES = ("yaw", "pitch", "mouth_open", "smile", "light_right", "light_top", "brightness")
 

@@ -31,7 +31,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load, save
-from second_labels import add_second, clip_frames, turned_faces
 from torch import Tensor
 from tqdm import tqdm
 
@@ -47,6 +46,7 @@ from anonlib.training.checkpoints import save_weights
 from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople
 from recipes.scenes import Labelled, Scene, Scenes
+from recipes.second_labels import add_second, clip_frames, turned_faces
 from recipes.ssh_training import train_face_detector
 
 HELD_BACK = (5,)
