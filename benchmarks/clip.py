@@ -24,7 +24,7 @@ from PIL import Image
 from anonlib.config import ENLARGE
 from anonlib.world.actor import HeadClip
 from anonlib.world.faces import PEOPLE, SyntheticPeople
-from anonlib.world.looks import Comb
+from anonlib.world.looks import Looks
 from anonlib.world.rooms import draw_room
 
 RATE = 30
@@ -119,7 +119,7 @@ def render(
     """Every frame `(H, W, 3)` uint8 and its rows of person, x0, y0, x1, y1."""
     rng = np.random.default_rng(seed)
     height, width = size
-    room = draw_room(Comb("test", rng), size=(height, width * 3 // 2), horizon=0.85)
+    room = draw_room(Looks("test", rng), size=(height, width * 3 // 2), horizon=0.85)
     noise = rng.normal(0, NOISE, (8, height, width, 1)).astype(np.int8)
     cast = walkers(frames, size, rng, faces, seed, people)
     for frame in range(frames):

@@ -36,8 +36,7 @@ from anonlib.experiment.reproduce import Experiment, prepare
 from anonlib.experiment.run import Run
 from anonlib.metrics.verification import Pairs
 from anonlib.types import ActionFrames, FaceImages
-from anonlib.world.actions import ACTIONS, FACE_RELATED, render_clips
-from anonlib.world.faces import SyntheticPeople, synthetic_faces
+from anonlib.world import ACTIONS, FACE_RELATED, SyntheticPeople, render_clips, synthetic_faces
 
 FACES = ("lfw", "casia-webface")
 """Sets of faces, the one with a protocol first."""

@@ -24,7 +24,7 @@ from anonlib.experiment.predictions import load_predictions, load_test, pairs_of
 from anonlib.experiment.run import read_json
 from anonlib.files import write_atomically
 from anonlib.metrics.average_precision import interval, matched_bootstrap, mean_over_classes
-from anonlib.world.actions import ACTIONS, FACE_RELATED
+from anonlib.world import ACTIONS, FACE_RELATED
 
 Row = dict[str, Any]
 OURS, RANDOM = "modifier", "modifier_random_label"

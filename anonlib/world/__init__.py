@@ -1,1 +1,17 @@
-"""Drawn people, clips and scenes: data that needs no download and shows nobody who exists."""
+"""Drawn people, clips and scenes: data that needs no download and shows no real person."""
+
+from anonlib.types import ACTIONS
+from anonlib.world.actions import ACTION_NAMES, FACE_RELATED, render_clips
+from anonlib.world.faces import PEOPLE, SyntheticPeople, synthetic_faces
+from anonlib.world.real_heads import FolderPeople
+
+__all__ = [
+    "ACTIONS",
+    "ACTION_NAMES",
+    "FACE_RELATED",
+    "PEOPLE",
+    "FolderPeople",
+    "SyntheticPeople",
+    "render_clips",
+    "synthetic_faces",
+]

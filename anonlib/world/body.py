@@ -1,7 +1,7 @@
-"""Illustrated bodies: clothes, legs, torso, neck, two-segment arms with hands, backs of heads.
+"""Drawn bodies: legs, torso, clothes, neck, arms with hands, and heads seen from behind.
 
-Units: one unit is the side of the person's canonical head crop, the origin is its centre, x grows
-to the right and y downwards. The enlarged face box is therefore `[-0.5, 0.5]` squared.
+Units: one unit is the side of the person's canonical head crop. The origin is the centre of this
+crop, x grows to the right and y downwards. The enlarged face box is therefore `[-0.5, 0.5]` squared.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from anonlib.world.looks import Comb
+from anonlib.world.looks import Looks
 from anonlib.world.pen import Color, Pen, Point, along, fade, hsv, shade, smooth
 
 UPPER_ARM = 0.84
 FOREARM = 0.86
 _SKINS = ((1.0, 0.86, 0.75), (0.93, 0.74, 0.6), (0.8, 0.6, 0.45), (0.6, 0.42, 0.31))
 _IDLE = (((0.72, 1.52), (0.74, 2.2)), ((0.8, 1.5), (0.36, 1.68)), ((0.76, 1.48), (0.12, 1.36)))
-"""Elbow and hand of the arm of side 1."""
-_OUTLINE = ((-0.12, 0.53), (-0.3, 0.59), (-0.58, 0.68), (-0.65, 0.86), (-0.53, 1.2), (-0.48, 1.55))
+"""Elbow and hand of three idle arms of side 1: hanging, on the belly, on the chest."""
+_OUTLINE = (
+    *((-0.12, 0.53), (-0.3, 0.59), (-0.58, 0.68), (-0.65, 0.86)),
+    *((-0.53, 1.2), (-0.48, 1.55), (-0.52, 1.95)),
+)
+"""Left half of the torso."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyLook:
-    """What does not change during a clip."""
+    """Colours and shape of a body in one clip."""
 
     skin: Color
     hair: Color
@@ -37,7 +41,7 @@ class BodyLook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """Joints of one arm, in units."""
+    """Joints of one arm."""
 
     shoulder: Point
     elbow: Point
@@ -46,47 +50,47 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
-    """Both arms in one frame; an axis is the direction of what a hand holds, in radians."""
+    """Both arms in one frame. An axis is the direction, in radians, of what the hand holds."""
 
     work: Arm
     rest: Arm
-    work_axis: float = 0.0
-    rest_axis: float = 0.0
+    work_axis: float
+    rest_axis: float
 
 
-def random_body(comb: Comb, *, skin: Color | None = None) -> BodyLook:
-    """Clothes of the comb's split; without a skin colour one is drawn."""
-    rng = comb.rng
+def random_body(looks: Looks, *, skin: Color | None = None) -> BodyLook:
+    """A body in this split's clothes; the skin colour is random unless it is given."""
+    rng = looks.rng
     tone = _SKINS[int(rng.integers(len(_SKINS)))]
-    patterns = (("plain", "stripes", "buttons"), ("plain", "band"), ("plain", "pocket", "hoops"))
     return BodyLook(
         skin=skin or (round(255 * tone[0]), round(255 * tone[1]), round(255 * tone[2])),
         hair=hsv(rng.uniform(0.04, 0.1), rng.uniform(0.2, 0.6), rng.uniform(0.08, 0.5)),
-        shirt=comb.color((0.0, 1.0), (0.06, 0.46), (0.3, 0.86)),
-        trim=comb.color((0.0, 1.0), (0.05, 0.45), (0.4, 0.95)),
-        trousers=comb.color((0.5, 0.75), (0.15, 0.6), (0.15, 0.45)),
-        breadth=comb.between(0.8, 1.02),
+        shirt=looks.color((0.0, 1.0), (0.06, 0.46), (0.3, 0.86)),
+        trim=looks.color((0.0, 1.0), (0.05, 0.45), (0.4, 0.95)),
+        trousers=looks.color((0.5, 0.75), (0.15, 0.6), (0.15, 0.45)),
+        breadth=looks.between(0.8, 1.02),
         long_sleeves=bool(rng.random() < 0.55),
-        pattern=comb.style(*patterns),
+        pattern=looks.style(("plain", "stripes", "buttons"), ("plain", "band"), ("plain", "pocket", "hoops")),
         collar=("round", "vee", "shirt")[int(rng.integers(3))],
     )
 
 
 def shoulder(look: BodyLook, side: int) -> Point:
-    """Where the arm of a side (-1 is left in the image) begins."""
+    """Shoulder of a side; -1 is the left of the image, 1 the right."""
     return side * 0.6 * look.breadth, 0.8
 
 
 def reach(start: Point, target: Point, *, bend: int, length: float = 1.0) -> Arm:
-    """Two-segment inverse kinematics: the elbow bends to the side `bend` of the line to the hand.
+    """Two-segment inverse kinematics: an arm whose hand is at the target.
 
-    A target out of reach stretches the arm, one too near folds it.
+    A target out of reach stretches the arm.
 
     Args:
         start: the shoulder.
-        target: where the hand must be.
-        bend: 1 or -1.
-        length: how long both segments look; below 1 when they point at the viewer.
+        target: where the hand is.
+        bend: 1 or -1, the side of the line from shoulder to hand on which the elbow is.
+        length: visible part of the length of both segments; below 1 for an arm that points
+            at the viewer.
 
     >>> arm = reach((0.0, 0.0), (0.0, 1.2), bend=1)
     >>> abs(math.dist(arm.shoulder, arm.elbow) - UPPER_ARM) < 1e-9, arm.elbow[0] < 0
@@ -97,18 +101,15 @@ def reach(start: Point, target: Point, *, bend: int, length: float = 1.0) -> Arm
     if distance >= upper + fore:
         return Arm(shoulder=start, elbow=along(start, target, upper / (upper + fore)), hand=target)
     distance = max(distance, 0.05)
-    base = (upper**2 - fore**2 + distance**2) / (2 * distance)
-    base = max(-upper, min(upper, base))
+    base = max(-upper, min(upper, (upper**2 - fore**2 + distance**2) / (2 * distance)))
     lift = math.sqrt(upper**2 - base**2)
-    elbow = along(start, target, base / distance, bend * lift)
-    return Arm(shoulder=start, elbow=elbow, hand=target)
+    return Arm(shoulder=start, elbow=along(start, target, base / distance, bend * lift), hand=target)
 
 
 def idle_arm(look: BodyLook, side: int, choice: int) -> Arm:
-    """An arm with nothing to do, in one of three ways: it hangs, or rests on belly or chest."""
-    (elbow_x, elbow_y), (x, y) = _IDLE[choice]
-    start = shoulder(look, side)
-    return Arm(shoulder=start, elbow=(side * elbow_x, elbow_y), hand=(side * x, y))
+    """One of the three idle arms, by `choice` 0 to 2."""
+    elbow, hand = ((side * x, y) for x, y in _IDLE[choice])
+    return Arm(shoulder=shoulder(look, side), elbow=elbow, hand=hand)
 
 
 def draw_legs(pen: Pen, look: BodyLook) -> None:
@@ -120,10 +121,12 @@ def draw_legs(pen: Pen, look: BodyLook) -> None:
     pen.ellipse((0.0, 1.85), (0.5 * look.breadth, 0.22), look.trousers)
 
 
-def draw_torso(pen: Pen, look: BodyLook, *, lean: float = 0.0, back: bool = False) -> None:
-    """Torso with its pattern and collar, shaded on one side; `lean` shifts the hips sideways."""
-    half = [*_OUTLINE, (-0.52, 1.95)]
-    points = half + [(-x, y) for x, y in reversed(half)]
+def draw_torso(pen: Pen, look: BodyLook, *, lean: float, back: bool) -> None:
+    """Torso with pattern and collar (none at the back), shaded on one side.
+
+    `lean` is the sideways shift of the torso for one unit of y.
+    """
+    points = [*_OUTLINE, *((-x, y) for x, y in reversed(_OUTLINE))]
     outline = smooth([(x * look.breadth + lean * (y - 0.6), y) for x, y in points])
     pen.polygon([(x * 1.025, y) for x, y in outline], shade(look.shirt, 0.72))
     pen.polygon(outline, look.shirt)
@@ -170,13 +173,12 @@ def _draw_collar(pen: Pen, look: BodyLook) -> None:
 
 
 def draw_neck(pen: Pen, look: BodyLook, head: Point) -> None:
-    """A neck from the chin of a head at `head` down into the collar, in the chin's shadow."""
-    shadow = shade(look.skin, 0.86)
-    pen.capsule((head[0], head[1] + 0.25), (0.0, 0.5), (0.16, 0.17), shadow, edge=0.01)
+    """A neck, darker than the face, from a head at `head` down into the collar."""
+    pen.capsule((head[0], head[1] + 0.25), (0.0, 0.5), (0.16, 0.17), shade(look.skin, 0.86), edge=0.01)
 
 
 def draw_back_of_head(pen: Pen, look: BodyLook, head: Point) -> None:
-    """A head seen from behind: ears, hair and a few strands, no face."""
+    """A head seen from behind: ears, hair and a few strands."""
     x, y = head
     for side in (-1, 1):
         pen.ellipse((x + side * 0.3, y + 0.04), (0.05, 0.08), look.skin)
@@ -203,13 +205,14 @@ def draw_arm(pen: Pen, look: BodyLook, arm: Arm) -> None:
 
 
 def draw_palm(pen: Pen, look: BodyLook, hand: Point, axis: float) -> None:
-    """The part of a hand behind what it holds."""
-    pen.ellipse(hand, (0.128, 0.112), shade(look.skin, 0.7), axis or 1e-6)
-    pen.ellipse(hand, (0.113, 0.098), shade(look.skin, 0.93), axis or 1e-6)
+    """The part of a hand that is behind the tool."""
+    axis = axis or 1e-6  # the pen draws unturned ellipses in another way
+    pen.ellipse(hand, (0.128, 0.112), shade(look.skin, 0.7), axis)
+    pen.ellipse(hand, (0.113, 0.098), shade(look.skin, 0.93), axis)
 
 
 def draw_fingers(pen: Pen, look: BodyLook, hand: Point, axis: float) -> None:
-    """Four fingers across the held thing, in front of it, and a thumb along it."""
+    """Four fingers across the tool, in front of it."""
     c, s = math.cos(axis), math.sin(axis)
     for k in (-1.5, -0.5, 0.5, 1.5):
         x, y = hand[0] + 0.052 * k * c, hand[1] + 0.052 * k * s

@@ -1,70 +1,66 @@
-"""Cleaning floors and windows: tools away from the face.
+"""The four chores: floor, window, textile and iron. Their tools stay away from the face.
 
-Each class answers `pose`, `behind`, `before` and `tool` as `FaceProp` does. Units: see `body`.
+Each class is a `Prop`, see `actor`; units are those of `body`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from anonlib.world.body import BodyLook, Pose, idle_arm, reach, shoulder
-from anonlib.world.looks import Comb, Moment
+from anonlib.world.actor import Prop
+from anonlib.world.body import Arm, BodyLook, Pose, idle_arm, reach, shoulder
+from anonlib.world.looks import Looks, Moment
 from anonlib.world.pen import Pen, Point, along, fade, shade
 
 
-class Floor:
+class Floor(Prop):
     """A mop, broom or flat wiper pushed over the floor with both hands."""
 
-    def __init__(self, comb: Comb) -> None:
-        rng = comb.rng
+    def __init__(self, looks: Looks) -> None:
+        rng = looks.rng
         self.kind = ("mop", "broom", "wiper")[int(rng.integers(3))]
-        self.handle = comb.color((0.0, 1.0), (0.35, 0.8), (0.45, 0.85))
-        self.head = comb.color((0.0, 1.0), (0.1, 0.7), (0.6, 0.95))
-        self.bucket = comb.color((0.0, 1.0), (0.5, 0.85), (0.5, 0.9))
+        self.handle = looks.color((0.0, 1.0), (0.35, 0.8), (0.45, 0.85))
+        self.head = looks.color((0.0, 1.0), (0.1, 0.7), (0.6, 0.95))
+        self.bucket = looks.color((0.0, 1.0), (0.5, 0.85), (0.5, 0.9))
         self.has_bucket = bool(rng.random() < 0.5)
-        self.size = comb.between(0.24, 0.32)
+        self.size = looks.between(0.24, 0.32)
         self.reach = float(rng.uniform(0.6, 0.9))
 
     def pose(self, moment: Moment, body: BodyLook) -> Pose:
-        """The far hand holds the top of the stick, the near hand its middle."""
-        side = moment.side
+        """One hand near the top of the stick, the other on its middle."""
         top, foot = self._stick(moment)
         axis = math.atan2(foot[1] - top[1], foot[0] - top[0])
         return Pose(
-            work=reach(shoulder(body, side), along(top, foot, 0.46), bend=-side, length=0.8),
-            rest=reach(shoulder(body, -side), along(top, foot, 0.13), bend=side, length=0.7),
+            work=_arm(body, moment.side, along(top, foot, 0.46), length=0.8),
+            rest=_arm(body, -moment.side, along(top, foot, 0.13), length=0.7),
             work_axis=axis,
             rest_axis=axis,
         )
 
     def behind(self, pen: Pen, moment: Moment) -> None:
-        """A shine on the wet floor and, for some, a bucket."""
+        """A reflection on the wet floor and sometimes a bucket."""
         foot = self._stick(moment)[1]
         pen.ellipse((foot[0], foot[1] + 0.08), (0.7, 0.16), (255, 255, 255, 60))
         if self.has_bucket:
             x, y = -moment.side * 0.85, foot[1] - 0.12
-            handle = [(x - 0.2, y - 0.2), (x, y - 0.42), (x + 0.2, y - 0.2)]
-            pen.line(handle, 0.02, (90, 90, 96))
-            outline = [(x - 0.23, y - 0.22), (x + 0.23, y - 0.22), (x + 0.17, y + 0.25)]
-            pen.polygon([*outline, (x - 0.17, y + 0.25)], self.bucket)
+            pen.line([(x - 0.2, y - 0.2), (x, y - 0.42), (x + 0.2, y - 0.2)], 0.02, (90, 90, 96))
+            rim = [(x - 0.23, y - 0.22), (x + 0.23, y - 0.22)]
+            pen.polygon([*rim, (x + 0.17, y + 0.25), (x - 0.17, y + 0.25)], self.bucket)
             pen.ellipse((x, y - 0.22), (0.23, 0.06), shade(self.bucket, 0.6))
-
-    def before(self, pen: Pen, moment: Moment) -> None:
-        """Nothing stands before the person."""
 
     def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
         """The stick and its head."""
-        top, foot = self._stick(moment)
-        pen.capsule(top, foot, (0.042, 0.042), self.handle, edge=0.014)
-        x, y = foot
-        size = self.size
+        top, (x, y) = self._stick(moment)
+        pen.capsule(top, (x, y), (0.042, 0.042), self.handle, edge=0.014)
         if self.kind == "wiper":
-            pen.bar((x - size * 1.3, y + 0.04), (x + size * 1.3, y + 0.04), 0.16, shade(self.head, 0.6))
-            pen.bar((x - size * 1.3, y + 0.02), (x + size * 1.3, y + 0.02), 0.1, self.head)
+            wide = self.size * 1.3
+            pen.bar((x - wide, y + 0.04), (x + wide, y + 0.04), 0.16, shade(self.head, 0.6))
+            pen.bar((x - wide, y + 0.02), (x + wide, y + 0.02), 0.1, self.head)
             return
-        wide = size * (1.15 if self.kind == "mop" else 1.0)
+        wide = self.size * (1.15 if self.kind == "mop" else 1.0)
         skirt = [(x - 0.1, y - 0.16), (x + 0.1, y - 0.16), (x + wide, y + 0.2), (x - wide, y + 0.2)]
-        pen.polygon([(px * 1.0, py) for px, py in skirt], shade(self.head, 0.7))
+        pen.polygon(skirt, shade(self.head, 0.7))
         for k in range(7):
             end = x - wide + 2 * wide * k / 6
             pen.line([(x + (end - x) * 0.3, y - 0.14), (end, y + 0.2)], 0.05, self.head)
@@ -72,39 +68,37 @@ class Floor:
 
     def _stick(self, moment: Moment) -> tuple[Point, Point]:
         swing = math.sin(moment.phase)
-        side = moment.side
-        foot = (side * (self.reach + 0.2 * swing), min(2.5, moment.bottom - 0.26) + 0.04 * swing)
-        return (side * (0.04 + 0.05 * swing), 0.82), foot
+        foot = min(2.5, moment.bottom - 0.26) + 0.04 * swing
+        return ((moment.side * (0.04 + 0.05 * swing), 0.82), (moment.side * (self.reach + 0.2 * swing), foot))
 
 
-class Window:
+class Window(Prop):
     """A cloth wiped in circles over a window pane beside the person."""
 
-    def __init__(self, comb: Comb) -> None:
-        rng = comb.rng
-        self.cloth = comb.color((0.0, 1.0), (0.4, 0.85), (0.7, 0.98))
-        self.frame = comb.style(((242, 240, 234),), ((120, 84, 52),), ((196, 200, 206), (92, 66, 48)))
-        self.sky = comb.color((0.5, 0.64), (0.18, 0.5), (0.8, 0.98))
+    def __init__(self, looks: Looks) -> None:
+        rng = looks.rng
+        self.cloth = looks.color((0.0, 1.0), (0.4, 0.85), (0.7, 0.98))
+        self.frame = looks.style(((242, 240, 234),), ((120, 84, 52),), ((196, 200, 206), (92, 66, 48)))
+        self.sky = looks.color((0.5, 0.64), (0.18, 0.5), (0.8, 0.98))
         self.centre = (float(rng.uniform(1.03, 1.12)), float(rng.uniform(0.0, 0.7)))
         self.radius = float(rng.uniform(0.09, 0.15))
-        self.size = comb.between(0.22, 0.27)
+        self.size = looks.between(0.22, 0.27)
         self.idle = int(rng.integers(3))
 
     def pose(self, moment: Moment, body: BodyLook) -> Pose:
-        """One arm out to the glass, the other at rest."""
-        side = moment.side
-        hand = self._hand(moment)
+        """One hand on the glass, the other arm idle."""
+        x = moment.side * (self.centre[0] + self.radius * math.cos(moment.phase))
+        y = self.centre[1] + self.radius * math.sin(moment.phase)
         return Pose(
-            work=reach(shoulder(body, side), hand, bend=side),
-            rest=idle_arm(body, -side, self.idle),
+            work=reach(shoulder(body, moment.side), (x, y), bend=moment.side),
+            rest=idle_arm(body, -moment.side, self.idle),
             work_axis=math.pi / 2,
             rest_axis=1.2,
         )
 
     def behind(self, pen: Pen, moment: Moment) -> None:
-        """The pane with its frame, sky and reflections."""
-        side = moment.side
-        left, right = sorted((-0.1 * side, 1.55 * side))
+        """The pane with its frame, sky, reflections and soap."""
+        left, right = sorted((-0.1 * moment.side, 1.55 * moment.side))
         pen.bar((left - 0.1, 0.28), (right + 0.1, 0.28), 2.3, shade(self.frame, 0.75))
         pen.bar((left - 0.07, 0.28), (right + 0.07, 0.28), 2.24, self.frame)
         for k in range(8):
@@ -116,59 +110,46 @@ class Window:
             pen.polygon([*band, (left + 0.58 + offset, -0.7)], (255, 255, 255, 70))
         pen.bar((middle, -0.8), (middle, 1.36), 0.06, self.frame)
         pen.bar((left - 0.16, 1.42), (right + 0.16, 1.42), 0.12, shade(self.frame, 0.88))
-        x, y = side * self.centre[0], self.centre[1]
+        x, y = moment.side * self.centre[0], self.centre[1]
         for k in range(9):
-            dx, dy = 0.3 * math.cos(2.4 * k), 0.36 * math.sin(2.4 * k)
-            pen.ellipse((x + dx, y + dy), (0.15, 0.12), (255, 255, 255, 120))
-
-    def before(self, pen: Pen, moment: Moment) -> None:
-        """Nothing stands before the person."""
+            spot = (x + 0.3 * math.cos(2.4 * k), y + 0.36 * math.sin(2.4 * k))
+            pen.ellipse(spot, (0.15, 0.12), (255, 255, 255, 120))
 
     def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
         """A crumpled cloth under the hand."""
         x, y = pose.work.hand
-        size = self.size
         turn = 0.3 * math.sin(moment.phase)
         corners = []
         for k in range(8):
             angle = turn + 2 * math.pi * k / 8
-            radius = size * (1.12 if k % 2 else 0.84)
+            radius = self.size * (1.12 if k % 2 else 0.84)
             corners.append((x + radius * math.cos(angle), y + radius * math.sin(angle)))
         pen.polygon([(x + 1.09 * (a - x), y + 1.09 * (b - y)) for a, b in corners], shade(self.cloth, 0.6))
         pen.polygon(corners, self.cloth)
         pen.line([corners[1], (x, y), corners[4]], 0.02, shade(self.cloth, 0.75))
 
-    def _hand(self, moment: Moment) -> Point:
-        x = self.centre[0] + self.radius * math.cos(moment.phase)
-        return moment.side * x, self.centre[1] + self.radius * math.sin(moment.phase)
 
-
-class Fold:
+class Fold(Prop):
     """A textile held by two corners and folded over a table."""
 
-    def __init__(self, comb: Comb) -> None:
-        rng = comb.rng
-        self.cloth = comb.color((0.0, 1.0), (0.25, 0.75), (0.65, 0.98))
-        self.stripe = comb.color((0.0, 1.0), (0.3, 0.8), (0.4, 0.95))
-        self.table = comb.color((0.04, 0.13), (0.25, 0.6), (0.4, 0.8))
-        self.stack = [comb.color((0.0, 1.0), (0.2, 0.7), (0.5, 0.95)) for _ in range(3)]
-        self.height = float(rng.uniform(1.4, 1.55))
-        self.pattern = comb.style(("plain", "stripes"), ("checks",), ("plain", "hem"))
-        self.width = comb.between(0.42, 0.56)
+    def __init__(self, looks: Looks) -> None:
+        self.cloth = looks.color((0.0, 1.0), (0.25, 0.75), (0.65, 0.98))
+        self.stripe = looks.color((0.0, 1.0), (0.3, 0.8), (0.4, 0.95))
+        self.table = looks.color((0.04, 0.13), (0.25, 0.6), (0.4, 0.8))
+        self.stack = [looks.color((0.0, 1.0), (0.2, 0.7), (0.5, 0.95)) for _ in range(3)]
+        self.height = float(looks.rng.uniform(1.4, 1.55))
+        self.pattern = looks.style(("plain", "stripes"), ("checks",), ("plain", "hem"))
+        self.width = looks.between(0.42, 0.56)
 
     def pose(self, moment: Moment, body: BodyLook) -> Pose:
-        """Both hands on the upper corners, moving together and apart."""
-        spread, lift = self._corners(moment)
-        arms = {}
-        for side in (-1, 1):
-            start = shoulder(body, side)
-            arms[side] = reach(start, (side * spread, lift), bend=-side, length=0.68)
+        """The hands hold the upper corners and move together and apart."""
+        x, y = self._corner(moment)
         return Pose(
-            work=arms[moment.side], rest=arms[-moment.side], work_axis=math.pi / 2, rest_axis=math.pi / 2
+            work=_arm(body, moment.side, (moment.side * x, y), length=0.68),
+            rest=_arm(body, -moment.side, (-moment.side * x, y), length=0.68),
+            work_axis=math.pi / 2,
+            rest_axis=math.pi / 2,
         )
-
-    def behind(self, pen: Pen, moment: Moment) -> None:
-        """Nothing stands behind the person."""
 
     def before(self, pen: Pen, moment: Moment) -> None:
         """The table with a stack of folded textiles."""
@@ -177,73 +158,66 @@ class Fold:
         corners = [(-0.92, top), (0.92, top), (1.04, top + 0.26), (-1.04, top + 0.26)]
         pen.polygon(corners, self.table)
         pen.line([(-1.04, top + 0.27), (1.04, top + 0.27)], 0.04, shade(self.table, 0.5))
+        x = moment.side * 0.62
         for k, color in enumerate(self.stack):
             y = top + 0.08 - 0.11 * k
-            ends = (moment.side * 0.62 - 0.17, y), (moment.side * 0.62 + 0.17, y)
-            pen.capsule(*ends, (0.05, 0.05), color, edge=0.014)
+            pen.capsule((x - 0.17, y), (x + 0.17, y), (0.05, 0.05), color, edge=0.014)
 
     def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
-        """The textile between the hands, its lower edge on the table."""
-        spread, lift = self._corners(moment)
-        low = self._table(moment) + 0.2
-        wide = spread + 0.06
-        cloth = [(-wide, lift), (wide, lift), (wide * 0.96, low), (-wide * 0.96, low)]
+        """The textile between the hands; its lower edge lies on the table."""
+        x, top = self._corner(moment)
+        low, wide = self._table(moment) + 0.2, x + 0.06
+        cloth = [(-wide, top), (wide, top), (wide * 0.96, low), (-wide * 0.96, low)]
         pen.polygon([(x * 1.04, y + (0.02 if y == low else -0.02)) for x, y in cloth], shade(self.cloth, 0.6))
         pen.polygon(cloth, self.cloth)
         ink = fade(self.stripe, 210)
         if self.pattern in ("stripes", "checks"):
             for k in range(1, 5):
                 x = wide * (-1 + 2 * k / 5)
-                pen.line([(x, lift), (x * 0.96, low)], 0.05, ink)
+                pen.line([(x, top), (x * 0.96, low)], 0.05, ink)
         if self.pattern in ("checks", "hem"):
             for t in (0.3, 0.6, 0.9) if self.pattern == "checks" else (0.85,):
-                y = lift + t * (low - lift)
+                y = top + t * (low - top)
                 pen.line([(-wide * 0.97, y), (wide * 0.97, y)], 0.05, ink)
-        pen.line([(0.02, lift + 0.03), (0.0, low)], 0.025, fade(shade(self.cloth, 0.55), 160))
+        pen.line([(0.02, top + 0.03), (0.0, low)], 0.025, fade(shade(self.cloth, 0.55), 160))
 
     def _table(self, moment: Moment) -> float:
         return min(self.height, moment.bottom - 0.42)
 
-    def _corners(self, moment: Moment) -> Point:
-        swing = math.sin(moment.phase)
-        spread = self.width * (0.74 + 0.26 * swing)
-        return spread, self._table(moment) - 0.34 - 0.06 * math.cos(moment.phase)
+    def _corner(self, moment: Moment) -> Point:
+        """Upper corner of the textile on the right of the image; the other is at -x."""
+        x = self.width * (0.74 + 0.26 * math.sin(moment.phase))
+        return x, self._table(moment) - 0.34 - 0.06 * math.cos(moment.phase)
 
 
-class Iron:
+class Iron(Prop):
     """An iron pushed along a garment on an ironing board."""
 
-    def __init__(self, comb: Comb) -> None:
-        rng = comb.rng
-        self.iron = comb.color((0.0, 1.0), (0.5, 0.9), (0.55, 0.95))
-        self.cover = comb.color((0.0, 1.0), (0.15, 0.5), (0.6, 0.92))
-        self.garment = comb.color((0.0, 1.0), (0.1, 0.6), (0.7, 0.98))
-        self.size = comb.between(0.29, 0.35)
-        self.height = float(rng.uniform(1.45, 1.6))
-        self.steam = bool(rng.random() < 0.5)
+    def __init__(self, looks: Looks) -> None:
+        self.iron = looks.color((0.0, 1.0), (0.5, 0.9), (0.55, 0.95))
+        self.cover = looks.color((0.0, 1.0), (0.15, 0.5), (0.6, 0.92))
+        self.garment = looks.color((0.0, 1.0), (0.1, 0.6), (0.7, 0.98))
+        self.size = looks.between(0.29, 0.35)
+        self.height = float(looks.rng.uniform(1.45, 1.6))
+        self.steam = bool(looks.rng.random() < 0.5)
 
     def pose(self, moment: Moment, body: BodyLook) -> Pose:
-        """One hand on the iron, the other holds the garment down."""
-        side = moment.side
+        """One hand on the iron; the other holds the garment down."""
         x, y = self._iron(moment)
-        hold = (-side * 0.52, self._board(moment) - 0.02)
         return Pose(
-            work=reach(shoulder(body, side), (x, y - 0.23), bend=-side, length=0.75),
-            rest=reach(shoulder(body, -side), hold, bend=side, length=0.75),
+            work=_arm(body, moment.side, (x, y - 0.23), length=0.75),
+            rest=_arm(body, -moment.side, (-moment.side * 0.52, self._board(moment) - 0.02), length=0.75),
             work_axis=0.0,
             rest_axis=0.3,
         )
-
-    def behind(self, pen: Pen, moment: Moment) -> None:
-        """Nothing stands behind the person."""
 
     def before(self, pen: Pen, moment: Moment) -> None:
         """The board on its crossed legs, with a garment."""
         y = self._board(moment)
         for side in (-1, 1):
             pen.line([(side * 0.5, y + 0.1), (-side * 0.5, y + 1.9)], 0.06, (150, 152, 158))
-        point = moment.side
-        pen.capsule((-point * 0.9, y + 0.06), (point * 0.95, y + 0.06), (0.17, 0.1), self.cover, edge=0.02)
+        ends = (-moment.side * 0.9, y + 0.06), (moment.side * 0.95, y + 0.06)
+        pen.capsule(*ends, (0.17, 0.1), self.cover, edge=0.02)
         cloth = [(-0.55, y - 0.05), (0.6, y - 0.05), (0.7, y + 0.3), (-0.1, y + 0.42), (-0.65, y + 0.26)]
         pen.polygon(cloth, self.garment)
         pen.line([(-0.1, y), (-0.12, y + 0.38)], 0.02, shade(self.garment, 0.75))
@@ -271,3 +245,11 @@ class Iron:
     def _iron(self, moment: Moment) -> Point:
         x = moment.side * (0.22 + 0.24 * math.sin(moment.phase))
         return x, self._board(moment) - 0.1
+
+
+def _arm(body: BodyLook, side: int, hand: Point, *, length: float) -> Arm:
+    """An arm that reaches forwards, with the elbow towards the outside."""
+    return reach(shoulder(body, side), hand, bend=-side, length=length)
+
+
+CHORES: dict[str, Callable[[Looks], Prop]] = {"floor": Floor, "window": Window, "fold": Fold, "iron": Iron}

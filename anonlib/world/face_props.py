@@ -1,4 +1,8 @@
-"""The looks and the drawings of the six things held at the face. Units: see `body`."""
+"""The six face-related actions: what is held at the face, and how.
+
+The arms are drawn from the same distributions for all six, so that only the tool tells the actions
+apart. Units are those of `body`.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,86 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from anonlib.world.actor import Prop
 from anonlib.world.body import Arm, BodyLook, Pose, idle_arm, shoulder
-from anonlib.world.looks import Comb, Moment
+from anonlib.world.looks import Looks, Moment
 from anonlib.world.pen import Color, Pen, Point, along, fade, hsv, shade
+
+_SECOND_HAND = 0.2
+"""Share of the people who raise the other hand as well."""
+
+
+class FaceProp(Prop):
+    """One of the six face-related actions, `name`, with a random look of its tool."""
+
+    def __init__(self, name: str, looks: Looks) -> None:
+        self.name = name
+        rng = looks.rng
+        self.grip = (float(rng.uniform(0.25, 0.35)), float(rng.uniform(0.06, 0.2)))
+        self.elbow = (float(rng.uniform(0.64, 0.9)), float(rng.uniform(1.2, 1.5)))
+        self.other_elbow = (float(rng.uniform(0.64, 0.9)), float(rng.uniform(1.2, 1.5)))
+        self.idle = int(rng.integers(3))
+        self.second_hand = bool(rng.random() < _SECOND_HAND)
+        make_look, self.draw = TOOLS[name]
+        self.look = make_look(looks)
+
+    def pose(self, moment: Moment, body: BodyLook) -> Pose:
+        """Working hand at the face; the other arm is idle or, sometimes, raised as well."""
+        side, mouth = moment.side, moment.mouth
+        hand = self._grip(moment)
+        work = Arm(shoulder=shoulder(body, side), elbow=(side * self.elbow[0], self.elbow[1]), hand=hand)
+        rest = idle_arm(body, -side, self.idle)
+        if self.second_hand:
+            elbow = (-side * self.other_elbow[0], self.other_elbow[1])
+            rest = Arm(shoulder=rest.shoulder, elbow=elbow, hand=(mouth[0] - side * 0.31, mouth[1] + 0.12))
+        if self.name in ("phone", "photo"):
+            axis = math.pi / 2 + 0.25 * side
+        else:
+            axis = math.atan2(mouth[1] - hand[1], mouth[0] - hand[0])
+        return Pose(work=work, rest=rest, work_axis=axis, rest_axis=1.2)
+
+    def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
+        """Draw the tool in the working hand."""
+        self.draw(pen, self.look, moment, pose.work.hand)
+
+    def _grip(self, moment: Moment) -> Point:
+        """Where the working hand is."""
+        swing = math.sin(moment.phase)
+        a, b = self.grip
+        if self.name == "phone":
+            x, y = moment.head[0] + moment.side * (a + 0.05), moment.head[1] + b + 0.08
+            return x, y + 0.01 * swing
+        if self.name == "photo":
+            x, y = moment.head[0] + moment.side * a, moment.head[1] + b - 0.08
+            return x + 0.015 * swing, y
+        return moment.mouth[0] + moment.side * (a + 0.035 * swing), moment.mouth[1] + b
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PropLook:
-    """Colours and proportions of a held thing."""
+class ToolLook:
+    """Colours and sizes of a tool."""
 
     main: Color
     accent: Color
     length: float
     width: float
-    kind: str
+    kind: str = ""
+    """Variant of the tool, such as `cup` for `drink`."""
 
 
-def _lip_look(comb: Comb) -> PropLook:
-    return PropLook(
-        main=comb.color((-0.07, 0.03), (0.8, 0.97), (0.7, 0.97)),
-        accent=comb.style(
+def _lip_look(looks: Looks) -> ToolLook:
+    return ToolLook(
+        main=looks.color((-0.07, 0.03), (0.8, 0.97), (0.7, 0.97)),
+        accent=looks.style(
             ((30, 28, 34), (206, 168, 70)), ((235, 232, 226),), ((40, 36, 56), (196, 176, 104))
         ),
-        length=comb.between(0.15, 0.19),
-        width=comb.between(0.105, 0.13),
-        kind="stick",
+        length=looks.between(0.15, 0.19),
+        width=looks.between(0.105, 0.13),
     )
 
 
-def _draw_lip(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
-    """Coloured lips, and a short lipstick that touches them."""
+def _draw_lip(pen: Pen, look: ToolLook, moment: Moment, hand: Point) -> None:
+    """Coloured lips and a short lipstick that touches them."""
     x, y = moment.mouth
     pen.ellipse((x, y), (0.14, 0.06), fade(look.main, 220))
     pen.line([(x - 0.1, y), (x + 0.1, y)], 0.012, shade(look.main, 0.5))
@@ -47,18 +101,17 @@ def _draw_lip(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     pen.bar(along(tip, hand, look.length * 0.44 / reachable), ring, look.width, (226, 196, 110))
 
 
-def _brush_look(comb: Comb) -> PropLook:
-    return PropLook(
-        main=comb.color((0.3, 0.75), (0.7, 0.95), (0.6, 0.95)),
-        accent=hsv(comb.between(0.45, 0.65), 0.12, 0.98),
-        length=comb.between(0.1, 0.17),
-        width=comb.between(0.068, 0.086),
-        kind="brush",
+def _brush_look(looks: Looks) -> ToolLook:
+    return ToolLook(
+        main=looks.color((0.3, 0.75), (0.7, 0.95), (0.6, 0.95)),
+        accent=hsv(looks.between(0.45, 0.65), 0.12, 0.98),
+        length=looks.between(0.1, 0.17),
+        width=looks.between(0.068, 0.086),
     )
 
 
-def _draw_brush(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
-    """White foam, a white bristle head across the mouth, a thin long handle past the fist."""
+def _draw_brush(pen: Pen, look: ToolLook, moment: Moment, hand: Point) -> None:
+    """White foam, a white brush head across the mouth, and a long thin handle."""
     x, y = moment.mouth
     slide = 0.05 * math.sin(moment.phase)
     pen.ellipse((x, y + 0.02), (0.15, 0.08), (246, 250, 252, 240))
@@ -71,18 +124,18 @@ def _draw_brush(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     pen.bar(along(front, neck, 0.0, 0.02), along(front, neck, 1.0, 0.02), 0.035, look.main)
 
 
-def _drink_look(comb: Comb) -> PropLook:
-    return PropLook(
-        main=comb.color((0.1, 0.72), (0.45, 0.85), (0.55, 0.95)),
-        accent=comb.color((0.04, 0.16), (0.5, 0.9), (0.4, 0.95)),
-        length=comb.between(0.48, 0.54),
-        width=comb.between(0.3, 0.36),
-        kind=("glass", "cup", "bottle")[int(comb.rng.integers(3))],
+def _drink_look(looks: Looks) -> ToolLook:
+    return ToolLook(
+        main=looks.color((0.1, 0.72), (0.45, 0.85), (0.55, 0.95)),
+        accent=looks.color((0.04, 0.16), (0.5, 0.9), (0.4, 0.95)),
+        length=looks.between(0.48, 0.54),
+        width=looks.between(0.3, 0.36),
+        kind=("glass", "cup", "bottle")[int(looks.rng.integers(3))],
     )
 
 
-def _draw_drink(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
-    """A tall vessel tilted to the lips, its bottom beyond the hand."""
+def _draw_drink(pen: Pen, look: ToolLook, moment: Moment, hand: Point) -> None:
+    """A glass, cup or bottle tilted to the lips; its bottom is beyond the hand."""
     x, y = moment.mouth
     rim = (x - moment.side * 0.03, y + 0.005)
     target = (hand[0], hand[1] - 0.09 + 0.03 * math.sin(moment.phase))
@@ -110,24 +163,24 @@ def _draw_drink(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
         if look.kind == "bottle":
             pen.bar(along(rim, base, 0.62), along(rim, base, 0.95), look.width * 0.9, look.accent)
         else:
-            pen.ellipse(rim, (0.035, half), shade(look.main, 0.4), _heading(rim, base))
+            heading = math.atan2(base[1] - rim[1], base[0] - rim[0]) or 1e-6
+            pen.ellipse(rim, (0.035, half), shade(look.main, 0.4), heading)
     shine = (along(rim, base, 0.1, -half * 0.5), along(rim, base, 0.85, -half * 0.45))
     pen.line(shine, 0.022, (255, 255, 255, 150))
 
 
-def _harmonica_look(comb: Comb) -> PropLook:
-    grey = round(comb.between(186, 234))
-    return PropLook(
+def _harmonica_look(looks: Looks) -> ToolLook:
+    grey = round(looks.between(186, 234))
+    return ToolLook(
         main=(grey, grey, min(255, grey + 8)),
-        accent=comb.color((0.0, 1.0), (0.5, 0.9), (0.3, 0.6)),
-        length=comb.between(0.56, 0.66),
-        width=comb.between(0.16, 0.19),
-        kind="bar",
+        accent=looks.color((0.0, 1.0), (0.5, 0.9), (0.3, 0.6)),
+        length=looks.between(0.56, 0.66),
+        width=looks.between(0.16, 0.19),
     )
 
 
-def _draw_harmonica(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
-    """A wide metal bar across the mouth with a coloured comb and a row of holes."""
+def _draw_harmonica(pen: Pen, look: ToolLook, moment: Moment, hand: Point) -> None:
+    """A wide metal bar across the mouth with a coloured stripe and a row of holes."""
     slide = 0.04 * math.sin(moment.phase)
     x, y = moment.mouth[0] + slide, moment.mouth[1]
     half, dip = look.length / 2, 0.03 * moment.side
@@ -140,17 +193,16 @@ def _draw_harmonica(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> No
         pen.ellipse(along(*ends, (k + 1) / 9), (0.014, 0.016), (16, 14, 18))
 
 
-def _phone_look(comb: Comb) -> PropLook:
-    return PropLook(
-        main=comb.color((0.5, 0.9), (0.1, 0.4), (0.08, 0.22)),
-        accent=comb.color((0.45, 0.65), (0.1, 0.4), (0.7, 0.95)),
-        length=comb.between(0.42, 0.5),
-        width=comb.between(0.17, 0.2),
-        kind="slab",
+def _phone_look(looks: Looks) -> ToolLook:
+    return ToolLook(
+        main=looks.color((0.5, 0.9), (0.1, 0.4), (0.08, 0.22)),
+        accent=looks.color((0.45, 0.65), (0.1, 0.4), (0.7, 0.95)),
+        length=looks.between(0.42, 0.5),
+        width=looks.between(0.17, 0.2),
     )
 
 
-def _draw_phone(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
+def _draw_phone(pen: Pen, look: ToolLook, moment: Moment, hand: Point) -> None:
     """A dark slab from the ear towards the mouth."""
     side, (x, y) = moment.side, moment.head
     top, foot = (x + side * 0.34, y - 0.24), (x + side * 0.28, y - 0.24 + look.length)
@@ -162,18 +214,18 @@ def _draw_phone(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
     pen.ellipse(along(top, foot, 0.02), (0.028, 0.028), shade(look.accent, 0.8))
 
 
-def _photo_look(comb: Comb) -> PropLook:
-    return PropLook(
-        main=comb.color((0.5, 1.1), (0.05, 0.5), (0.16, 0.4)),
-        accent=comb.color((0.5, 0.72), (0.4, 0.8), (0.5, 0.9)),
-        length=comb.between(0.5, 0.58),
-        width=comb.between(0.3, 0.35),
-        kind=("camera", "phone")[int(comb.rng.random() < 0.4)],
+def _photo_look(looks: Looks) -> ToolLook:
+    return ToolLook(
+        main=looks.color((0.5, 1.1), (0.05, 0.5), (0.16, 0.4)),
+        accent=looks.color((0.5, 0.72), (0.4, 0.8), (0.5, 0.9)),
+        length=looks.between(0.5, 0.58),
+        width=looks.between(0.3, 0.35),
+        kind=("camera", "phone")[int(looks.rng.random() < 0.4)],
     )
 
 
-def _draw_photo(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
-    """A camera before the eyes, or a phone held flat before them with its lenses outward."""
+def _draw_photo(pen: Pen, look: ToolLook, moment: Moment, hand: Point) -> None:
+    """A camera before the eyes, or a phone held across with its lenses to the viewer."""
     x, y = hand[0] - moment.side * 0.19, moment.head[1] - 0.05
     half = look.length / 2
     ends = (x - half, y), (x + half, y)
@@ -193,83 +245,12 @@ def _draw_photo(pen: Pen, look: PropLook, moment: Moment, hand: Point) -> None:
         pen.ellipse((cx - radius * 0.25, cy - radius * 0.25), (radius * 0.2,) * 2, (250, 250, 255))
 
 
-def _heading(start: Point, end: Point) -> float:
-    return math.atan2(end[1] - start[1], end[0] - start[0]) or 1e-6
-
-
-LOOKS: dict[str, Callable[[Comb], PropLook]] = {
-    "lip": _lip_look,
-    "brush": _brush_look,
-    "drink": _drink_look,
-    "phone": _phone_look,
-    "harmonica": _harmonica_look,
-    "photo": _photo_look,
+TOOLS: dict[str, tuple[Callable[[Looks], ToolLook], Callable[[Pen, ToolLook, Moment, Point], None]]] = {
+    "lip": (_lip_look, _draw_lip),
+    "brush": (_brush_look, _draw_brush),
+    "drink": (_drink_look, _draw_drink),
+    "phone": (_phone_look, _draw_phone),
+    "harmonica": (_harmonica_look, _draw_harmonica),
+    "photo": (_photo_look, _draw_photo),
 }
-"""How the looks of an action\'s tool are drawn from a comb."""
-DRAWINGS: dict[str, Callable[[Pen, PropLook, Moment, Point], None]] = {
-    "lip": _draw_lip,
-    "brush": _draw_brush,
-    "drink": _draw_drink,
-    "phone": _draw_phone,
-    "harmonica": _draw_harmonica,
-    "photo": _draw_photo,
-}
-"""How an action's tool is drawn in a hand at the given point."""
-
-
-_SECOND_HAND = 0.2
-"""Share of the people who raise the other hand as well."""
-
-
-class FaceProp:
-    """One of the six face-related actions, with a look drawn from a comb."""
-
-    def __init__(self, name: str, comb: Comb) -> None:
-        self.name = name
-        rng = comb.rng
-        self.grip = (float(rng.uniform(0.25, 0.35)), float(rng.uniform(0.06, 0.2)))
-        self.elbow = (float(rng.uniform(0.64, 0.9)), float(rng.uniform(1.2, 1.5)))
-        self.other_elbow = (float(rng.uniform(0.64, 0.9)), float(rng.uniform(1.2, 1.5)))
-        self.idle = int(rng.integers(3))
-        self.second_hand = bool(rng.random() < _SECOND_HAND)
-        self.look = LOOKS[name](comb)
-
-    def pose(self, moment: Moment, body: BodyLook) -> Pose:
-        """Working hand at the face; the other idle or, sometimes, raised as well."""
-        side = moment.side
-        hand = self._grip(moment)
-        work = Arm(shoulder=shoulder(body, side), elbow=(side * self.elbow[0], self.elbow[1]), hand=hand)
-        start = shoulder(body, -side)
-        if self.second_hand:
-            elbow = (-side * self.other_elbow[0], self.other_elbow[1])
-            mouth = moment.mouth
-            rest = Arm(shoulder=start, elbow=elbow, hand=(mouth[0] - side * 0.31, mouth[1] + 0.12))
-        else:
-            rest = idle_arm(body, -side, self.idle)
-        return Pose(work=work, rest=rest, work_axis=self._axis(moment, hand), rest_axis=1.2)
-
-    def behind(self, pen: Pen, moment: Moment) -> None:
-        """Nothing stands behind the person."""
-
-    def before(self, pen: Pen, moment: Moment) -> None:
-        """Nothing stands before the person."""
-
-    def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
-        """Draw the thing in the hand."""
-        DRAWINGS[self.name](pen, self.look, moment, pose.work.hand)
-
-    def _grip(self, moment: Moment) -> Point:
-        swing = math.sin(moment.phase)
-        a, b = self.grip
-        if self.name == "phone":
-            x, y = moment.head[0] + moment.side * (a + 0.05), moment.head[1] + b + 0.08
-            return x, y + 0.01 * swing
-        if self.name == "photo":
-            x, y = moment.head[0] + moment.side * a, moment.head[1] + b - 0.08
-            return x + 0.015 * swing, y
-        return moment.mouth[0] + moment.side * (a + 0.035 * swing), moment.mouth[1] + b
-
-    def _axis(self, moment: Moment, hand: Point) -> float:
-        if self.name in ("phone", "photo"):
-            return math.pi / 2 + 0.25 * moment.side
-        return math.atan2(moment.mouth[1] - hand[1], moment.mouth[0] - hand[0])
+"""Random look of an action's tool, and the function that draws the tool in a hand."""

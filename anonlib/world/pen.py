@@ -1,8 +1,8 @@
-"""A pen for flat illustrations: capsules, ellipses and smooth outlines in a person's own units.
+"""A pen for flat illustrations: capsules, ellipses, lines and smooth outlines.
 
-Wraps Pillow's `ImageDraw` with a scale and an origin, so that a figure is written once in units of
-its head and drawn at any size, and remembers the extent of what it drew, part by part, so that
-boxes come from the drawing itself.
+`Pen` wraps Pillow's `ImageDraw` with a scale and an origin. A figure is written once, in units of
+its head, and can be drawn at any size. The pen records the extent of each part that it draws; the
+action boxes are made from these extents.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 
 def hsv(hue: float, saturation: float, value: float) -> Color:
-    """The 8-bit RGB colour of a hue (turns, any real), saturation and value in [0, 1].
+    """The 8-bit RGB colour of a hue (in turns, any real), saturation and value in [0, 1].
 
     >>> hsv(0.0, 1.0, 1.0), hsv(1.5, 0.0, 0.5)
     ((255, 0, 0), (128, 128, 128))
@@ -28,7 +28,7 @@ def hsv(hue: float, saturation: float, value: float) -> Color:
 
 
 def shade(color: Color, factor: float) -> Color:
-    """A colour darkened (factor < 1) or lightened (factor > 1), opacity kept.
+    """A darker (factor < 1) or lighter (factor > 1) colour of the same opacity.
 
     >>> shade((100, 200, 40), 0.5), shade((100, 200, 40), 1.5)
     ((50, 100, 20), (150, 255, 60))
@@ -38,16 +38,12 @@ def shade(color: Color, factor: float) -> Color:
 
 
 def fade(color: Color, alpha: int) -> Color:
-    """A colour at an opacity of 0 to 255.
-
-    >>> fade((1, 2, 3), 128)
-    (1, 2, 3, 128)
-    """
+    """A colour with an opacity of 0 to 255."""
     return color[0], color[1], color[2], alpha
 
 
 def along(start: Point, end: Point, t: float, lift: float = 0.0) -> Point:
-    """The point a fraction `t` of the way from start to end, `lift` units off to the right.
+    """The point a fraction `t` of the way from start to end, moved `lift` units to the right.
 
     >>> along((0.0, 0.0), (2.0, 0.0), 0.5), along((0.0, 0.0), (2.0, 0.0), 0.5, 0.25)
     ((1.0, 0.0), (1.0, 0.25))
@@ -57,18 +53,16 @@ def along(start: Point, end: Point, t: float, lift: float = 0.0) -> Point:
     return start[0] + t * dx - lift * dy / length, start[1] + t * dy + lift * dx / length
 
 
-def smooth(points: Sequence[Point], steps: int = 4) -> list[Point]:
-    """A closed Catmull-Rom curve through the points, `steps` samples a segment.
+def smooth(points: Sequence[Point]) -> list[Point]:
+    """A closed Catmull-Rom curve through the points, with four samples a segment.
 
-    >>> len(smooth([(0, 0), (1, 0), (1, 1)], steps=4))
+    >>> len(smooth([(0, 0), (1, 0), (1, 1)]))
     12
     """
     curve: list[Point] = []
-    count = len(points)
-    for i in range(count):
-        a, b, c, d = (points[(i + k) % count] for k in (-1, 0, 1, 2))
-        for step in range(steps):
-            t = step / steps
+    for i in range(len(points)):
+        a, b, c, d = (points[(i + k) % len(points)] for k in (-1, 0, 1, 2))
+        for t in (0.0, 0.25, 0.5, 0.75):
             w = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2)
             x = w[0] * a[0] + w[1] * b[0] + w[2] * c[0] + w[3] * d[0]
             y = w[0] * a[1] + w[1] * b[1] + w[2] * c[1] + w[3] * d[1]
@@ -80,8 +74,8 @@ class Pen:
     """Draws on an RGB image in units of `scale` pixels about `origin` (pixels).
 
     Attributes:
-        part: name under which the extents of what is drawn next are kept; "" keeps none.
-        extents: part -> [x0, y0, x1, y1] in pixels of the image, not clipped to it.
+        part: name of the part that is drawn next; "" records no extent.
+        extents: part -> [x0, y0, x1, y1] in pixels, not clipped to the image.
     """
 
     def __init__(self, image: Image.Image, *, scale: float, origin: Point) -> None:
@@ -92,20 +86,14 @@ class Pen:
         self.extents: dict[str, list[float]] = {}
         self._draw = ImageDraw.Draw(image, "RGBA")
 
-    def pixels(self, point: Point) -> Point:
-        """Pixel coordinates of a point in units."""
-        return self.origin[0] + self.scale * point[0], self.origin[1] + self.scale * point[1]
-
     def polygon(self, points: Sequence[Point], fill: Color) -> None:
         """A filled polygon."""
-        pixels = [self.pixels(point) for point in points]
-        self._note(pixels)
-        self._draw.polygon(pixels, fill=fill)
+        self._draw.polygon(self._pixels(points), fill=fill)
 
     def capsule(
         self, start: Point, end: Point, radii: tuple[float, float], fill: Color, edge: float = 0.0
     ) -> None:
-        """A limb: two discs of the given radii and what lies between, with a darker edge."""
+        """A limb: two discs of these radii and the area between them, with a darker edge."""
         if edge:
             wider = (radii[0] + edge, radii[1] + edge)
             self.polygon(_capsule_outline(start, end, wider), shade(fill, 0.72))
@@ -114,9 +102,9 @@ class Pen:
     def ellipse(self, centre: Point, radii: tuple[float, float], fill: Color, angle: float = 0.0) -> None:
         """A filled ellipse, turned by `angle` radians."""
         if angle == 0.0:
-            x, y = self.pixels(centre)
+            x, y = self.origin[0] + self.scale * centre[0], self.origin[1] + self.scale * centre[1]
             rx, ry = radii[0] * self.scale, radii[1] * self.scale
-            self._note([(x - rx, y - ry), (x + rx, y + ry)])
+            self._record([(x - rx, y - ry), (x + rx, y + ry)])
             self._draw.ellipse((x - rx, y - ry, x + rx, y + ry), fill=fill)
             return
         c, s = math.cos(angle), math.sin(angle)
@@ -125,9 +113,8 @@ class Pen:
 
     def line(self, points: Sequence[Point], width: float, fill: Color) -> None:
         """A polyline `width` units wide, at least one pixel."""
-        pixels = [self.pixels(point) for point in points]
-        self._note(pixels)
-        self._draw.line(pixels, fill=fill, width=max(1, round(width * self.scale)), joint="curve")
+        thickness = max(1, round(width * self.scale))
+        self._draw.line(self._pixels(points), fill=fill, width=thickness, joint="curve")
 
     def bar(self, start: Point, end: Point, width: float, fill: Color) -> None:
         """A straight bar with square ends."""
@@ -135,7 +122,21 @@ class Pen:
         ends = ((0.0, half), (1.0, half), (1.0, -half), (0.0, -half))
         self.polygon([along(start, end, t, lift) for t, lift in ends], fill)
 
-    def _note(self, pixels: Sequence[Point]) -> None:
+    def paste(self, sprite: Image.Image, corner: tuple[int, int]) -> None:
+        """An RGBA picture, its upper left corner at this pixel; its extent is the opaque part."""
+        self.image.paste(sprite, corner, sprite)
+        opaque = sprite.getchannel("A").point(lambda v: 255 * (v > 127)).getbbox()
+        if opaque is not None:
+            (x, y), (left, top, right, bottom) = corner, opaque
+            self._record([(x + left, y + top), (x + right, y + bottom)])
+
+    def _pixels(self, points: Sequence[Point]) -> list[Point]:
+        """Points as pixel coordinates; their extent is recorded."""
+        pixels = [(self.origin[0] + self.scale * x, self.origin[1] + self.scale * y) for x, y in points]
+        self._record(pixels)
+        return pixels
+
+    def _record(self, pixels: Sequence[Point]) -> None:
         if not self.part:
             return
         xs, ys = [p[0] for p in pixels], [p[1] for p in pixels]

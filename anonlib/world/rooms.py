@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from anonlib.world.looks import Comb
+from anonlib.world.looks import Looks
 from anonlib.world.pen import Color, Pen, fade, shade
 
 _WALLS = (("plain", "stripes", "panels"), ("plain", "boards"), ("plain", "dots", "tiles"))
@@ -47,7 +47,7 @@ def random_camera(rng: np.random.Generator) -> Camera:
     )
 
 
-def develop(picture: Image.Image, camera: Camera, rng: np.random.Generator) -> np.ndarray:
+def film(picture: Image.Image, camera: Camera, rng: np.random.Generator) -> np.ndarray:
     """A drawn frame as filmed: `(H, W, 3)` uint8 with cast, light and noise."""
     pixels = np.asarray(picture, dtype=np.float32)
     height, width = pixels.shape[:2]
@@ -59,11 +59,11 @@ def develop(picture: Image.Image, camera: Camera, rng: np.random.Generator) -> n
     return np.clip(pixels + grain[..., None], 0, 255).astype(np.uint8)
 
 
-def draw_room(comb: Comb, *, size: tuple[int, int], horizon: float) -> Image.Image:
+def draw_room(looks: Looks, *, size: tuple[int, int], horizon: float) -> Image.Image:
     """A wall with a floor from `horizon` (a fraction of the height) down, furnished.
 
     Args:
-        comb: looks of the split.
+        looks: looks of the split.
         size: height and width in pixels.
         horizon: where the floor begins; above 1 it is not seen.
 
@@ -71,25 +71,25 @@ def draw_room(comb: Comb, *, size: tuple[int, int], horizon: float) -> Image.Ima
         An RGB image; one unit of the pen is its height.
     """
     height, width = size
-    wall = comb.color((0.0, 1.0), (0.03, 0.2), (0.6, 0.93))
+    wall = looks.color((0.0, 1.0), (0.03, 0.2), (0.6, 0.93))
     image = Image.new("RGB", (width, height), wall[:3])
     pen = Pen(image, scale=height, origin=(0.0, 0.0))
     aspect = width / height
-    _draw_wall(pen, comb, wall, aspect)
-    _draw_floor(pen, comb, horizon, aspect)
+    _draw_wall(pen, looks, wall, aspect)
+    _draw_floor(pen, looks, horizon, aspect)
     pen.bar((0, horizon), (aspect, horizon), 0.03, shade(wall, 1.2))
-    slots = comb.rng.permutation(4)
-    pieces = comb.rng.permutation(len(_FURNITURE))
-    for slot, piece in zip(slots[: int(comb.rng.integers(2, 5))], pieces, strict=False):
-        x = (float(slot) + float(comb.rng.uniform(0.25, 0.75))) * aspect / 4
-        _FURNITURE[int(piece)](pen, comb, x, horizon)
-    return _grained(image, comb.rng)
+    slots = looks.rng.permutation(4)
+    pieces = looks.rng.permutation(len(_FURNITURE))
+    for slot, piece in zip(slots[: int(looks.rng.integers(2, 5))], pieces, strict=False):
+        x = (float(slot) + float(looks.rng.uniform(0.25, 0.75))) * aspect / 4
+        _FURNITURE[int(piece)](pen, looks, x, horizon)
+    return _uneven_light(image, looks.rng)
 
 
-def _draw_wall(pen: Pen, comb: Comb, wall: Color, aspect: float) -> None:
-    style = comb.style(*_WALLS)
-    ink = fade(shade(wall, 0.9 if comb.rng.random() < 0.5 else 1.12), 200)
-    step = float(comb.rng.uniform(0.07, 0.13))
+def _draw_wall(pen: Pen, looks: Looks, wall: Color, aspect: float) -> None:
+    style = looks.style(*_WALLS)
+    ink = fade(shade(wall, 0.9 if looks.rng.random() < 0.5 else 1.12), 200)
+    step = float(looks.rng.uniform(0.07, 0.13))
     count = math.ceil(aspect / step)
     if style == "stripes":
         for k in range(count):
@@ -111,9 +111,9 @@ def _draw_wall(pen: Pen, comb: Comb, wall: Color, aspect: float) -> None:
                 pen.ellipse(((k + 0.5 * (row % 2)) * step, row * step), (0.012, 0.012), ink)
 
 
-def _draw_floor(pen: Pen, comb: Comb, horizon: float, aspect: float) -> None:
-    color = comb.color((0.03, 0.16), (0.15, 0.5), (0.35, 0.75))
-    style = comb.style(*_FLOORS)
+def _draw_floor(pen: Pen, looks: Looks, horizon: float, aspect: float) -> None:
+    color = looks.color((0.03, 0.16), (0.15, 0.5), (0.35, 0.75))
+    style = looks.style(*_FLOORS)
     pen.bar((0, (horizon + 1.2) / 2), (aspect, (horizon + 1.2) / 2), 1.2 - horizon, color)
     ink = shade(color, 0.85)
     if style in ("planks", "tiles"):
@@ -125,37 +125,37 @@ def _draw_floor(pen: Pen, comb: Comb, horizon: float, aspect: float) -> None:
             y = horizon + 0.03 * k * k
             pen.line([(0, y), (aspect, y)], 0.006, ink)
     if style == "rug":
-        rug = comb.color((0.0, 1.0), (0.2, 0.6), (0.35, 0.7))
+        rug = looks.color((0.0, 1.0), (0.2, 0.6), (0.35, 0.7))
         pen.ellipse((0.5 * aspect, 1.0), (0.5, 0.12), rug)
 
 
-def _picture(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
-    rng = comb.rng
+def _picture(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
+    rng = looks.rng
     y, wide, tall = rng.uniform(0.12, 0.4), rng.uniform(0.08, 0.14), rng.uniform(0.1, 0.22)
     pen.bar(
         (x - wide - 0.015, y),
         (x + wide + 0.015, y),
         tall + 0.03,
-        comb.color((0.0, 0.15), (0.2, 0.6), (0.2, 0.6)),
+        looks.color((0.0, 0.15), (0.2, 0.6), (0.2, 0.6)),
     )
-    canvas = comb.color((0.0, 1.0), (0.1, 0.5), (0.6, 0.95))
+    canvas = looks.color((0.0, 1.0), (0.1, 0.5), (0.6, 0.95))
     pen.bar((x - wide, y), (x + wide, y), tall, canvas)
     for _ in range(3):
         spot = (x + rng.uniform(-0.6, 0.6) * wide, y + rng.uniform(-0.3, 0.3) * tall)
         radii = (rng.uniform(0.15, 0.35) * wide, rng.uniform(0.1, 0.2) * tall)
-        pen.ellipse(spot, radii, comb.color((0.0, 1.0), (0.3, 0.7), (0.3, 0.9)))
+        pen.ellipse(spot, radii, looks.color((0.0, 1.0), (0.3, 0.7), (0.3, 0.9)))
 
 
-def _shelf(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
-    rng = comb.rng
+def _shelf(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
+    rng = looks.rng
     wide = rng.uniform(0.12, 0.2)
-    wood = comb.color((0.04, 0.12), (0.25, 0.6), (0.35, 0.75))
+    wood = looks.color((0.04, 0.12), (0.25, 0.6), (0.35, 0.75))
     for y in (0.22, 0.42, 0.62)[: int(rng.integers(1, 4))]:
         pen.bar((x - wide, y), (x + wide, y), 0.02, wood)
         spot = x - wide + 0.02
         while spot < x + wide - 0.03:
             thick, tall = rng.uniform(0.015, 0.045), rng.uniform(0.05, 0.13)
-            color = comb.color((0.0, 1.0), (0.15, 0.6), (0.3, 0.85))
+            color = looks.color((0.0, 1.0), (0.15, 0.6), (0.3, 0.85))
             if rng.random() < 0.75:
                 pen.bar((spot, y - 0.01), (spot, y - 0.01 - tall), thick, color)
             else:
@@ -163,10 +163,10 @@ def _shelf(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
             spot += thick + rng.uniform(0.008, 0.03)
 
 
-def _cabinet(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
-    rng = comb.rng
+def _cabinet(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
+    rng = looks.rng
     wide, top = rng.uniform(0.12, 0.22), rng.uniform(0.45, 0.62)
-    wood = comb.color((0.02, 0.14), (0.15, 0.55), (0.35, 0.85))
+    wood = looks.color((0.02, 0.14), (0.15, 0.55), (0.35, 0.85))
     base = max(horizon, top + 0.1) + 0.03
     pen.bar((x, top), (x, base), 2 * wide, wood)
     pen.bar((x - wide - 0.015, top), (x + wide + 0.015, top), 0.025, shade(wood, 1.2))
@@ -178,40 +178,40 @@ def _cabinet(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
             shade(wood, 0.9),
         )
         pen.ellipse((x + side * 0.02, (top + base) / 2), (0.008, 0.008), shade(wood, 0.4))
-    pen.ellipse((x + wide / 2, top - 0.06), (0.035, 0.05), comb.color((0.0, 1.0), (0.2, 0.6), (0.4, 0.9)))
+    pen.ellipse((x + wide / 2, top - 0.06), (0.035, 0.05), looks.color((0.0, 1.0), (0.2, 0.6), (0.4, 0.9)))
 
 
-def _plant(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
-    rng = comb.rng
+def _plant(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
+    rng = looks.rng
     y = min(horizon, 0.98)
-    leaf = comb.color((0.22, 0.42), (0.35, 0.7), (0.3, 0.65))
+    leaf = looks.color((0.22, 0.42), (0.35, 0.7), (0.3, 0.65))
     for _ in range(9):
         angle = rng.uniform(-2.6, -0.5)
         reach = rng.uniform(0.1, 0.26)
         end = (x + reach * math.cos(angle), y - 0.1 + reach * math.sin(angle))
         pen.capsule((x, y - 0.1), end, (0.008, 0.028), shade(leaf, float(rng.uniform(0.7, 1.25))))
-    pot = comb.color((0.0, 0.12), (0.3, 0.7), (0.4, 0.8))
+    pot = looks.color((0.0, 0.12), (0.3, 0.7), (0.4, 0.8))
     pen.polygon([(x - 0.06, y - 0.12), (x + 0.06, y - 0.12), (x + 0.045, y), (x - 0.045, y)], pot)
 
 
-def _lamp(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
-    y = float(comb.rng.uniform(0.1, 0.3))
+def _lamp(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
+    y = float(looks.rng.uniform(0.1, 0.3))
     pen.line([(x, y), (x, max(horizon, 0.8))], 0.012, (70, 66, 64))
     pen.ellipse((x, y + 0.06), (0.16, 0.14), (255, 244, 200, 50))
-    shade_color = comb.color((0.08, 0.18), (0.2, 0.5), (0.8, 0.98))
+    shade_color = looks.color((0.08, 0.18), (0.2, 0.5), (0.8, 0.98))
     pen.polygon(
         [(x - 0.045, y - 0.05), (x + 0.045, y - 0.05), (x + 0.09, y + 0.07), (x - 0.09, y + 0.07)],
         shade_color,
     )
 
 
-def _casement(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
+def _casement(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
     """A window that nobody cleans, with curtains."""
-    sky = comb.color((0.5, 0.64), (0.12, 0.4), (0.8, 0.98))
+    sky = looks.color((0.5, 0.64), (0.12, 0.4), (0.8, 0.98))
     pen.bar((x - 0.15, 0.3), (x + 0.15, 0.3), 0.44, (236, 234, 228))
     for side in (-1, 1):
         pen.bar((x + side * 0.07, 0.1), (x + side * 0.07, 0.5), 0.12, sky)
-    cloth = comb.color((0.0, 1.0), (0.15, 0.5), (0.5, 0.9))
+    cloth = looks.color((0.0, 1.0), (0.15, 0.5), (0.5, 0.9))
     for side in (-1, 1):
         for k in range(3):
             spot = x + side * (0.13 + 0.03 * k)
@@ -219,7 +219,7 @@ def _casement(pen: Pen, comb: Comb, x: float, horizon: float) -> None:
     pen.bar((x - 0.24, 0.05), (x + 0.24, 0.05), 0.018, (88, 70, 56))
 
 
-def _grained(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+def _uneven_light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Soft uneven light over the whole room."""
     blotches = rng.integers(121, 136, (9, 12), dtype=np.uint8)
     light = Image.fromarray(blotches).resize(image.size, Image.Resampling.BICUBIC)

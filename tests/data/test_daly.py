@@ -12,7 +12,7 @@ from PIL import Image
 
 from anonlib.data.daly import DALY, FLAGS, LABELS, read_frames
 from anonlib.errors import ActionDatasetError, DatasetError
-from anonlib.world.clip import ACTIONS
+from anonlib.types import ACTIONS
 
 A, B, C = "aaaaaaaaaaa.mp4", "bbbbbbbbbbb.mp4", "ccccccccccc.mp4"
 

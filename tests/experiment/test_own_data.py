@@ -20,7 +20,7 @@ from anonlib.errors import ActionDatasetError, DatasetError, FaceDatasetError
 from anonlib.experiment import datasets as action_sets
 from anonlib.experiment.own_data import OwnData, own_data, resized
 from anonlib.geometry import CANONICAL_LANDMARKS
-from anonlib.world.actions import ACTIONS
+from anonlib.types import ACTIONS
 
 TINY = Profile(
     name="tiny",

@@ -19,7 +19,7 @@ from anonlib.experiment.own_method import check_anonymizer, example_faces, place
 from anonlib.experiment.reproduce import Experiment, measure, prepare
 from anonlib.experiment.run import Run
 from anonlib.networks import Modifier, SphereFace
-from anonlib.world.actions import ACTIONS
+from anonlib.types import ACTIONS
 
 _SMOKE = profile("smoke")
 TINY = replace(

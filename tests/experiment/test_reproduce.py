@@ -29,7 +29,7 @@ from anonlib.networks import Modifier
 from anonlib.training import Players, algorithm1, loop
 from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore
-from anonlib.world.actions import ACTIONS
+from anonlib.types import ACTIONS
 
 _SMOKE = profile("smoke")
 TINY = replace(

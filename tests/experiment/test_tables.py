@@ -9,7 +9,7 @@ import pytest
 from anonlib.anonymizers import names
 from anonlib.errors import ResultsError
 from anonlib.experiment.tables import ablation_classifier, figure4, published, table1, write_csv
-from anonlib.world.actions import ACTIONS
+from anonlib.types import ACTIONS
 
 
 def result(accuracy: float) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from anonlib.errors import ConfigError
 from anonlib.types import ActionFrames, Heads
-from anonlib.world.actions import ACTION_NAMES, ACTIONS, FACE_RELATED, render_clips
+from anonlib.world import ACTION_NAMES, ACTIONS, FACE_RELATED, render_clips
 from anonlib.world.actor import Sighting
 from anonlib.world.body import FOREARM, UPPER_ARM, random_body, reach
 from anonlib.world.clip import Role, stage_clip
 from anonlib.world.face_props import FaceProp
-from anonlib.world.looks import SPLITS, Comb, Moment
+from anonlib.world.looks import SPLITS, Looks, Moment
 from anonlib.world.pen import Pen
 
 EYE_Y, MOUTH_Y, GAP = 0.45, 0.69, 0.5 / 4.6
@@ -197,10 +197,10 @@ def test_mouth_classes_look_alike_outside_the_enlarged_face_box(seed: int) -> No
 def test_the_six_face_classes_raise_the_same_elbow() -> None:
     elbows = set()
     for action in FACE_RELATED:
-        comb = Comb("test", np.random.Generator(np.random.Philox(9)))
-        prop = FaceProp(action, comb)
+        looks = Looks("test", np.random.Generator(np.random.Philox(9)))
+        prop = FaceProp(action, looks)
         moment = Moment(side=1, phase=0.0, head=(0.0, 0.06), mouth=(0.0, 0.25), bottom=2.5)
-        pose = prop.pose(moment, random_body(Comb("test", np.random.Generator(np.random.Philox(1)))))
+        pose = prop.pose(moment, random_body(Looks("test", np.random.Generator(np.random.Philox(1)))))
         elbows.add((pose.work.elbow, pose.rest.elbow if not prop.second_hand else None))
     assert len(elbows) == 1
 
@@ -220,8 +220,8 @@ def test_people_belong_to_their_split(split: str) -> None:
 def test_looks_of_the_splits_share_no_value() -> None:
     drawn = {}
     for split in SPLITS:
-        comb = Comb(split, np.random.Generator(np.random.Philox(0)))
-        values = [comb.between(0.0, 12.0, teeth=4) for _ in range(200)]
+        looks = Looks(split, np.random.Generator(np.random.Philox(0)))
+        values = [looks.between(0.0, 12.0, intervals=4) for _ in range(200)]
         drawn[split] = {math.floor(v) for v in values}
     assert drawn == {"train": {0, 3, 6, 9}, "validation": {1, 4, 7, 10}, "test": {2, 5, 8, 11}}
 
@@ -270,7 +270,7 @@ def test_unknown_split() -> None:
     with pytest.raises(ConfigError, match="split 'dev' is unknown: use one of train"):
         render_clips(clips=1, frames=1, split="dev", seed=0, heads=PlainHeads())
     with pytest.raises(ConfigError, match="split 'dev' is unknown"):
-        Comb("dev", np.random.Generator(np.random.Philox(0)))
+        Looks("dev", np.random.Generator(np.random.Philox(0)))
 
 
 def test_no_frames() -> None:
