@@ -10,7 +10,7 @@ that the anonymizer makes that ships. Everybody shown is a test person: M and D 
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -89,4 +89,8 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="results of a run; the pictures are written here")
+    main(parser.parse_args().folder)
