@@ -46,7 +46,7 @@ class ModifierConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiteModifierConfig:
-    """Shape of the modifier for real faces on a CPU, `anonlib.networks.lite_modifier`."""
+    """Shape of the modifier for real faces on a CPU, `anonlib.networks.LiteModifier`."""
 
     size: int = 128
     """Side in pixels of the square face image; a multiple of 8, 16 or more."""

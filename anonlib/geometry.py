@@ -121,6 +121,16 @@ def align_faces(images: Tensor, landmarks: Tensor, size: tuple[int, int] = ALIGN
     return warp_affine(images, matrices, size)
 
 
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images `(N, C, H, W)` at another height and width, bilinear with an antialiasing filter.
+
+    Images that have this size already are returned as they are.
+    """
+    if images.shape[2:] == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
 def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:
     """Boxes as integer (x0, y0, x1, y1), for slicing; boxes without area are kept."""
     return [(int(a), int(b), int(c), int(d)) for a, b, c, d in boxes.tolist()]

@@ -27,7 +27,7 @@ from anonlib import detection
 from anonlib.anonymizers.learned import LearnedAnonymizer
 from anonlib.config import ModifierConfig
 from anonlib.files import commit, hardware
-from anonlib.networks.modifier import Modifier
+from anonlib.networks import Modifier
 from anonlib.video import Models, Settings, anonymize_video
 
 WARM, PEOPLE = 3, 7

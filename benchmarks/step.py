@@ -33,7 +33,7 @@ from anonlib.config import DetectorConfig, Profile, profile
 from anonlib.geometry import align_faces, crop_boxes, paste_boxes
 from anonlib.losses import angular_softmax_loss, annealing
 from anonlib.networks import ActionDetector, Modifier, SphereFace
-from anonlib.networks.modifier import InstanceNorm
+from anonlib.networks.blocks import InstanceNorm
 from anonlib.training import Players, train_adversarially
 from anonlib.training.batches import face_batch, frame_batch
 from anonlib.types import ActionFrames, FaceImages

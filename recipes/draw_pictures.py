@@ -21,8 +21,7 @@ from anonlib.anonymizers import create, names
 from anonlib.anonymizers.frames import anonymize_frames
 from anonlib.assets import data_path, load_weights
 from anonlib.config import LiteModifierConfig, ModifierConfig, profile
-from anonlib.networks import Modifier
-from anonlib.networks.lite_modifier import LiteModifier
+from anonlib.networks import LiteModifier, Modifier
 from anonlib.training import start
 from anonlib.training.start import FeedForward
 from anonlib.types import ActionFrames

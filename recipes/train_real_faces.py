@@ -36,7 +36,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anonlib.anonymizers import create
-from anonlib.anonymizers.learned import lite_modifier
+from anonlib.anonymizers.learned import load_modifier
 from anonlib.assets import load_weights
 from anonlib.attack.framing import face_images, see
 from anonlib.attack.verification import compare_features, face_features
@@ -48,9 +48,8 @@ from anonlib.data.lfw import lfw_pairs, pairs_among, people_in_folds, picture_fi
 from anonlib.experiment.datasets import LFW_TEST_FOLDS, clips
 from anonlib.files import commit, hardware
 from anonlib.geometry import align_faces
-from anonlib.networks import SphereFace
+from anonlib.networks import LiteModifier, SphereFace
 from anonlib.networks.critic import PatchCritic
-from anonlib.networks.lite_modifier import LiteModifier
 from anonlib.training import Players
 from anonlib.training.batches import FaceBatch
 from anonlib.training.checkpoints import load_checkpoint, save_weights
@@ -279,7 +278,7 @@ class Eavesdropper:
     """Modified faces of training people, and what the teacher says of the clear ones."""
 
     def __init__(self, lessons: Lessons) -> None:
-        self.lessons, self.modifier = lessons, lite_modifier()
+        self.lessons, self.modifier = lessons, load_modifier()
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """A batch; random numbers are those of the step."""

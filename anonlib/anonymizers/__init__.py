@@ -1,4 +1,4 @@
-"""One interface for everything that hides a face, learned or not.
+"""All methods that anonymize faces, hand-crafted or learned, with one interface.
 
 >>> import torch
 >>> hide = create("blur8")
@@ -11,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from anonlib.anonymizers import handcrafted
-from anonlib.anonymizers.learned import LearnedAnonymizer
+from anonlib.anonymizers.learned import LearnedAnonymizer, load_anonymizer
 from anonlib.errors import ConfigError, ImageError, NumericError
 
 Anonymizer = Callable[[Tensor], Tensor]
 """Float RGB faces `(B, 3, H, W)` in [0, 1] to the same shape and range."""
 
 SMALLEST_FACE = 8
-"""Pixels a face must have a side."""
+"""Pixels that a face must have along each side."""
 
 _HANDCRAFTED: dict[str, Anonymizer] = {
     "unanonymized": handcrafted.unanonymized,
@@ -40,10 +41,15 @@ _HANDCRAFTED: dict[str, Anonymizer] = {
 _LEARNED = "modifier"
 SHIPPED = "modifier-lite"
 """The modifier for real faces that ships with its weights."""
+NEEDS = {
+    _LEARNED: "needs --weights FILE, the M that you trained: "
+    "weights/modifier.safetensors in the --out of `anonlib reproduce`"
+}
+"""What a method needs besides its name, in words of the command line."""
 
 
 def names() -> tuple[str, ...]:
-    """The methods of the paper: no protection, the hand-crafted ones, and the learned one last.
+    """The methods of the paper: first no protection, then the hand-crafted ones, then M.
 
     `create` also knows `modifier-lite`, which is for faces of real people.
 
@@ -53,50 +59,53 @@ def names() -> tuple[str, ...]:
     return (*_HANDCRAFTED, _LEARNED)
 
 
-def create(name: str, modifier: nn.Module | None = None, *, device: str = "cpu") -> Anonymizer:
+def create(
+    name: str, modifier: nn.Module | None = None, *, weights: Path | None = None, device: str = "cpu"
+) -> Anonymizer:
     """The anonymizer of that name.
 
     Args:
         name: one of `names()`, or `modifier-lite`.
-        modifier: the trained modifier M, for `modifier` only; see `LearnedAnonymizer`.
-        device: where `modifier-lite` runs, `cpu` or `cuda`.
+        modifier: the trained M, for `modifier` only; see `LearnedAnonymizer`.
+        weights: a file with the trained M instead, for `modifier` only; see `learned.load_modifier`.
+        device: where M of `weights` or `modifier-lite` runs, `cpu` or `cuda`.
 
     Returns:
-        A callable on float RGB faces `(B, 3, H, W)` in [0, 1]. An image comes out the same
-        whatever else is in its batch. Its `size` is the side that the learned ones work at, else
-        None. It raises `ImageError` for another shape, type or range
-        or for faces under 8 pixels a side, and `NumericError` for NaN or infinity.
+        A callable on float RGB faces `(B, 3, H, W)` in [0, 1]. Each face is treated by itself,
+        whatever else is in the batch. The attribute `size` is the side in pixels at which M works,
+        None for other methods. It raises `ImageError` for another shape, type or range and for
+        faces under 8 pixels a side, and `NumericError` for NaN or infinity.
 
     Raises:
-        ConfigError: no anonymizer has that name, or the modifier is missing.
+        ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name.
+        CheckpointError: the file of weights is missing, damaged or of another network.
+        FaceDatasetError: the shipped weights are missing.
     """
+    if name not in (*names(), SHIPPED):
+        raise ConfigError(f"anonymizer '{name}' is unknown: use one of {', '.join((*names(), SHIPPED))}")
+    if weights is not None and (name != _LEARNED or modifier is not None):
+        raise ConfigError(f"weights '{weights}' are for method '{_LEARNED}' alone, without another M")
     if name == SHIPPED:
-        from anonlib.anonymizers.learned import lite_anonymizer
-
-        return _Method(lite_anonymizer(device=device))
-    if name not in names():
-        known = ", ".join((*names(), SHIPPED))
-        raise ConfigError(f"anonymizer '{name}' is unknown: use one of {known}")
+        return _Checked(load_anonymizer(device=device))
     if name != _LEARNED:
-        return _Method(_HANDCRAFTED[name])
+        return _Checked(_HANDCRAFTED[name])
+    if weights is not None:
+        return _Checked(load_anonymizer(weights, device=device))
     if modifier is None:
-        raise ConfigError(
-            "anonymizer 'modifier' needs a trained modifier: pass one, as read from a checkpoint"
-        )
-    return _Method(LearnedAnonymizer(modifier))
+        raise ConfigError(f"anonymizer '{_LEARNED}' {NEEDS[_LEARNED]}")
+    return _Checked(LearnedAnonymizer(modifier))
 
 
 @dataclass(frozen=True, slots=True)
-class _Method:
-    """A way to hide faces that refuses what are none."""
+class _Checked:
+    """An anonymizer that refuses faces of another shape, type or range."""
 
     method: Anonymizer
 
     @property
     def size(self) -> int | None:
-        """Side of the images it works at, if there is one such size."""
-        size: int | None = getattr(self.method, "size", None)
-        return size
+        """Side in pixels at which M works, None for other methods."""
+        return getattr(self.method, "size", None)
 
     def __call__(self, faces: Tensor) -> Tensor:
         _check_faces(faces)

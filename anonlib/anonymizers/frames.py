@@ -1,4 +1,4 @@
-"""Anonymizing the faces of whole frames: v' = v - r_v + M(r_v)."""
+"""Anonymizes the faces of whole frames: v' = v - r_v + M(r_v)."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from torch import Tensor
 from anonlib.anonymizers import SMALLEST_FACE
 from anonlib.config import ENLARGE
 from anonlib.errors import ImageError, NumericError
-from anonlib.geometry import box_corners, clip_boxes, enlarge_boxes
+from anonlib.geometry import box_corners, clip_boxes, enlarge_boxes, resize
 
 Corners = tuple[int, int, int, int]
 Margins = tuple[float, float, float, float]
-"""Left, top, right and bottom: what a frame's border cuts off a face, in sides of what is left."""
+"""How much of a face lies beyond the frame on the left, top, right and bottom, in sides of its crop."""
 LARGEST_MARGIN = 4.0
 
 
 def anonymize_frames(
     frames: Tensor, face_boxes: list[Tensor], anonymizer: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Frames with every face, enlarged 1.6x, exchanged for what the anonymizer makes of it.
+    """Frames with every face region, enlarged 1.6x, replaced by its anonymized version.
 
-    Every face is cut from the original frame at its own size in whole pixels. Where two overlap,
-    the later one is on top, so that no pixel of a face keeps its original value. Boxes smaller
-    than an anonymizer can take grow to 8x8 pixels inside the frame; those outside it are passed
-    over.
+    Every face is cut from the original frame, in whole pixels. Where two regions overlap, the
+    later one is on top, so no pixel of a face keeps its original value. Regions under 8x8 pixels
+    grow to 8x8; boxes outside the frame are ignored.
 
     Implements Ren et al., section 3.1 and 5.2. Differs from the paper: none.
 
     Args:
-        frames: `(B, 3, H, W)` in [0, 1], of 8 pixels or more a side.
+        frames: `(B, 3, H, W)` in [0, 1], at least 8 pixels a side.
         face_boxes: per frame `(n_i, 4)` xyxy pixels, not enlarged.
         anonymizer: faces `(N, 3, h, w)` to the same shape, see `anonlib.anonymizers.create`.
 
@@ -68,12 +67,12 @@ def anonymize_frames(
 def face_regions(
     boxes: Tensor, *, height: int, width: int, enlarge: float = ENLARGE
 ) -> list[tuple[Corners, Margins]]:
-    """Enlarged boxes in whole pixels inside the frame, 8 or more a side, and their margins.
+    """Enlarged boxes in whole pixels inside the frame, at least 8 a side, with their margins.
 
     Args:
-        boxes: `(n, 4)` xyxy pixels, not enlarged; those outside the frame are passed over.
-        height: rows of the frame, 8 or more.
-        width: columns of the frame, 8 or more.
+        boxes: `(n, 4)` xyxy pixels, not enlarged; those outside the frame are ignored.
+        height: of the frame in pixels, at least 8.
+        width: of the frame in pixels, at least 8.
         enlarge: factor about the centre.
 
     >>> face_regions(torch.tensor([[0.0, 10.0, 10.0, 20.0]]), height=30, width=40)
@@ -108,17 +107,16 @@ def _at_least(low: int, high: int, limit: int) -> tuple[int, int]:
 def anonymize_crops(
     crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor], *, margins: Sequence[Margins] | None = None
 ) -> list[Tensor]:
-    """Crops through the anonymizer, in the order they came.
+    """Anonymized crops, in order.
 
-    An anonymizer that works at one size says so by an attribute `size`: then all crops are
-    resized to it and pass together, and come back at their own size. It expects the face in the
-    middle, so what the frame's border cut off is made up by repeating the border. For others, the
-    crops of one size pass together, as they are.
+    Where the anonymizer has an attribute `size` (M), all crops are resized to it and form one
+    batch. M expects the face in the middle, so what the border of the frame cut off is first
+    filled by repeating the border. Without `size`, crops of equal size form a batch.
 
     Args:
         crops: `(3, h, w)` each, in [0, 1].
         anonymizer: faces `(N, 3, h, w)` to the same shape.
-        margins: what is cut off each crop, see `face_regions`; None for nothing.
+        margins: of each crop, see `face_regions`; by default none.
 
     Returns:
         As many images of the same shapes.
@@ -130,55 +128,41 @@ def anonymize_crops(
     size = getattr(anonymizer, "size", None)
     if size is None or margins is None:
         return _anonymize_whole(crops, anonymizer, size)
-    padded = [_with_margins(crop, m) for crop, m in zip(crops, margins, strict=True)]
+    padding = [_padding(crop, m) for crop, m in zip(crops, margins, strict=True)]
+    padded = [F.pad(c[None], p, mode="replicate")[0] for c, p in zip(crops, padding, strict=True)]
     modified = _anonymize_whole(padded, anonymizer, size)
-    return [_without_margins(face, crop, m) for face, crop, m in zip(modified, crops, margins, strict=True)]
+    return [
+        face[:, top : top + crop.shape[1], left : left + crop.shape[2]]
+        for face, crop, (left, _, top, _) in zip(modified, crops, padding, strict=True)
+    ]
 
 
-def _margin_pixels(crop: Tensor, margins: Margins) -> tuple[int, int, int, int]:
-    """Left, right, top and bottom in pixels of the crop, as `F.pad` takes them."""
+def _padding(crop: Tensor, margins: Margins) -> tuple[int, int, int, int]:
+    """Left, right, top and bottom margin in pixels, as `F.pad` takes them."""
     height, width = crop.shape[1:]
     left, top, right, bottom = margins
     return round(left * width), round(right * width), round(top * height), round(bottom * height)
 
 
-def _with_margins(crop: Tensor, margins: Margins) -> Tensor:
-    pixels = _margin_pixels(crop, margins)
-    return F.pad(crop[None], pixels, mode="replicate")[0] if any(pixels) else crop
-
-
-def _without_margins(face: Tensor, crop: Tensor, margins: Margins) -> Tensor:
-    left, _, top, _ = _margin_pixels(crop, margins)
-    return face[:, top : top + crop.shape[1], left : left + crop.shape[2]]
-
-
 def _anonymize_whole(
     crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor], size: int | None
 ) -> list[Tensor]:
-    by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, crop in enumerate(crops):
-        by_size[tuple(crop.shape[1:]) if size is None else (size, size)].append(index)
+        height, width = crop.shape[1:]
+        by_size[(height, width) if size is None else (size, size)].append(index)
     out: dict[int, Tensor] = {}
     for shape, members in by_size.items():
-        faces = torch.stack([_resized(crops[i], shape) for i in members])
-        for i, face in zip(members, _checked(anonymizer(faces), faces), strict=True):
-            out[i] = _resized(face, tuple(crops[i].shape[1:])).clamp(0, 1)
+        faces = torch.cat([resize(crops[i][None], shape) for i in members])
+        modified = anonymizer(faces)
+        if modified.shape != faces.shape:
+            raise ImageError(
+                f"the anonymizer returned shape {tuple(modified.shape)} for faces of shape "
+                f"{tuple(faces.shape)}: it must keep their shape"
+            )
+        if not bool(torch.isfinite(modified).all()):
+            raise NumericError("the anonymizer returned NaN or infinity")
+        for i, face in zip(members, modified, strict=True):
+            height, width = crops[i].shape[1:]
+            out[i] = resize(face[None], (height, width))[0].clamp(0, 1)
     return [out[i] for i in range(len(crops))]
-
-
-def _resized(face: Tensor, size: tuple[int, ...]) -> Tensor:
-    if tuple(face.shape[1:]) == size:
-        return face
-    return F.interpolate(face[None], list(size), mode="bilinear", antialias=True)[0]
-
-
-def _checked(modified: Tensor, faces: Tensor) -> Tensor:
-    """What an anonymizer returned, if it can stand for the faces."""
-    if modified.shape != faces.shape:
-        raise ImageError(
-            f"the anonymizer made {tuple(modified.shape)} of faces {tuple(faces.shape)}: "
-            "it must keep their shape"
-        )
-    if not bool(torch.isfinite(modified).all()):
-        raise NumericError("the anonymizer returned NaN or infinity")
-    return modified

@@ -1,29 +1,28 @@
-"""The learned modifier M as an anonymizer: any size of face in, the same size out."""
+"""The learned modifier M as an anonymizer for faces of any size."""
 
 from __future__ import annotations
 
-import importlib.util
+from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anonlib.assets import data_path, load_weights
-from anonlib.config import LiteModifierConfig
+from anonlib.config import LiteModifierConfig, ModifierConfig
 from anonlib.errors import CheckpointError, ConfigError, NumericError
-from anonlib.networks.compiled import Compiled
-from anonlib.networks.lite_modifier import LiteModifier
-from anonlib.networks.modifier import Modifier
+from anonlib.geometry import resize
+from anonlib.networks import LiteModifier, Modifier
+from anonlib.networks.compiled import compiled_if_possible
 
 BATCH, CPU_BATCH = 64, 16
-"""Faces that pass through the modifier together; on a CPU as many as its cache holds."""
+"""Faces in a batch of the modifier; on a CPU as many as fit into its cache."""
 
 
 class LearnedAnonymizer:
     """Runs a trained modifier on faces of any size, without gradients.
 
-    Implements Ren et al., section 4, Face Modification: faces are resized to the size of M by
-    bilinear interpolation. Differs from the paper: resizing down antialiases.
+    Implements Ren et al., section 4, Face Modification: faces are resized to the input size of M
+    by bilinear interpolation. Differs from the paper: downsampling uses an antialiasing filter.
     """
 
     def __init__(self, modifier: nn.Module, *, size: int | None = None) -> None:
@@ -31,8 +30,8 @@ class LearnedAnonymizer:
 
         Args:
             modifier: `(B, 3, size, size)` in [0, 1] to the same shape.
-            size: side of the images it reads; by default what the configuration of a `Modifier`
-                or `LiteModifier` says, and for other modules the size of the faces themselves.
+            size: side of its input; by default that in the configuration of a `Modifier` or
+                `LiteModifier`. Other modules then get the faces at their own size.
         """
         self.modifier = modifier.eval()
         self.size = size
@@ -41,19 +40,12 @@ class LearnedAnonymizer:
 
     @torch.no_grad()
     def __call__(self, faces: Tensor) -> Tensor:
-        """Modified faces.
-
-        Args:
-            faces: `(B, 3, H, W)` in [0, 1].
-
-        Returns:
-            The same shape, in [0, 1], on the device the faces came from.
+        """Modified faces, `(B, 3, H, W)` in [0, 1] to the same, on the device of the faces.
 
         Raises:
             NumericError: the modifier returned NaN or infinity.
         """
-        size = (self.size, self.size) if self.size is not None else faces.shape[2:]
-        small = _resize(faces, size)
+        small = faces if self.size is None else resize(faces, (self.size, self.size))
         device = next((p.device for p in self.modifier.parameters()), faces.device)
         parts = small.split(CPU_BATCH if device.type == "cpu" else BATCH)
         modified = torch.cat([self.modifier(part.to(device)).to(faces) for part in parts])
@@ -63,45 +55,41 @@ class LearnedAnonymizer:
                 f"the modifier returned NaN or infinity for face {int(bad.int().argmax())}: "
                 "its training diverged, use an earlier checkpoint or a lower learning rate"
             )
-        return _resize(modified, faces.shape[2:]).clamp(0, 1)
+        return resize(modified, tuple(faces.shape[2:])).clamp(0, 1)
 
 
-def _resize(images: Tensor, size: tuple[int, ...]) -> Tensor:
-    if images.shape[2:] == size:
-        return images
-    return F.interpolate(images, tuple(size), mode="bilinear", antialias=True)
+def load_modifier(path: Path | None = None) -> Modifier | LiteModifier:
+    """M from a file of weights, in float32 and evaluation mode.
 
-
-def lite_modifier() -> LiteModifier:
-    """M for real faces with the weights that ship, in evaluation mode.
+    Args:
+        path: safetensors with the configuration of M in the header, as
+            `training.checkpoints.save_weights` writes them; by default the shipped `LiteModifier`.
 
     Raises:
-        FaceDatasetError: the weights are not where `data_path` looks.
-        CheckpointError: they are damaged or of another network.
+        FaceDatasetError: the shipped weights are missing.
+        CheckpointError: the file is missing, damaged or of another network.
     """
-    path = data_path("weights", "modifier-lite.safetensors")
+    path = path or data_path("weights", "modifier-lite.safetensors")
     tensors, config = load_weights(path)
+    network: Modifier | LiteModifier
     try:
-        network = LiteModifier(LiteModifierConfig(**config))
+        if "cells" in config:
+            network = LiteModifier(LiteModifierConfig(**config))
+        else:
+            network = Modifier(ModifierConfig(**config))
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (TypeError, RuntimeError, ConfigError) as error:
         raise CheckpointError(
-            f"weights {path} do not fit the network; restore the file from the repository"
+            f"weights {path} do not fit the modifier M; use weights/modifier.safetensors in the --out "
+            "of `anonlib reproduce`, or restore a shipped file from the repository"
         ) from error
     return network.eval()
 
 
-def lite_anonymizer(*, device: str = "cpu") -> LearnedAnonymizer:
-    """Hides real faces of any size; by OpenVINO on a CPU where that is installed.
-
-    Args:
-        device: `cpu` or `cuda`.
-    """
-    modifier = lite_modifier()
+def load_anonymizer(path: Path | None = None, *, device: str = "cpu") -> LearnedAnonymizer:
+    """The modifier of `load_modifier` as an anonymizer; compiled on a CPU where OpenVINO is installed."""
+    modifier = load_modifier(path)
     size = modifier.config.size
-    network: nn.Module = modifier
-    if device != "cpu":
-        network = modifier.to(device)
-    elif importlib.util.find_spec("openvino") is not None:
-        network = Compiled(modifier, torch.rand(2, 3, size, size))
-    return LearnedAnonymizer(network, size=size)
+    if device == "cpu":
+        return LearnedAnonymizer(compiled_if_possible(modifier, torch.rand(2, 3, size, size)), size=size)
+    return LearnedAnonymizer(modifier.to(device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,7 +16,7 @@ from torchvision.ops import batched_nms
 from anonlib.assets import data_path
 from anonlib.detection.mtcnn import Faces
 from anonlib.errors import CheckpointError, ConfigError
-from anonlib.networks.compiled import Compiled
+from anonlib.networks.compiled import compiled_if_possible
 from anonlib.networks.ssh import Ssh, anchors, decode_boxes, decode_landmarks
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -124,15 +123,15 @@ def load_ssh(path: Path | None = None, *, device: str = "cpu") -> Ssh:
 
 
 def fast_ssh(*, device: str = "cpu") -> Network:
-    """The shipped network; by OpenVINO on a CPU where that is installed.
+    """The shipped network; compiled on a CPU where OpenVINO is installed.
 
     Raises:
         CheckpointError: see `load_ssh`.
     """
     network = load_ssh(device=device)
-    if device == "cpu" and importlib.util.find_spec("openvino") is not None:
+    if device == "cpu":
         example = torch.rand(2, 3, 2 * _COARSEST, 3 * _COARSEST)
-        return Compiled(network, example, threads=1, free_sides=True)
+        return compiled_if_possible(network, example, threads=1, free_sides=True)
     return network
 
 

@@ -1,7 +1,7 @@
-"""The three learned parts of Fig. 2: face modifier M, face classifier D, action detector A."""
+"""The networks of Fig. 2, face modifier M, face classifier D and action detector A, and others."""
 
 from anonlib.networks.action_detector import ActionDetector
-from anonlib.networks.modifier import Modifier
-from anonlib.networks.sphereface import SphereFace
+from anonlib.networks.modifier import LiteModifier, Modifier
+from anonlib.networks.sphereface import SphereFace, flip_averaged_features
 
-__all__ = ["ActionDetector", "Modifier", "SphereFace"]
+__all__ = ["ActionDetector", "LiteModifier", "Modifier", "SphereFace", "flip_averaged_features"]

@@ -1,36 +1,70 @@
-"""Networks compiled for the CPU by OpenVINO: the same numbers, several times as fast."""
+"""Networks compiled by OpenVINO, which runs them several times as fast as PyTorch on a CPU.
+
+OpenVINO is the optional extra `anonlib[openvino]`. Without it the networks run in PyTorch.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import logging
 import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from anonlib.errors import ImageError
+from anonlib.errors import ConfigError, ImageError
+
+_INSTALL = "pip install 'anonlib[openvino]'"
+
+
+def compiled_if_possible(
+    network: nn.Module, example: Tensor, *, threads: int | None = None, free_sides: bool = False
+) -> nn.Module:
+    """`Compiled` with these arguments, or the network itself where OpenVINO is not installed.
+
+    The first time OpenVINO is missed, a warning is logged.
+    """
+    if importlib.util.find_spec("openvino") is None:
+        _warn_once()
+        return network
+    return Compiled(network, example, threads=threads, free_sides=free_sides)
+
+
+@functools.cache
+def _warn_once() -> None:
+    logging.getLogger(__name__).warning(
+        "openvino is not installed: networks run in PyTorch, slower; %s", _INSTALL
+    )
 
 
 class Compiled(nn.Module):
-    """A network that OpenVINO runs; any batch, images of any size if `sizes` is left free.
+    """A network that OpenVINO runs on the CPU, for inference only; it has no parameters.
 
-    On processors with bfloat16 it is used, at a precision of about a hundredth; elsewhere float.
-    The compiled network has no parameters and cannot be trained.
+    On processors with bfloat16 OpenVINO computes in that format: outputs in [0, 1] then differ
+    from PyTorch's by about 0.01. On others it computes in float32.
     """
 
     def __init__(
         self, network: nn.Module, example: Tensor, *, threads: int | None = None, free_sides: bool = False
     ) -> None:
-        """Traces and compiles.
+        """Traces and compiles the network, which is put into evaluation mode.
 
         Args:
             network: from `(B, C, H, W)` to a tensor or a tuple of tensors.
-            example: `(B, C, H, W)`, two images or more.
+            example: `(B, C, H, W)` images to trace with; later batches may have any length.
             threads: of the CPU; None leaves the choice to OpenVINO.
-            free_sides: whether H and W may differ from the example's.
+            free_sides: whether later images may differ from the example in H and W.
+
+        Raises:
+            ConfigError: OpenVINO is not installed.
         """
         super().__init__()
-        import openvino
+        try:
+            import openvino
+        except ImportError as error:
+            raise ConfigError(f"compiling a network needs openvino: {_INSTALL}") from error
 
         model = _converted(network.eval(), example)
         sides = [-1, -1] if free_sides else list(example.shape[2:])
@@ -41,19 +75,18 @@ class Compiled(nn.Module):
             options["INFERENCE_NUM_THREADS"] = threads
         if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             options["INFERENCE_PRECISION_HINT"] = "bf16"
-        self.sides = None if free_sides else tuple(example.shape[1:])
+        self.shape = None if free_sides else tuple(example.shape[1:])
         self.request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def forward(self, images: Tensor) -> Any:
-        """What the network returns for `(B, C, H, W)`, on the CPU and in new memory.
+        """What the network returns for `(B, C, H, W)`, in new memory of the CPU.
 
         Raises:
-            ImageError: the images are not as large as the example, and the sides are not free.
-                OpenVINO would read them as if they were.
+            ImageError: the images differ from the example in size, and the sides are not free.
         """
-        if self.sides not in (None, tuple(images.shape[1:])):
+        if self.shape not in (None, tuple(images.shape[1:])):  # OpenVINO would misread them
             raise ImageError(
-                f"images {tuple(images.shape[1:])}: this network takes {self.sides}; resize them"
+                f"images {tuple(images.shape[1:])}: this network takes {self.shape}; resize them"
             )
         found = self.request.infer(images.detach().contiguous().numpy())
         outputs = tuple(torch.from_numpy(array.copy()) for array in found.to_tuple())
@@ -61,16 +94,15 @@ class Compiled(nn.Module):
 
 
 def _converted(network: nn.Module, example: Tensor) -> Any:
-    """The network as OpenVINO's model, by its reader of PyTorch alone.
+    """The network as a model of OpenVINO.
 
-    `openvino.convert_model` does the same, takes twice as long and calls the sender of OpenVINO's
-    telemetry on the way.
+    `openvino.convert_model` gives the same, but takes longer and sends telemetry.
     """
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch would rather be exported, a slower way
+        warnings.simplefilter("ignore")  # PyTorch recommends torch.export, which is slower here
         traced = torch.jit.trace(network, example, check_trace=False, strict=False)
         decoder = TorchScriptPythonDecoder(traced, example_input=example)
         reader = FrontEndManager().load_by_framework("pytorch")

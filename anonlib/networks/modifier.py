@@ -1,59 +1,27 @@
-"""Face modifier M: the image transformation network of Johnson et al. with residual blocks."""
+"""Face modifier M, as in the paper (`Modifier`) and small enough for a CPU (`LiteModifier`)."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anonlib.config import ModifierConfig
+from anonlib.config import LiteModifierConfig, ModifierConfig
+from anonlib.networks.blocks import ResidualBlock, instance_norm_layer
 
-
-class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm that keeps the channels-last layout, in which convolutions are fast on CPUs."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns x with every channel of every image at mean 0 and variance 1."""
-        y = super().forward(x)
-        if len(x) == 1 and y.requires_grad:  # PyTorch 2.11 on CPUs misreads one image's gradient
-            y.register_hook(torch.Tensor.contiguous)
-        return y.contiguous(memory_format=torch.channels_last)
-
-
-def convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
-    """A convolution with reflected borders, instance norm and ReLU."""
-    return nn.Sequential(
-        nn.ReflectionPad2d(kernel // 2),
-        nn.Conv2d(inputs, outputs, kernel, stride=stride),
-        InstanceNorm(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with instance norm, added to their input; `(B, C, H, W)` kept."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            convolution(channels, channels, 3),
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns x plus its residual."""
-        return x + self.body(x)
+_RADII = (0.44, 0.49)
+"""Half-axes of the veiled ellipse, as shares of the side."""
+_FEATHER = 0.06
+"""Width of the ellipse's soft edge, as a share of its radius."""
 
 
 class Modifier(nn.Module):
-    """M: a face in, another face in the same pose, light and scene out.
+    """M: turns a face into another face with the same pose, light and scene.
 
-    Implements Ren et al., section 4, Face Modification: nine residual blocks and instance norm at
-    256x256, 11.378 million parameters with the defaults.
-    Differs from the paper: the decoder enlarges by nearest neighbour before a 3x3 convolution
-    where Johnson et al. use a transposed convolution of the same number of parameters, because
-    the latter draws checkerboards.
+    Implements Ren et al., section 4, Face Modification: the network of Johnson et al. with nine
+    residual blocks and instance norm at 256x256; 11.378 million parameters with the defaults.
+    Differs from the paper: the decoder upsamples by nearest neighbour and then convolves 3x3.
+    Johnson et al. use a transposed convolution with as many parameters, which draws checkerboards.
 
     >>> sum(p.numel() for p in Modifier(ModifierConfig()).parameters())
     11378179
@@ -64,29 +32,109 @@ class Modifier(nn.Module):
         self.config = config
         w = config.width
         self.encoder = nn.Sequential(
-            convolution(3, w, 7), convolution(w, 2 * w, 3, stride=2), convolution(2 * w, 4 * w, 3, stride=2)
+            instance_norm_layer(3, w, 7),
+            instance_norm_layer(w, 2 * w, 3, stride=2),
+            instance_norm_layer(2 * w, 4 * w, 3, stride=2),
         )
         self.blocks = nn.Sequential(*[ResidualBlock(4 * w) for _ in range(config.blocks)])
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2),
-            convolution(4 * w, 2 * w, 3),
+            instance_norm_layer(4 * w, 2 * w, 3),
             nn.Upsample(scale_factor=2),
-            convolution(2 * w, w, 3),
+            instance_norm_layer(2 * w, w, 3),
             nn.ReflectionPad2d(3),
             nn.Conv2d(w, 3, 7),
         )
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Modifies faces.
-
-        Args:
-            faces: `(B, 3, S, S)` in [0, 1], S a multiple of 4.
-
-        Returns:
-            `(B, 3, S, S)` in [0, 1].
-        """
+        """Modified faces, `(B, 3, S, S)` in [0, 1] to the same; S is a multiple of 4."""
         x = faces * 2 - 1  # (B, 3, S, S)
         x = self.encoder(x)  # (B, 4w, S/4, S/4)
         x = self.blocks(x)
         x = self.decoder(x)  # (B, 3, S, S)
         return (torch.tanh(x) + 1) / 2
+
+
+class LiteModifier(nn.Module):
+    """M for real faces on a CPU.
+
+    M sees only a grid of 12x12 cells of the head (`veil`), so it cannot pass on finer detail. A
+    recogniser that is retrained on modified faces learns no more than the veiled faces hold. M
+    draws facial features into the veiled area, and the adversarial loss makes them differ from
+    the person's own. Hair and scene outside the area pass unchanged.
+
+    Implements Ren et al., section 4, Face Modification.
+    Differs from the paper: M sees a veiled head; M adds its output to this input; 128x128 pixels;
+    fewer channels and blocks; every 2x2 pixels are folded into 12 channels (Shi et al., CVPR
+    2016), so that convolutions cost a quarter.
+
+    >>> network = LiteModifier(LiteModifierConfig(size=32, width=8, blocks=1, cells=4))
+    >>> network(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 3, 32, 32])
+    """
+
+    mask: Tensor
+
+    def __init__(self, config: LiteModifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        w = config.width
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            instance_norm_layer(12, w, 3),
+            instance_norm_layer(w, 2 * w, 3, stride=2),
+            instance_norm_layer(2 * w, 4 * w, 3, stride=2),
+        )
+        self.blocks = nn.Sequential(*[ResidualBlock(4 * w) for _ in range(config.blocks)])
+        self.decoder = nn.Sequential(
+            nn.Upsample(scale_factor=2),
+            instance_norm_layer(4 * w, 2 * w, 3),
+            nn.Upsample(scale_factor=2),
+            instance_norm_layer(2 * w, w, 3),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(w, 12, 3),
+            nn.PixelShuffle(2),
+        )
+        self.register_buffer("mask", veil_mask(config.size), persistent=False)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Modified faces, `(B, 3, S, S)` in [0, 1] to the same; S is `config.size`."""
+        seen = veil(faces, cells=self.config.cells, mask=self.mask) * 2 - 1  # (B, 3, S, S)
+        x = self.encoder(seen)  # (B, 4w, S/8, S/8)
+        x = self.decoder(self.blocks(x))  # (B, 3, S, S)
+        return ((seen + x + 1) / 2).clamp(0, 1)
+
+
+def veil(faces: Tensor, *, cells: int, mask: Tensor) -> Tensor:
+    """Faces with nothing finer than a grid of cells where the mask is 1, unchanged where it is 0.
+
+    Args:
+        faces: `(B, 3, S, S)` in [0, 1].
+        cells: of the grid, along each side.
+        mask: `(1, 1, S, S)` in [0, 1], see `veil_mask`.
+
+    Returns:
+        `(B, 3, S, S)` in [0, 1].
+    """
+    coarse = F.adaptive_avg_pool2d(faces, cells)
+    coarse = F.interpolate(coarse, faces.shape[2:], mode="bilinear", align_corners=False)
+    return mask * coarse + (1 - mask) * faces
+
+
+def veil_mask(size: int) -> Tensor:
+    """Where the head is in a face box enlarged 1.6x: 1 inside an ellipse, 0 outside.
+
+    The ellipse holds the whole box before the enlargement, unless the border of the frame cut the
+    enlarged box, which is then off centre.
+
+    Returns:
+        `(1, 1, size, size)` in [0, 1].
+
+    >>> mask = veil_mask(128)[0, 0]
+    >>> mask[64, 64].item(), mask[0, 0].item(), mask[30, 30].item()
+    (1.0, 0.0, 1.0)
+    """
+    line = (torch.arange(size) + 0.5) / size - 0.5
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    away = ((x / _RADII[0]) ** 2 + (y / _RADII[1]) ** 2).sqrt()
+    return ((1 + _FEATHER - away) / _FEATHER).clamp(0, 1)[None, None]

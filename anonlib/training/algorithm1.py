@@ -28,8 +28,7 @@ from torch.optim import Adam
 from anonlib.config import TrainingConfig, to_dict
 from anonlib.geometry import crop_boxes, paste_boxes
 from anonlib.losses import annealing, classifier_loss, modifier_loss, photorealistic_loss
-from anonlib.networks import ActionDetector, Modifier, SphereFace
-from anonlib.networks.lite_modifier import LiteModifier
+from anonlib.networks import ActionDetector, LiteModifier, Modifier, SphereFace
 from anonlib.training.batches import FaceBatch, FrameBatch, batches, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
 from anonlib.training.loop import BestState, History, Losses, Report, Trainee, run_steps

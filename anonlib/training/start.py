@@ -14,8 +14,7 @@ from anonlib.assets import data_path, load_weights, shipped_weights, trained_wei
 from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import align_faces
-from anonlib.networks import ActionDetector, Modifier, SphereFace
-from anonlib.networks.lite_modifier import LiteModifier
+from anonlib.networks import ActionDetector, LiteModifier, Modifier, SphereFace
 from anonlib.training import train_classifier, train_detector
 from anonlib.training.processes import ALONE, Team
 from anonlib.types import ActionFrames, FaceImages

@@ -6,7 +6,7 @@ import torch
 from anonlib.anonymizers import create, names
 from anonlib.config import ModifierConfig
 from anonlib.errors import ConfigError, ImageError, NumericError
-from anonlib.networks.modifier import Modifier
+from anonlib.networks import Modifier
 
 
 def make(name: str):
@@ -107,7 +107,7 @@ def test_unknown_names_list_the_known_ones():
 
 
 def test_the_learned_one_needs_a_modifier():
-    with pytest.raises(ConfigError, match="needs a trained modifier"):
+    with pytest.raises(ConfigError, match="'modifier' needs --weights FILE, the M that you trained"):
         create("modifier")
 
 

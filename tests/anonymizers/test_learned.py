@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from anonlib.anonymizers.learned import LearnedAnonymizer
 from anonlib.config import ModifierConfig
 from anonlib.errors import NumericError
-from anonlib.networks.modifier import Modifier
+from anonlib.networks import Modifier
 
 
 class Recorder(nn.Module):

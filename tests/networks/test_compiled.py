@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import sys
 from copy import deepcopy
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from anonlib.anonymizers import create
 from anonlib.config import LiteModifierConfig
-from anonlib.errors import ImageError
-from anonlib.networks.compiled import Compiled
-from anonlib.networks.lite_modifier import LiteModifier
+from anonlib.detection.ssh import fast_ssh
+from anonlib.errors import ConfigError, ImageError
+from anonlib.networks import LiteModifier
+from anonlib.networks import compiled as compiled_module
+from anonlib.networks.compiled import Compiled, compiled_if_possible
 
 BF16 = 0.05
 """Of values in [0, 1] after one layer in bfloat16."""
@@ -68,3 +72,33 @@ def test_images_of_another_size_are_refused(shape: tuple[int, ...]):
     compiled = Compiled(nn.Conv2d(3, 2, 1), torch.rand(2, 3, 8, 8), threads=1)
     with pytest.raises(ImageError, match=r"this network takes \(3, 8, 8\)"):
         compiled(torch.zeros(shape))
+
+
+@pytest.fixture
+def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    compiled_module._warn_once.cache_clear()
+
+
+@pytest.mark.usefixtures("no_openvino")
+def test_without_openvino_networks_run_in_pytorch_and_say_so_once(caplog: pytest.LogCaptureFixture):
+    network, example = nn.Conv2d(3, 2, 1), torch.rand(2, 3, 8, 8)
+    for _ in range(2):
+        assert compiled_if_possible(network, example) is network
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert message == (
+        "openvino is not installed: networks run in PyTorch, slower; pip install 'anonlib[openvino]'"
+    )
+
+
+@pytest.mark.usefixtures("no_openvino")
+def test_compiling_without_openvino_names_the_extra():
+    with pytest.raises(ConfigError, match=r"needs openvino: pip install 'anonlib\[openvino\]'"):
+        Compiled(nn.Conv2d(3, 2, 1), torch.rand(2, 3, 8, 8))
+
+
+@pytest.mark.usefixtures("no_openvino")
+def test_the_shipped_networks_run_without_openvino():
+    faces = torch.rand(1, 3, 20, 20)
+    assert create("modifier-lite")(faces).shape == faces.shape
+    fast_ssh()(torch.rand(1, 3, 64, 64))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from anonlib.config import LiteModifierConfig
 from anonlib.errors import ConfigError
-from anonlib.networks.lite_modifier import LiteModifier, veil, veil_mask
+from anonlib.networks.modifier import LiteModifier, veil, veil_mask
 
 TINY = LiteModifierConfig(size=32, width=4, blocks=1, cells=8)
 

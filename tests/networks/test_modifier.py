@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from anonlib.config import ModifierConfig
 from anonlib.networks import Modifier
-from anonlib.networks.modifier import InstanceNorm, ResidualBlock
+from anonlib.networks.blocks import InstanceNorm, ResidualBlock
 
 TINY = ModifierConfig(size=16, width=4, blocks=1)
 
