@@ -6,6 +6,8 @@ eye, nose, left and right corner of the mouth, as they lie in the image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -121,14 +123,14 @@ def align_faces(images: Tensor, landmarks: Tensor, size: tuple[int, int] = ALIGN
     return warp_affine(images, matrices, size)
 
 
-def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(images: Tensor, size: Sequence[int]) -> Tensor:
     """Images `(N, C, H, W)` at another height and width, bilinear with an antialiasing filter.
 
     Images that have this size already are returned as they are.
     """
-    if images.shape[2:] == size:
+    if tuple(images.shape[2:]) == tuple(size):
         return images
-    return F.interpolate(images, size, mode="bilinear", antialias=True)
+    return F.interpolate(images, list(size), mode="bilinear", antialias=True)
 
 
 def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:

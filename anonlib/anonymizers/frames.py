@@ -163,6 +163,5 @@ def _anonymize_whole(
         if not bool(torch.isfinite(modified).all()):
             raise NumericError("the anonymizer returned NaN or infinity")
         for i, face in zip(members, modified, strict=True):
-            height, width = crops[i].shape[1:]
-            out[i] = resize(face[None], (height, width))[0].clamp(0, 1)
+            out[i] = resize(face[None], crops[i].shape[1:])[0].clamp(0, 1)
     return [out[i] for i in range(len(crops))]

@@ -55,7 +55,7 @@ class LearnedAnonymizer:
                 f"the modifier returned NaN or infinity for face {int(bad.int().argmax())}: "
                 "its training diverged, use an earlier checkpoint or a lower learning rate"
             )
-        return resize(modified, tuple(faces.shape[2:])).clamp(0, 1)
+        return resize(modified, faces.shape[2:]).clamp(0, 1)
 
 
 def load_modifier(path: Path | None = None) -> Modifier | LiteModifier:
