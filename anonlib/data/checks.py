@@ -9,11 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from anonlib.data.casia import CASIAWebFace
 from anonlib.data.catalog import CATALOG, data_set
 from anonlib.data.daly import ANNOTATIONS, DALY, find_frames
 from anonlib.data.download import digest
-from anonlib.data.face_folders import FaceFolder
+from anonlib.data.face_folders import CASIAWebFace, FaceFolder
 from anonlib.data.jhmdb_boxes import csv_boxes, tube_boxes
 from anonlib.data.lfw import LFW
 from anonlib.errors import DatasetError
@@ -95,13 +94,14 @@ def recognise(root: Path) -> str:
         return "lfw"
     try:
         people = FaceFolder(root).people
-    except DatasetError:
-        people = ()
+        reason = "its folders have no numbers as names"
+    except DatasetError as error:
+        people, reason = (), str(error)
     if people and all(person.isdigit() for person in people):
         return "casia-webface"
     raise DatasetError(
-        f"data root '{root}' has the layout of none of {', '.join(CATALOG)}: check the path, name "
-        "it with --as, or see data/README.md"
+        f"data root '{root}' has the layout of none of {', '.join(CATALOG)}: check the path, name the data "
+        f"set with --as, or see data/README.md ({reason})"
     )
 
 

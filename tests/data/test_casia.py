@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import anonlib.data
-from anonlib.data.casia import CASIAWebFace
+from anonlib.data.face_folders import CASIAWebFace
 from anonlib.data.lfw import LFW
 from anonlib.errors import FaceDatasetError
 from anonlib.geometry import CANONICAL_LANDMARKS
@@ -72,10 +72,10 @@ def test_a_useless_list_is_named(tmp_path: Path) -> None:
 def test_records_and_archives_are_named(tmp_path: Path, inner: str) -> None:
     (tmp_path / inner).mkdir(exist_ok=True)
     (tmp_path / inner / "CASIA-WebFace.zip").touch()
-    with pytest.raises(FaceDatasetError, match=r"still packed: unpack it with python -m zipfile -"):
+    with pytest.raises(FaceDatasetError, match=r"holds the archive .*: unpack it with python -m zipfile -"):
         CASIAWebFace(tmp_path)
     (tmp_path / inner / "train.rec").touch()
-    with pytest.raises(FaceDatasetError, match=r"holds 'train\.rec', MXNet's RecordIO, .* picture"):
+    with pytest.raises(FaceDatasetError, match=r"holds 'train\.rec', a RecordIO file, .* picture"):
         CASIAWebFace(tmp_path)
     make_people(tmp_path / "images")
     assert len(CASIAWebFace(tmp_path).people) == 2

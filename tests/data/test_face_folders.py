@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.data.face_folders import FaceFolder
-from anonlib.errors import FaceDatasetError, ImageError
+from anonlib.data.checks import check
+from anonlib.data.face_folders import CASIAWebFace, FaceFolder
+from anonlib.errors import DatasetError, FaceDatasetError, ImageError
 from anonlib.geometry import CANONICAL_LANDMARKS
 
 PEOPLE = {"Ann_Lee": 3, "Bob": 1, "Carla_Ruiz": 4}
@@ -71,7 +72,7 @@ def test_pictures_without_a_face_are_skipped_and_counted(tmp_path, caplog):
     assert folder.load(size=16).labels.tolist() == [0, 1, 1, 1, 1]
     assert "no face in 3 of 8 pictures; 1 people left out" in caplog.text
     assert folder.load(["Ann_Lee", "Carla_Ruiz"], size=16, minimum=2).labels.tolist() == [0] * 4
-    with pytest.raises(FaceDatasetError, match="1 faces or more were found of none of the 1 people"):
+    with pytest.raises(FaceDatasetError, match="none of the 1 people has 1 pictures with a face"):
         folder.load(["Bob"], size=16)
 
 
@@ -88,7 +89,7 @@ def test_a_root_without_people_is_named(tmp_path):
 
 def test_unknown_people_and_people_with_too_few_pictures_are_named(tmp_path):
     folder = FaceFolder(make_people(tmp_path), detect=detect, progress=False)
-    with pytest.raises(FaceDatasetError, match=r"holds no 'Dan': use a name of its 3 people"):
+    with pytest.raises(FaceDatasetError, match=r"holds no 'Dan': use one of its 3 people"):
         folder.load(["Dan"], size=16)
     with pytest.raises(FaceDatasetError, match=r"'Bob' in .* has 1 pictures and 2 are needed"):
         folder.load(["Bob"], size=16, minimum=2)
@@ -114,3 +115,50 @@ def test_three_real_people_of_each_layout(shared, tmp_path, monkeypatch):
         assert len(faces) >= 11 and faces.labels.unique().tolist() == [0, 1, 2]
         mean = faces.landmarks.mean(0) / 64
         torch.testing.assert_close(mean, CANONICAL_LANDMARKS, atol=0.03, rtol=0)
+
+
+def make_layout(root: Path, layout: str) -> Path:
+    """A root in a layout that somebody may have of CASIA-WebFace."""
+    root.mkdir()
+    if layout == "an archive":
+        (root / "CASIA-WebFace.zip").touch()
+    elif layout == "an archive in a folder":
+        make_layout(root / "download", "an archive")
+    elif layout == "records":
+        (root / "train.rec").touch()
+    elif layout == "loose pictures":
+        Image.new("RGB", (20, 20)).save(root / "1.jpg")
+    elif layout != "empty":
+        make_people(root / layout, {"0000045": 2, "0000099": 2})
+    return root
+
+
+ACCEPTED = ("", "CASIA-WebFace", "CASIA-maxpy-clean", "a/CASIA-maxpy-clean", "a/b/c", "a/CASIA-WebFace")
+REFUSED = {
+    "a/b/c/d": "holds no people",
+    "empty": "holds no people",
+    "loose pictures": "holds no people",
+    "records": "a RecordIO file",
+    "an archive": "unpack it with",
+    "an archive in a folder": "unpack it with",
+}
+
+
+@pytest.mark.parametrize("layout", ACCEPTED)
+def test_data_check_and_reproduce_accept_the_same_layouts(tmp_path, layout):
+    """`data check` once accepted nested folders of any name, which `reproduce` refused."""
+    root = make_layout(tmp_path / "root", layout)
+    assert FaceFolder(root).people == CASIAWebFace(root).people == ("0000045", "0000099")
+    for findings in (check(root, progress=False), check(root, "casia-webface", progress=False)):
+        assert findings.name == "casia-webface" and "2 people of 10,575" in findings.facts
+
+
+@pytest.mark.parametrize("layout", REFUSED)
+def test_data_check_and_reproduce_refuse_the_same_layouts_with_one_reason(tmp_path, layout):
+    root = make_layout(tmp_path / "root", layout)
+    with pytest.raises(FaceDatasetError, match=REFUSED[layout]) as refused:
+        FaceFolder(root)
+    assert check(root, "casia-webface", progress=False).faults == [str(refused.value)]
+    with pytest.raises(DatasetError) as unrecognised:
+        check(root)
+    assert str(refused.value) in str(unrecognised.value)
