@@ -25,7 +25,7 @@ from anonlib.networks import LiteModifier, Modifier
 from anonlib.training import start
 from anonlib.training.start import FeedForward
 from anonlib.types import ActionFrames
-from anonlib.viz.figures import plot_baselines, plot_before_after, plot_privacy_utility
+from anonlib.viz import plot_baselines, plot_before_after, plot_privacy_utility
 from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 

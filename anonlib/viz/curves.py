@@ -1,27 +1,38 @@
-"""Named curves over one quantity that a reader turns."""
+"""Named curves: fractions over a quantity, ROC, precision over recall, the angular margin, losses."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, StrMethodFormatter
-
-from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import ArrayLike
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
+
+from anonlib.viz.axes import LINES, legend_right, panel, percent
+from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+    from numpy.typing import ArrayLike
     from pandas import DataFrame
 
-
-LINES = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "D"), (PURPLE, "^"), (ORANGE, "v"), (BLACK, "P"))
+MARKED = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "D"), (PURPLE, "^"), (ORANGE, "v"), (BLACK, "P"))
+MARGINS = ((BLUE, "-"), (GREEN, "--"), (ORANGE, "-."), (VERMILION, "-"), (PURPLE, ":"))
+LOSSES = (BLUE, VERMILION, GREEN, PURPLE, BLACK)
+PHASES = (SKY, ORANGE, GREEN, PURPLE)
+TITLES = {
+    "D modified": "D on modified faces, $L_D(M(f), i_f)$",
+    "D clear": "D on clear faces, $L_D(f, i_f)$",
+    "L_det": "$L_{det}$, Eq. (1)",
+    "L_adv": "what M minimises of $L_{adv}$, Eq. (2)",
+    "L_l1": "$L_{l1}$, Eq. (3)",
+}
+"""The logged losses of Algorithm 1 in the paper's notation."""
 
 
 def plot_curves(
@@ -34,20 +45,19 @@ def plot_curves(
     mark: tuple[float, str] | None = None,
     log: bool = False,
 ) -> Figure:
-    """Fractions over one quantity, each with its name, colour and marker.
+    """Fractions over one quantity, in percent.
 
     Args:
         x: `(K,)` values of the quantity.
         curves: name to `(K,)` fractions in [0, 1]; NaN leaves a gap.
-        xlabel: what the quantity is.
-        ylabel: what the fractions are of.
-        chance: a dotted line at what guessing reaches.
-        mark: a value of the quantity to point out, and what to write there.
-        log: whether the quantity doubles from point to point.
+        xlabel: name of the quantity.
+        ylabel: name of the fractions.
+        chance: what guessing reaches, drawn as a dotted line.
+        mark: a value of the quantity to mark, and the text beside it.
+        log: use a logarithmic x axis with base 2.
     """
-    figure = Figure(figsize=(6.2, 3.4), layout="constrained")
-    axes = figure.add_subplot()
-    for (name, values), (color, marker) in zip(curves.items(), LINES, strict=False):
+    figure, axes = panel(6.2, 3.4)
+    for (name, values), (color, marker) in zip(curves.items(), MARKED, strict=False):
         axes.plot(x, values, color=color, marker=marker, ms=4, lw=1.6, label=name)
     if chance is not None:
         axes.axhline(chance, color=GREY, ls=":", lw=1.2, label="guessing")
@@ -55,7 +65,7 @@ def plot_curves(
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    percent(axes.yaxis)
     axes.margins(y=0.08)
     axes.grid(alpha=0.25)
     if mark is not None:
@@ -72,50 +82,141 @@ def plot_curves(
             fontsize=9,
         )
     if len(curves) > 1 or chance is not None:
-        figure.legend(loc="outside right center", frameon=False, fontsize=9)
+        legend_right(figure)
     return figure
 
 
-LOOKS = ((VERMILION, "o"), (BLUE, "^"), (GREEN, "D"), (ORANGE, "v"), (BLACK, "s"))
-ACCURACY = "verification_accuracy"
-
-
-def plot_accuracies(experiments: Mapping[str, DataFrame]) -> Figure:
-    """One row for each kind of faces, in it one marker an experiment; chance is dotted.
-
-    Implements Ren et al., section 5.6, Does the face classifier remain accurate?
-    Differs from the paper: which gives two of these numbers in its text, without intervals.
+def plot_roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, log: bool = False) -> Figure:
+    """True accept rate over false accept rate in face verification.
 
     Args:
-        experiments: by name, the columns of ablation_classifier.csv: `faces`,
-            `verification_accuracy` and, where they are known, its `_lo` and `_hi`; fractions.
+        curves: name to (false accept rates, true accept rates), both ascending in [0, 1].
+        log: use a logarithmic x axis, to read the true accept rate at small false accept rates.
     """
-    kinds = list(dict.fromkeys(kind for table in experiments.values() for kind in table["faces"]))
-    figure = Figure(figsize=(7.2, 0.9 + 0.6 * len(kinds)), layout="constrained")
-    axes = figure.add_subplot()
-    shifts = np.linspace(-0.25, 0.25, len(experiments)) if len(experiments) > 1 else [0.0]
-    for (name, table), shift, (color, marker) in zip(
-        experiments.items(), shifts, LOOKS * len(experiments), strict=False
-    ):
-        accuracy = table[ACCURACY].to_numpy(float)
-        lo, hi = (table.get(f"{ACCURACY}_{end}", table[ACCURACY]) for end in ("lo", "hi"))
-        reach = np.clip([accuracy - lo, hi - accuracy], 0, None)
-        heights = [kinds.index(kind) + shift for kind in table["faces"]]
-        axes.errorbar(
-            accuracy,
-            heights,
-            xerr=reach,
-            ls="none",
-            marker=marker,
-            ms=6,
-            color=color,
-            label=name,
-            elinewidth=1.2,
-        )
-    axes.axvline(0.5, color=GREY, lw=1, ls=":")
-    axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
-    axes.set(ylim=(len(kinds) - 0.5, -0.5), xlabel="verification accuracy (dotted: chance)")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(alpha=0.25, axis="x")
-    figure.legend(loc="outside right center", frameon=False, fontsize=9)
+    figure, axes = panel(5.2, 4.4)
+    chance = np.geomspace(1e-4, 1, 200)
+    axes.plot(chance, chance, color=GREY, lw=1, ls=":", label="chance")
+    colors = LINES * len(curves)
+    for (name, (false_accepts, true_accepts)), color in zip(curves.items(), colors, strict=False):
+        axes.plot(false_accepts, true_accepts, color=color, lw=1.8, label=name, drawstyle="steps-post")
+    axes.set(xlabel="false accept rate", ylabel="true accept rate", ylim=(-0.02, 1.02))
+    axes.set(xscale="log", xlim=(1e-3, 1)) if log else axes.set(xlim=(-0.02, 1.02))
+    axes.grid(alpha=0.25)
+    axes.legend(loc="upper left" if log else "lower right", frameon=False, fontsize=9)
     return figure
+
+
+def plot_precision_recall(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, points: bool = False
+) -> Figure:
+    """Precision over recall; the area below an interpolated curve is the average precision.
+
+    Precision is interpolated as in PASCAL VOC: at each recall, it is the highest precision at that
+    recall or a larger one.
+
+    Implements the curve behind Ren et al., section 5.1, Action Detection. Differs from the paper:
+    none.
+
+    Args:
+        curves: name to (recall, precision), both `(T,)`, by falling score.
+        points: also draw the measured precision at each threshold, and fill the area.
+    """
+    figure, axes = panel(5.6, 3.6)
+    colors = (BLUE, VERMILION, GREEN, ORANGE)
+    for (name, pair), color in zip(curves.items(), colors, strict=False):
+        recall, precision = (np.asarray(values, float) for values in pair)
+        interpolated = np.maximum.accumulate(precision[::-1])[::-1]
+        x = np.concatenate([[0], recall, recall[-1:]])
+        y = np.concatenate([interpolated[:1], interpolated, [0]])
+        axes.plot(x, y, color=color, lw=1.8, label=name, drawstyle="steps-pre")
+        if points:
+            axes.fill_between(x, y, step="pre", color=color, alpha=0.15, lw=0)
+            dots: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 6, "color": BLACK}
+            axes.plot(recall, precision, label="precision at a threshold", **dots)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.03), ylim=(0, 1.05))
+    axes.grid(alpha=0.25)
+    legend_right(figure)
+    return figure
+
+
+def plot_margin(degrees: ArrayLike, curves: Mapping[str, ArrayLike]) -> Figure:
+    """The function psi of the angular softmax loss over the angle, one curve per margin.
+
+    Args:
+        degrees: `(K,)` angles between a face and its person, 0 to 180.
+        curves: name to `(K,)` values of psi.
+    """
+    figure, axes = panel(6.4, 3.6)
+    for (name, values), (color, dashes) in zip(curves.items(), MARGINS, strict=False):
+        axes.plot(degrees, values, color=color, ls=dashes, lw=1.8, label=name)
+    axes.axhline(0, color=GREY, lw=0.8)
+    axes.set(xlabel="angle θ between face and person, degrees", ylabel="ψ(θ)", xlim=(0, 180))
+    axes.set_xticks(range(0, 181, 45))
+    axes.grid(alpha=0.25)
+    legend_right(figure)
+    return figure
+
+
+def plot_losses(
+    history: DataFrame,
+    *,
+    phases: Mapping[str, float] | None = None,
+    smooth: int = 25,
+    steps: float | None = None,
+) -> Figure:
+    """Every logged loss over the steps, one panel each, with the phases of Algorithm 1 shaded.
+
+    Args:
+        history: column `step`, and one column per loss; NaN where a loss was not computed.
+        phases: name to the first step of the phase, in order.
+        smooth: length of the running mean in logged values; 1 draws the logged values alone.
+        steps: end of the last phase; by default the last logged step.
+    """
+    panels = max(1, len(history.columns) - 1)
+    figure = Figure(figsize=(7.2, 0.7 + 1.2 * panels), layout="constrained")
+    draw_losses(figure, history, phases=phases or {}, smooth=smooth, steps=steps)
+    return figure
+
+
+def draw_losses(
+    figure: Figure | SubFigure,
+    history: DataFrame,
+    *,
+    phases: Mapping[str, float],
+    smooth: int,
+    steps: float | None = None,
+) -> None:
+    """Draw `plot_losses` into an existing figure or a part of one."""
+    names = [c for c in history.columns if c != "step"]
+    panels = figure.subplots(max(1, len(names)), 1, sharex=True, squeeze=False)[:, 0]
+    end = float(history["step"].max()) if steps is None else steps
+    spans = list(pairwise([*phases.values(), end]))
+    for axes in panels:
+        for span, color in zip(spans, PHASES * len(phases), strict=False):
+            axes.axvspan(*span, color=color, alpha=0.16, lw=0)
+        if phases and end > min(phases.values()):
+            axes.set_xlim(min(phases.values()), end)
+        axes.grid(alpha=0.25)
+    for axes, name, color in zip(panels, names, LOSSES * len(names), strict=False):
+        _draw_loss(axes, history[["step", name]].dropna(), color, smooth)
+        title = name if "$" in name else TITLES.get(name, name.replace("_", " "))
+        axes.set_title(title, loc="left", fontsize=9)
+    for name, span in zip(phases, spans, strict=True):
+        panels[0].annotate(
+            name,
+            (sum(span) / 2, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 20),
+            textcoords="offset points",
+            fontsize=9,
+            ha="center",
+            annotation_clip=False,
+        )
+    panels[-1].set_xlabel("step")
+
+
+def _draw_loss(axes: Axes, known: DataFrame, color: str, smooth: int) -> None:
+    steps, values = known.iloc[:, 0], known.iloc[:, 1]
+    mean = values.rolling(smooth, min_periods=1, center=True).mean()
+    axes.plot(steps, values, color=color, alpha=0.25 if smooth > 1 else 0, lw=0.8)
+    axes.plot(steps, mean, color=color, lw=1.5, marker="o" if len(steps) == 1 else "", ms=3)

@@ -1,4 +1,4 @@
-"""How D is trained and measured: the angular margin, similarities of pairs, folds."""
+"""Figures about the face classifier D: its decision, similarities of pairs, folds, consistency."""
 
 from __future__ import annotations
 
@@ -7,129 +7,98 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
-from matplotlib.ticker import PercentFormatter
 
-from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from anonlib.viz.axes import legend_below, legend_right, panel, percent
+from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame
 
-MARGINS = ((BLUE, "-"), (GREEN, "--"), (ORANGE, "-."), (VERMILION, "-"), (PURPLE, ":"))
-SAME, DIFFERENT = BLUE, ORANGE
+    Floats = NDArray[np.floating]
 
-
-def plot_margin(degrees: ArrayLike, curves: Mapping[str, ArrayLike]) -> Figure:
-    """psi over the angle between a face and its person, one curve a margin.
-
-    Args:
-        degrees: `(K,)` angles from 0 to 180.
-        curves: name to `(K,)` values of psi.
-    """
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    for (name, values), (color, dashes) in zip(curves.items(), MARGINS, strict=False):
-        axes.plot(degrees, values, color=color, ls=dashes, lw=1.8, label=name)
-    axes.axhline(0, color=GREY, lw=0.8)
-    axes.set(xlabel="angle θ between face and person, degrees", ylabel="ψ(θ)", xlim=(0, 180))
-    axes.set_xticks(range(0, 181, 45))
-    axes.grid(alpha=0.25)
-    figure.legend(loc="outside right center", frameon=False, fontsize=9)
-    return figure
+LOWEST, HIGHEST = -0.2, 1.0
+"""Cosine similarities at the two ends of the colour scale."""
+GROUPS = (("two people", ORANGE, "///"), ("one person", BLUE, ""))
+"""Name, colour and hatch of the pairs of pictures in a histogram."""
 
 
 def plot_decisions(between: float, *, margins: Sequence[int]) -> Figure:
-    """Where a feature may point so that softmax with a margin is content, for two persons.
+    """The decision regions of softmax with an angular margin, for two people.
 
-    A feature between the weight vectors counts as person 1's if m theta_1 < theta_2 and as
-    person 2's if m theta_2 < theta_1, so each owns `between / (m + 1)` on its side; with m > 1 a
-    gap is left, in which training pushes on.
+    A feature between the weight vectors belongs to person 1 if m theta_1 < theta_2, and to
+    person 2 if m theta_2 < theta_1. So each region is `between / (m + 1)` wide. With m > 1, features
+    in the gap between the regions still cause a loss.
 
     Implements the decision boundary of A-Softmax (Liu et al., CVPR 2017), used in Ren et al.,
     Eq. (2). Differs from the paper: none.
 
     Args:
         between: degrees between the two weight vectors, 0 to 180.
-        margins: values of m, a panel each.
+        margins: values of m, one panel each.
     """
     figure = Figure(figsize=(3.3 * len(margins), 2.9), layout="constrained")
     panels = figure.subplots(1, len(margins), squeeze=False)[0]
+    low, high = 90.0 - between / 2, 90.0 + between / 2
     for axes, margin in zip(panels, margins, strict=True):
-        middle, own = 90.0, between / (margin + 1)
-        low, high = middle - between / 2, middle + between / 2
-        _sector(axes, (low, low + own), color=BLUE, name="person 1's")
-        _sector(axes, (high - own, high), color=ORANGE, name="person 2's")
+        own = between / (margin + 1)
+        _sector(axes, low, low + own, color=BLUE, name="person 1's")
+        _sector(axes, high - own, high, color=ORANGE, name="person 2's")
         if high - low - 2 * own > 1e-6:
-            _sector(axes, (low + own, high - own), color=GREY, name="neither's")
-        _arrow(axes, low, "W$_1$", beside=low - 14)
-        _arrow(axes, high, "W$_2$", beside=high + 14)
+            _sector(axes, low + own, high - own, color=GREY, name="neither's")
+        for degrees, name, beside in ((low, "W$_1$", low - 14), (high, "W$_2$", high + 14)):
+            tip, at = _on_circle(1, degrees), _on_circle(0.7, beside)
+            axes.annotate("", tip, (0, 0), arrowprops={"arrowstyle": "->", "color": BLACK, "lw": 1.5})
+            axes.text(*at, name, ha="center", va="center", fontsize=10)
         axes.set_title(f"m = {margin}", fontsize=10)
         axes.set(xlim=(-1.35, 1.35), ylim=(-0.12, 1.4), aspect="equal")
         axes.set_axis_off()
     return figure
 
 
-def _sector(axes: Axes, span: tuple[float, float], *, color: str, name: str) -> None:
-    axes.add_patch(Wedge((0, 0), 1, *span, facecolor=color, alpha=0.3, edgecolor="white"))
-    angle = np.radians(sum(span) / 2)
-    axes.text(
-        1.2 * np.cos(angle),
-        1.15 * np.sin(angle),
-        f"{name}\n{span[1] - span[0]:.0f}°",
-        ha="center",
-        va="center",
-        fontsize=8,
-    )
+def _sector(axes: Axes, start: float, end: float, *, color: str, name: str) -> None:
+    axes.add_patch(Wedge((0, 0), 1, start, end, facecolor=color, alpha=0.3, edgecolor="white"))
+    x, y = _on_circle(1, (start + end) / 2)
+    axes.text(1.2 * x, 1.15 * y, f"{name}\n{end - start:.0f}°", ha="center", va="center", fontsize=8)
 
 
-def _arrow(axes: Axes, degrees: float, name: str, *, beside: float) -> None:
-    x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    axes.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "->", "color": BLACK, "lw": 1.5})
-    x, y = 0.7 * np.cos(np.radians(beside)), 0.7 * np.sin(np.radians(beside))
-    axes.text(x, y, name, ha="center", va="center", fontsize=10)
+def _on_circle(radius: float, degrees: float) -> tuple[float, float]:
+    angle = np.radians(degrees)
+    return radius * float(np.cos(angle)), radius * float(np.sin(angle))
 
 
 def plot_similarities(scores: ArrayLike, same: ArrayLike, *, threshold: float | None = None) -> Figure:
-    """Cosine similarities of pairs of one person and of two, and where the line is drawn.
+    """Histograms of the cosine similarities of pairs of one person and of two people.
 
     Args:
         scores: `(P,)` cosine similarities.
         same: `(P,)` whether the pair shows one person.
-        threshold: pairs at it or above count as one person.
+        threshold: pairs with `score >= threshold` count as one person.
     """
     scores, same = np.asarray(scores), np.asarray(same, dtype=bool)
-    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = panel(7.2, 3.0)
     bins = np.linspace(min(-0.2, float(scores.min())), 1, 61).tolist()
-    for name, chosen, color, hatch in (
-        ("two people", ~same, DIFFERENT, "///"),
-        ("one person", same, SAME, ""),
-    ):
-        axes.hist(
-            scores[chosen],
-            bins,
-            color=(color, 0.55),
-            edgecolor=color,
-            lw=0.6,
-            hatch=hatch,
-            label=f"{name}, {chosen.sum()} pairs",
-        )
+    for (name, color, hatch), chosen in zip(GROUPS, (~same, same), strict=True):
+        look: dict[str, Any] = {"color": (color, 0.55), "edgecolor": color, "lw": 0.6, "hatch": hatch}
+        axes.hist(scores[chosen], bins, label=f"{name}, {chosen.sum()} pairs", **look)
     if threshold is not None:
         axes.axvline(threshold, color=BLACK, lw=1.4, label=f"threshold {threshold:.2f}")
     axes.set(xlabel="cosine similarity of the two features", ylabel="pairs")
-    figure.legend(loc="outside right center", frameon=False, fontsize=9)
+    legend_right(figure)
     return figure
 
 
 def plot_folds(
     per_fold: ArrayLike, thresholds: ArrayLike, *, mean: float, interval: tuple[float, float]
 ) -> Figure:
-    """The accuracy of each fold with mean and interval, and the threshold it was judged by.
+    """The accuracy of each fold with mean and interval, and the threshold used for the fold.
 
-    Implements Ren et al., section 5.1, Face Recognition. Differs from the paper: which reports
-    the mean alone.
+    Implements Ren et al., section 5.1, Face Recognition. Differs from the paper: it reports only
+    the mean.
 
     Args:
         per_fold: `(F,)` accuracies.
@@ -145,7 +114,7 @@ def plot_folds(
     left.axhline(mean, color=BLUE, lw=1.4, label=f"mean {mean:.1%}")
     left.plot(numbers, per_fold, ls="none", marker="o", ms=6, color=BLACK)
     left.set(title="accuracy of the fold", xlabel="fold")
-    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    percent(left.yaxis, decimals=1)
     left.margins(y=0.15)
     left.set_ylim(top=min(left.get_ylim()[1], 1.002))
     right.plot(numbers, thresholds, ls="none", marker="D", ms=5, color=VERMILION)
@@ -156,5 +125,113 @@ def plot_folds(
         axes.set_xticks(numbers)
         axes.grid(alpha=0.25)
         axes.title.set_fontsize(10)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    legend_below(figure, ncols=2)
+    return figure
+
+
+def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], images: int) -> Figure:
+    """Heat maps of the similarity of every picture to every other; white lines separate people.
+
+    Args:
+        matrices: title to `(P * K, P * K)` cosine similarities, sorted by person.
+        names: P names.
+        images: K, pictures of each person.
+    """
+    figure = Figure(figsize=(0.7 + 2.35 * len(matrices), 2.6))
+    place: dict[str, Any] = {"left": 0.07, "right": 0.9, "bottom": 0.1, "top": 0.86, "wspace": 0.25}
+    panels = figure.subplots(1, len(matrices), squeeze=False, gridspec_kw=place)[0]
+    centres = np.arange(len(names)) * images + (images - 1) / 2
+    for axes, (title, matrix) in zip(panels, matrices.items(), strict=True):
+        shown = axes.imshow(matrix, cmap="cividis", vmin=LOWEST, vmax=HIGHEST)
+        axes.set_xticks(centres, names, fontsize=8)
+        axes.set_yticks(centres, names, fontsize=8)
+        axes.tick_params(length=0, pad=2)
+        for edge in np.arange(1, len(names)) * images - 0.5:
+            axes.axhline(edge, color="white", lw=1.5)
+            axes.axvline(edge, color="white", lw=1.5)
+        axes.set_title(title, fontsize=9)
+    last = panels[-1].get_position()
+    scale = figure.add_axes((0.92, last.y0, 0.018, last.height))
+    figure.colorbar(shown, cax=scale, extend="min").ax.tick_params(labelsize=8)
+    scale.set_title("cosine", fontsize=8, loc="left")
+    return figure
+
+
+def plot_similarity_spread(groups: Mapping[str, tuple[Floats, Floats]]) -> Figure:
+    """Distributions of the similarities within people and between people, one panel per title.
+
+    Args:
+        groups: title to (similarities within people, similarities between people), any lengths.
+    """
+    figure = Figure(figsize=(7.2, 1.5 * len(groups) + 0.5), layout="constrained")
+    panels = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
+    bins = np.linspace(-0.5, 1, 61)
+    for axes, (title, (within, between)) in zip(panels, groups.items(), strict=True):
+        for (name, color, hatch), values in zip(GROUPS, (between, within), strict=True):
+            look: dict[str, Any] = {
+                "color": color,
+                "alpha": 0.55,
+                "hatch": hatch,
+                "edgecolor": "white",
+                "linewidth": 0.3,
+            }
+            axes.hist(values, bins=bins, density=True, label=name, **look)
+            axes.axvline(float(np.mean(values)), color=color, lw=2)
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.set(yticks=[], xlim=(-0.5, 1))
+    panels[0].legend(frameon=False, fontsize=9, loc="upper left")
+    panels[-1].set_xlabel("cosine similarity of two pictures (upright line: the mean)")
+    return figure
+
+
+def plot_strength(sweep: DataFrame) -> Figure:
+    """Similarities and recognition accuracy over the strength of the modification.
+
+    Args:
+        sweep: the columns of `anonlib.experiment.consistency.strength_sweep`.
+    """
+    figure, axes = panel(7.2, 3.4)
+    for column, name, color, marker in (
+        ("within", "modified, same person", BLUE, "o"),
+        ("between", "modified, two people", ORANGE, "^"),
+        ("to_original", "modified and original, same person", GREEN, "s"),
+        ("recognised", "people told apart (1 − EER)", BLACK, "*"),
+    ):
+        axes.plot(sweep["strength"], sweep[column], color=color, marker=marker, label=name)
+    axes.axhline(0.5, color=GREY, lw=1, ls=":")
+    look: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 8, "color": GREY}
+    axes.annotate("1 − EER of guessing", (1, 0.5), xytext=(-2, 3), **look)
+    axes.set(xlabel="strength s of f + s (M(f) − f)", ylabel="cosine similarity, 1 − EER")
+    axes.grid(alpha=0.25)
+    legend_right(figure)
+    return figure
+
+
+def plot_consecutive(
+    curves: Mapping[str, Floats], *, levels: Mapping[str, float] | None = None, frame: int | None = None
+) -> Figure:
+    """Similarity of the face in each frame of a clip to the face in the frame before.
+
+    Args:
+        curves: name to `(T - 1,)` similarities; the first curve is black.
+        levels: name to a similarity for comparison, drawn as a dashed line in the colour of the
+            curve at the same place.
+        frame: the frame to mark, counted from 0.
+    """
+    levels = levels or {}
+    figure = Figure(figsize=(7.2, 2.4))
+    axes = figure.add_axes((0.07, 0.2, 0.6, 0.67))
+    colors = (BLACK, VERMILION, BLUE, GREEN)
+    for (name, values), color, marker in zip(curves.items(), colors, "o^sD", strict=False):
+        frames = np.arange(2, len(values) + 2)
+        axes.plot(frames, values, color=color, marker=marker, ms=4, lw=1.5, label=name)
+    for (name, level), color in zip(levels.items(), colors, strict=False):
+        axes.axhline(level, color=color, lw=1, ls="--", label=name)
+    if frame is not None:
+        axes.axvline(frame + 1, color=GREY, lw=5, alpha=0.35)
+    lowest = min(0.95, *(float(v.min()) for v in curves.values()), *levels.values())
+    axes.set(xlabel="frame", ylim=(lowest - 0.08, 1.03), xlim=(0.5, len(values) + 1.5))
+    axes.set_title("cosine similarity to the face in the frame before", loc="left", fontsize=9)
+    axes.grid(alpha=0.25)
+    figure.legend(loc="center left", bbox_to_anchor=(0.68, 0.53), fontsize=8, frameon=False)
     return figure

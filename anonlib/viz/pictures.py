@@ -1,23 +1,33 @@
-"""A row of pictures with their names above them."""
+"""Faces and frames side by side: before and after, by method, by person, by question.
+
+Pictures are float RGB in [0, 1].
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from anonlib.viz.axes import show
+from anonlib.viz.styles import style
 
-    from matplotlib.axes import Axes
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from torch import Tensor
+
+FACE = 0.72
+"""Side of a face in `plot_people`, in inches."""
+COLUMNS = 7
+"""Pictures in a row of `plot_questions`."""
 
 
 def plot_pictures(pictures: Mapping[str, Tensor], *, height: float = 1.6) -> Figure:
-    """Pictures side by side, all equally high, each under its name.
+    """Pictures of equal height in one row, each below its name.
 
     Args:
-        pictures: name to `(3, H, W)` or `(1, H, W)` in [0, 1]; one channel is drawn in grey.
+        pictures: name to `(3, H, W)` or `(1, H, W)`; one channel is drawn in grey.
         height: of a picture in inches.
     """
     widths = [picture.shape[2] / picture.shape[1] for picture in pictures.values()]
@@ -26,14 +36,167 @@ def plot_pictures(pictures: Mapping[str, Tensor], *, height: float = 1.6) -> Fig
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
     for axes, (name, picture) in zip(panels, pictures.items(), strict=True):
-        axes.set_title(name, fontsize=9)
-        show(axes, picture)
+        show(axes, picture, title=name)
     return figure
 
 
-def show(axes: Axes, picture: Tensor) -> None:
-    """One picture `(3, H, W)` or `(1, H, W)` in [0, 1], without axes; pixel k spans k to k + 1."""
-    height, width = picture.shape[1:]
-    array = picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
-    axes.imshow(array, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest")
-    axes.set_axis_off()
+def plot_baselines(faces: Mapping[str, Tensor]) -> Figure:
+    """The same faces under every method: one column per method, one row per face.
+
+    Implements Ren et al., Fig. 3. Differs from the paper: shows every method.
+
+    Args:
+        faces: method name to `(B, 3, H, W)`, the same B for all.
+    """
+    rows = len(next(iter(faces.values())))
+    figure = Figure(figsize=(0.2 + 1.0 * len(faces), 0.5 + 1.0 * rows), layout="constrained")
+    grid = figure.subplots(rows, len(faces), squeeze=False)
+    for column, (method, images) in zip(grid.T, faces.items(), strict=True):
+        column[0].set_title(style(method).label.replace(" (", "\n("), fontsize=8)
+        for axes, image in zip(column, images, strict=True):
+            show(axes, image, interpolation="auto")
+    return figure
+
+
+def plot_before_after(
+    before: Tensor,
+    after: Tensor,
+    *,
+    pairs: int = 4,
+    titles: tuple[str, str] = ("before", "after"),
+    inches: float = 1.1,
+) -> Figure:
+    """Faces or frames, each beside its modified version.
+
+    Implements Ren et al., Fig. 5. Differs from the paper: none.
+
+    Args:
+        before: originals `(B, 3, H, W)`.
+        after: the same pictures modified.
+        pairs: number of pairs in a row.
+        titles: headings of the two columns.
+        inches: width of a picture; choose more for whole frames.
+    """
+    pairs = min(pairs, len(before))
+    rows = -(-len(before) // pairs)
+    widths = [1, 1, 0.2] * pairs
+    height = inches * (before.shape[2] / before.shape[3] + 0.06) * rows + 0.3
+    figure = Figure(figsize=(inches * sum(widths[:-1]), height))
+    grid = _tight_grid(figure, rows, widths[:-1], left=0.01, top=1 - 0.3 / height, gaps=(0.04, 0.06))
+    for i, both in enumerate(zip(before, after, strict=True)):
+        row, column = divmod(i, pairs)
+        for side, (title, image) in enumerate(zip(titles, both, strict=True)):
+            show(grid[row, 3 * column + side], image, interpolation="auto")
+            grid[0, 3 * column + side].set_title(title, fontsize=9)
+    return figure
+
+
+def plot_people(
+    before: Tensor, after: Tensor, *, names: Sequence[str], after_title: str = "modified"
+) -> Figure:
+    """One row per person: original pictures on the left, the same pictures modified on the right.
+
+    Implements Ren et al., Fig. 6. Differs from the paper: shows the originals too.
+
+    Args:
+        before: `(P, K, 3, H, W)`: K pictures of each of P people.
+        after: the same pictures modified.
+        names: P names, written beside the rows.
+        after_title: heading of the right half.
+    """
+    people, images = before.shape[:2]
+    width, height = 0.55 + FACE * (2 * images + 0.3), 0.3 + FACE * people
+    figure = Figure(figsize=(width, height))
+    widths = [1] * images + [0.3] + [1] * images
+    left, top = 0.55 / width, 1 - 0.3 / height
+    grid = _tight_grid(figure, people, widths, left=left, top=top, edge=0.005, gaps=(0.05, 0.05))
+    for row, originals, modified, name in zip(grid, before, after, names, strict=True):
+        panels = (*row[:images], *row[images + 1 :])
+        for axes, image in zip(panels, (*originals, *modified), strict=True):
+            show(axes, image, interpolation="auto")
+        row[0].text(-0.08, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=9)
+    grid[0, 0].set_title("original", loc="left", fontsize=9)
+    grid[0, images + 1].set_title(after_title, loc="left", fontsize=9)
+    return figure
+
+
+def plot_questions(*, pair: Tensor, people: Mapping[str, Tensor], face: Tensor, together: Tensor) -> Figure:
+    """One question of each kind of the user study; the known people stand before question 2.
+
+    Args:
+        pair: Q1, `(2, 3, H, W)` modified faces.
+        people: name to a clear picture `(3, H, W)`; may be empty.
+        face: Q2, a modified face `(3, H, W)`.
+        together: Q3, `(N, 3, H, W)` modified faces; the first 7 are shown.
+    """
+    figure = Figure(figsize=(7.4, 5.4))
+    panels = _tight_grid(figure, 4, [1] * COLUMNS, left=0.005, top=0.93, edge=0.005, gaps=(0.06, 0.3))
+    for row, pictures, title in (
+        (panels[0], pair, "Q1: do both faces show the same person?   [same] [different]"),
+        (panels[2], face[None], "Q2: who is this?"),
+        (panels[3], together[:COLUMNS], "Q3: would you feel protected?   [yes] [no]"),
+    ):
+        row[0].set_title(title, loc="left", fontsize=9)
+        for axes, picture in zip(row, pictures, strict=False):
+            show(axes, picture)
+    for axes, (name, picture) in zip(panels[1], people.items(), strict=False):
+        show(axes, picture, title=name)
+    return figure
+
+
+def plot_strip(rows: Mapping[str, Tensor], *, titles: Sequence[str]) -> Figure:
+    """Frames of a video over time, one row per version such as `before` and `after`.
+
+    Args:
+        rows: name to `(N, 3, H, W)`, the same N for all.
+        titles: N headings of the columns.
+    """
+    first = next(iter(rows.values()))
+    height = 9 / len(titles) * first.shape[2] / first.shape[3] + 0.05
+    figure = Figure(figsize=(9.3, len(rows) * height + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), len(titles), squeeze=False)
+    for panels, (name, frames) in zip(grid, rows.items(), strict=True):
+        for axes, frame in zip(panels, frames, strict=True):
+            show(axes, frame)
+        place: dict[str, Any] = {
+            "transform": panels[0].transAxes,
+            "ha": "right",
+            "va": "center",
+            "rotation": 90,
+        }
+        panels[0].text(-0.02, 0.5, name, fontsize=9, **place)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=9)
+    return figure
+
+
+def plot_words(words: str) -> Figure:
+    """A sentence where there is no picture to show."""
+    figure = Figure(figsize=(9, 0.5))
+    figure.text(0.01, 0.5, words, va="center", fontsize=10)
+    return figure
+
+
+def _tight_grid(
+    figure: Figure,
+    rows: int,
+    widths: Sequence[float],
+    *,
+    left: float,
+    top: float,
+    edge: float = 0.01,
+    gaps: tuple[float, float],
+) -> Any:
+    """Panels without axes and with small gaps; positions are fractions of the figure."""
+    place = {
+        "left": left,
+        "right": 1 - edge,
+        "bottom": edge,
+        "top": top,
+        "wspace": gaps[0],
+        "hspace": gaps[1],
+    }
+    grid = figure.subplots(rows, len(widths), squeeze=False, width_ratios=widths, gridspec_kw=place)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    return grid

@@ -1,7 +1,7 @@
-"""The whole pipeline in one drawing: what goes into M, D and A, what comes out, who learns what.
+"""A drawing of the whole pipeline: inputs and outputs of M, D and A, losses, and gradients.
 
-A frame travels along the upper row, a face image along the lower one; both pass the same M.
-The canvas is 90 units wide and 53 high, ten units an inch: a unit is 10 pixels at 100 dpi.
+The upper row shows the way of a frame, the lower row the way of a face image; both pass the same M.
+The canvas is 90 units wide and 53 units high, with ten units per inch.
 """
 
 from __future__ import annotations
@@ -24,30 +24,27 @@ Point = tuple[float, float]
 
 WIDTH, HEIGHT = 90.0, 53.0
 VIDEO, IMAGE, PIXELS = 41.5, 23.5, 11.5
-"""Middle of the row of frames, of the row of face images, and of the L1 loss."""
+"""y of the row of frames, of the row of face images, and of the L1 loss."""
 FRAME, REGION, M, MODIFIED, PASTED, TASK, LOSS = 6.9, 19.9, 31.5, 43.1, 56.1, 69.1, 82.5
-"""Middle of each column."""
-PLAYERS = {"M": VERMILION, "D": BLUE, "A": GREEN}
-"""One colour a network: of its box, and of the gradients that change it."""
+"""x of each column."""
+NETWORKS = {"M": VERMILION, "D": BLUE, "A": GREEN}
+"""The colour of each network, for its box and for the gradients that train it."""
 GOALS = {
     "M": "minimises $L_{det}+L_{adv}+L_{l1}$ (Alg. 1, line 9)",
     "D": "maximises $L_{adv}$ (Alg. 1, line 3)",
     "A": "minimises $L_{det}$ (Alg. 1, lines 9, 11)",
 }
-"""Who wants what, Eq. (4)-(5), and the lines of Algorithm 1 that see to it."""
+"""The goal of each network, Eq. (4)-(5), and the lines of Algorithm 1 that train it."""
 
 
 def plot_pipeline(profile: Profile) -> Figure:
     """Pictures, networks and losses with the shapes of a profile; 900 by 530 pixels at 100 dpi.
 
-    Solid arrows carry images, dashed ones gradients, in the colour of the network that they
-    change. B frames or B face images make a batch; N faces are found in the frames.
+    Solid arrows are images. Dashed arrows are gradients, in the colour of the network that they
+    train. A batch has B frames or B face images; N faces are found in the frames.
 
-    Implements Ren et al., Fig. 2. Differs from the paper: shapes and equation numbers are written
-    out, and so are the alignment before D and the clear faces that D learns from as well.
-
-    Args:
-        profile: whose sizes stand under the pictures.
+    Implements Ren et al., Fig. 2. Differs from the paper: it also shows shapes, equation numbers,
+    the alignment before D, and the clear faces that D is trained on.
 
     >>> from anonlib.config import profile
     >>> figure = plot_pipeline(profile("laptop"))
@@ -117,23 +114,23 @@ def _draw_flow(axes: Axes) -> None:
 
 def _draw_gradients(axes: Axes) -> None:
     middle = (VIDEO + IMAGE) / 2
-    for player, row, lane in (("A", VIDEO, VIDEO + 6.7), ("D", IMAGE, middle - 1.7)):
+    for network, row, lane in (("A", VIDEO, VIDEO + 6.7), ("D", IMAGE, middle - 1.7)):
         path = (LOSS - 1, row + 3.5), (LOSS - 1, lane), (TASK, lane), (TASK, row + 4.4)
-        _arrow(axes, *path, player=player)
+        _arrow(axes, *path, network=network)
     top = VIDEO + 8.7
-    _arrow(axes, (LOSS + 1, VIDEO + 3.5), (LOSS + 1, top), (M, top), (M, VIDEO + 4.4), player="M")
-    _arrow(axes, (LOSS + 1, IMAGE + 3.5), (LOSS + 1, middle), (M + 4.4, middle), player="M")
-    _arrow(axes, (M, PIXELS + 3.5), (M, IMAGE - 4.4), player="M")
+    _arrow(axes, (LOSS + 1, VIDEO + 3.5), (LOSS + 1, top), (M, top), (M, VIDEO + 4.4), network="M")
+    _arrow(axes, (LOSS + 1, IMAGE + 3.5), (LOSS + 1, middle), (M + 4.4, middle), network="M")
+    _arrow(axes, (M, PIXELS + 3.5), (M, IMAGE - 4.4), network="M")
 
 
 def _draw_legend(axes: Axes) -> None:
-    for x, (player, goal) in zip((1.5, 34.5, 60.5), GOALS.items(), strict=True):
-        axes.text(x, 1.8, player, color=PLAYERS[player], weight="bold", fontsize=10)
+    for x, (network, goal) in zip((1.5, 34.5, 60.5), GOALS.items(), strict=True):
+        axes.text(x, 1.8, network, color=NETWORKS[network], weight="bold", fontsize=10)
         axes.text(x + 2.2, 1.8, goal, fontsize=8.5)
 
 
 class _Scene:
-    """Somebody, brushing teeth or not, in a box 8 units high."""
+    """A person, with or without a toothbrush, in a box 8 units high."""
 
     def __init__(
         self,
@@ -178,7 +175,7 @@ class _Scene:
 
 
 def _network(axes: Axes, at: Point, name: str, about: str, *, half: float = 4.0) -> None:
-    _rounded(axes, at, 4.0, half, fc=PLAYERS[name], ec="none")
+    _rounded(axes, at, 4.0, half, fc=NETWORKS[name], ec="none")
     axes.text(at[0], at[1] + 2, name, color="white", weight="bold", fontsize=15, ha="center", va="center")
     axes.text(at[0], at[1], about, color="white", fontsize=8, ha="center", va="top")
 
@@ -203,15 +200,15 @@ def _note(axes: Axes, x: float, y: float, text: str, *, ha: str = "center") -> N
     axes.text(x, y, text, fontsize=8, color="#555555", ha=ha, va="top", linespacing=1.25)
 
 
-def _arrow(axes: Axes, *points: Point, player: str = "") -> None:
-    """Along straight lines; black for images, dashed in a network's colour for its gradient."""
+def _arrow(axes: Axes, *points: Point, network: str = "") -> None:
+    """Along straight lines: black for images, dashed in the colour of a network for its gradient."""
     axes.add_patch(
         FancyArrowPatch(
             path=Path(points),
             arrowstyle="-|>,head_width=2.6,head_length=4.5",
-            color=PLAYERS.get(player, BLACK),
+            color=NETWORKS.get(network, BLACK),
             lw=1.3,
-            ls=(0, (4, 2)) if player else "-",
+            ls=(0, (4, 2)) if network else "-",
             mutation_scale=1,
             capstyle="butt",
             joinstyle="miter",

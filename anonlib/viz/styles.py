@@ -1,7 +1,7 @@
-"""How each method is written and drawn, in every table and figure alike.
+"""The name, colour and marker of each method in tables and figures.
 
-The colours are those of Okabe and Ito, told apart by colour-blind eyes; each family of methods
-has one colour, and a marker of its own for those who print in grey.
+The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Each family of
+methods has one colour, and its own marker for grey prints.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """One method's name and look."""
+    """How one method is named and drawn."""
 
     label: str
-    """As the paper writes it."""
+    """The paper's name of the method."""
     color: str
-    """Hexadecimal RGB; one a family."""
+    """Hexadecimal RGB, the same for a family of methods."""
     marker: str = "o"
     """A matplotlib marker."""
     size: float = 8.0
-    """Marker diameter in points; within a family, larger hides more."""
+    """Marker diameter in points; within a family, a larger marker hides more."""
 
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -44,7 +44,7 @@ _STYLES = {
 
 
 def style(method: str) -> Style:
-    """The style of a method; one that the paper does not have is grey and keeps its own name.
+    """The style of a method; a method that the paper lacks is grey and keeps its own name.
 
     >>> style("blur8").label
     'Blur (8×8)'

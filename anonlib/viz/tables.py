@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING, Any
 from anonlib.viz.styles import style
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pandas import DataFrame
-
-GAP = "  "
-MISSING = "-"
 
 
 def format_table1(table: DataFrame) -> str:
-    """Table 1: average precision in percent of each class, their mean, and the paper's mean.
+    """Table 1 in percent: the average precision of each class, their mean, and the paper's mean.
 
     Args:
-        table: columns `method`, one a class, `map` and, if it is known, `paper_map`; fractions.
+        table: columns `method`, one per class, `map`, and `paper_map` if it is known; fractions.
 
     >>> import pandas as pd
     >>> row = {"method": "mask", "lip": 0.5, "map": 0.5, "paper_lip": 0.67, "paper_map": 0.39}
@@ -34,10 +29,10 @@ def format_table1(table: DataFrame) -> str:
 
 
 def format_table(table: DataFrame) -> str:
-    """Any result table: fractions as percent; `x`, `x_lo`, `x_hi` as one column with its interval.
+    """Any result table in percent; `x`, `x_lo` and `x_hi` become one column with its interval.
 
     Args:
-        table: text columns and numeric columns in [0, 1]; a missing number prints as a dash.
+        table: text columns, and numeric columns in [0, 1]; a missing number prints as a dash.
 
     >>> import pandas as pd
     >>> row = {"method": "blur8", "error": 0.5, "error_lo": 0.45, "error_hi": 0.55}
@@ -46,15 +41,15 @@ def format_table(table: DataFrame) -> str:
     ----------  -------------------
     Blur (8×8)  50.0 [ 45.0,  55.0]
     """
-    names = [c for c in table.columns if not _is_bound(c, table.columns)]
-    cells = [[c.replace("_", " ") for c in names]]
-    cells += [[_cell(row, name) for name in names] for row in table.to_dict("records")]
-    texts = {i for i, name in enumerate(names) if table[name].dtype.kind not in "if"}
-    return _align(cells, left=texts)
-
-
-def _is_bound(name: str, columns: Sequence[str]) -> bool:
-    return name[-3:] in ("_lo", "_hi") and name[:-3] in columns
+    bounds = {f"{name}_{end}" for name in table.columns for end in ("lo", "hi")}
+    names = [name for name in table.columns if name not in bounds]
+    rows = [[name.replace("_", " ") for name in names]]
+    rows += [[_cell(row, name) for name in names] for row in table.to_dict("records")]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    justify = [str.rjust if table[name].dtype.kind in "if" else str.ljust for name in names]
+    lines = ([f(text, n) for f, text, n in zip(justify, row, widths, strict=True)] for row in rows)
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def _cell(row: dict[str, Any], name: str) -> str:
@@ -62,19 +57,7 @@ def _cell(row: dict[str, Any], name: str) -> str:
     if isinstance(value, str):
         return style(value).label.replace("_", " ")
     if isnan(value):
-        return MISSING
+        return "-"
     low, high = (row.get(f"{name}_{end}", nan) for end in ("lo", "hi"))
-    return f"{100 * value:.1f}" + ("" if isnan(low) or isnan(high) else _interval(low, high))
-
-
-def _interval(low: float, high: float) -> str:
-    return f" [{100 * low:5.1f}, {100 * high:5.1f}]"
-
-
-def _align(rows: list[list[str]], *, left: set[int]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows = [rows[0], ["-" * w for w in widths], *rows[1:]]
-    just = [str.ljust if i in left else str.rjust for i in range(len(widths))]
-    return "\n".join(
-        GAP.join(f(c, w) for f, c, w in zip(just, r, widths, strict=True)).rstrip() for r in rows
-    )
+    interval = "" if isnan(low) or isnan(high) else f" [{100 * low:5.1f}, {100 * high:5.1f}]"
+    return f"{100 * value:.1f}{interval}"

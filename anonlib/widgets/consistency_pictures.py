@@ -25,7 +25,8 @@ from anonlib.experiment.consistency import (
 )
 from anonlib.networks import SphereFace
 from anonlib.types import ActionFrames, FaceImages
-from anonlib.viz.consistency import plot_consecutive, plot_people, plot_similarity
+from anonlib.viz.identification import plot_consecutive, plot_similarity
+from anonlib.viz.pictures import plot_people
 from anonlib.widgets.before_after import enlarged, picture_png
 from anonlib.widgets.static import figure_png, image_tag
 

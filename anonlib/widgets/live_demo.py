@@ -18,7 +18,7 @@ from torch import Tensor
 from anonlib import anonymizers, detection
 from anonlib.anonymizers import SHIPPED, Anonymizer
 from anonlib.errors import AnonlibError, ConfigError
-from anonlib.viz.live_demo import plot_words
+from anonlib.viz.pictures import plot_words
 from anonlib.widgets.footage import footage
 from anonlib.widgets.live_pictures import ANONYMIZED, DIVIDED, VIEWS, composed, jpeg, pace_line, stills
 from anonlib.widgets.player import Clock, Player, Shot

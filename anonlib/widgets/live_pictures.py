@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from anonlib.errors import ImageError
-from anonlib.viz.live_demo import plot_strip
+from anonlib.viz.pictures import plot_strip
 from anonlib.widgets.player import Pace, Shot
 
 if TYPE_CHECKING:

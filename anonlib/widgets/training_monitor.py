@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from anonlib.viz.losses import TITLES, draw_losses
+from anonlib.viz.curves import TITLES, draw_losses
 
 if TYPE_CHECKING:
     from matplotlib.figure import SubFigure

@@ -22,7 +22,7 @@ from anonlib.study.answers import AnswerSheet
 from anonlib.study.questions import Question, Study
 from anonlib.study.statistics import statistics
 from anonlib.types import FaceImages
-from anonlib.viz.user_study import plot_questions
+from anonlib.viz.pictures import plot_questions
 from anonlib.widgets.before_after import picture_png
 from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle
 

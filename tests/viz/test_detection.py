@@ -1,23 +1,22 @@
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
+from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from anonlib.viz.detection import ENLARGED, FOUND, TRUE, plot_face_steps, plot_faces
+from anonlib.viz import plot_actions, plot_boxes, plot_exposure, plot_face_steps, plot_faces, plot_overlaps
+from anonlib.viz.detection import ENLARGED, FOUND, RIGHT, TRUE, WRONG
+from tests.viz.drawing import draw
 
 BOX = torch.tensor([[10.0, 10.0, 20.0, 30.0]])
+
+
 LARGE = (7, 4, 16, 32)  # x, y, width and height of BOX grown 1.6 times about its centre
+
+
 POINTS = torch.tensor([[[12.0, 15.0], [18.0, 15.0], [15.0, 20.0], [13.0, 26.0], [17.0, 26.0]]])
-
-
-def draw(figure: Figure) -> Figure:
-    figure.savefig(io.BytesIO(), format="png", dpi=40)
-    return figure
 
 
 def rectangles(axes) -> dict[str, list[tuple[float, ...]]]:
@@ -78,3 +77,63 @@ def test_a_face_goes_from_the_frame_to_the_classifier_in_five_steps() -> None:
     region, aligned = (figure.axes[k].images[0].get_array() for k in (3, 4))
     assert region.shape == (16, 16, 3) and (region == 1).all()
     assert aligned.shape == (112, 96, 3)
+
+
+NAMES = ("drink", "iron")
+
+
+FRAMES = torch.zeros(2, 3, 12, 16)
+
+
+def image(boxes, labels, scores=None):
+    entry = {"boxes": torch.tensor(boxes).reshape(-1, 4), "labels": torch.tensor(labels)}
+    return entry if scores is None else {**entry, "scores": torch.tensor(scores)}
+
+
+TRUTH = [image([[1.0, 1, 5, 9]], [0]), image([[2.0, 2, 8, 10]], [1])]
+
+
+def colors(axes) -> list[str]:
+    return [to_hex(patch.get_edgecolor()) for patch in axes.patches]
+
+
+def test_true_actions_are_named_where_nothing_is_detected() -> None:
+    figure = draw(plot_actions(FRAMES, TRUTH, names=NAMES, titles=("a", "b")))
+    first, second = figure.axes[:2]
+    assert [text.get_text() for text in first.texts] == ["drink"]
+    assert second.patches[0].get_bbox().extents.tolist() == [2, 2, 8, 10]
+    assert (first.get_title(), second.get_title()) == ("a", "b") and not figure.legends
+
+
+def test_detections_below_the_threshold_are_not_drawn_and_wrong_classes_stand_out() -> None:
+    found = [
+        image([[1.0, 1, 5, 8], [0.0, 0, 9, 9], [0.0, 0, 2, 2]], [0, 1, 0], [0.9, 0.5, 0.4]),
+        image(torch.zeros(0, 4).tolist(), [], []),
+    ]
+    figure = draw(plot_actions(FRAMES, TRUTH, names=NAMES, detections=found, threshold=0.5))
+    first, second = figure.axes[:2]
+    assert colors(first) == [TRUE.lower(), RIGHT.lower(), WRONG.lower()]
+    assert [text.get_text() for text in first.texts] == ["drink 0.90", "iron 0.50"]
+    assert colors(second) == [TRUE.lower()] and len(figure.legends) == 1
+
+
+def test_boxes_stand_in_their_own_panel() -> None:
+    groups = {"one": torch.tensor([[0.0, 0, 4, 4]]), "none": torch.zeros(0, 4)}
+    left, right = draw(plot_boxes(FRAMES[0], groups)).axes
+    assert (len(left.patches), len(right.patches)) == (1, 0)
+    assert (left.get_title(), right.get_title()) == ("one", "none")
+
+
+def test_overlap_fills_what_both_boxes_share() -> None:
+    boxes = {"half": (0, 0, 10, 5), "beside": (20, 0, 30, 10)}
+    half, beside = draw(plot_overlaps((0, 0, 10, 10), boxes)).axes
+    assert half.patches[-1].get_bbox().extents.tolist() == [0, 0, 10, 5]
+    assert (len(half.patches), len(beside.patches)) == (3, 2)
+
+
+def test_exposure_tells_absent_hidden_and_clear() -> None:
+    left = np.array([[np.nan, 0.1, 0.9]])
+    figure = plot_exposure({"a": left, "b": left}, clear=0.5)
+    cells = np.asarray(figure.axes[0].collections[0].get_array()).ravel()
+    assert cells.tolist() == [0, 1, 2]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "b"]

@@ -1,26 +1,21 @@
 from __future__ import annotations
 
-import io
-
 import numpy as np
+import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 
-from anonlib.viz.identification import plot_decisions, plot_folds, plot_margin, plot_similarities
-
-
-def draw(figure: Figure) -> Figure:
-    figure.savefig(io.BytesIO(), format="png", dpi=40)
-    return figure
-
-
-def test_margin_draws_each_curve_under_its_name() -> None:
-    figure = draw(plot_margin([0, 90, 180], {"m = 1": [1, 0, -1], "m = 2": [1, -1, -3]}))
-    first, second = figure.axes[0].lines[:2]
-    np.testing.assert_array_equal(second.get_ydata(), [1, -1, -3])
-    assert first.get_color() != second.get_color() and first.get_linestyle() != "--"
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["m = 1", "m = 2"]
+from anonlib.viz import (
+    plot_consecutive,
+    plot_decisions,
+    plot_folds,
+    plot_similarities,
+    plot_similarity,
+    plot_similarity_spread,
+    plot_strength,
+)
+from anonlib.viz.identification import HIGHEST, LOWEST
+from tests.viz.drawing import draw
 
 
 def wedges(axes) -> list[tuple[float, float]]:
@@ -54,3 +49,49 @@ def test_folds_show_each_accuracy_beside_its_threshold() -> None:
     assert left.lines[0].get_label() == "mean 95.0%"
     low, high = right.get_ylim()
     assert low == pytest.approx(0.15) and high == pytest.approx(0.55)
+
+
+def test_heat_maps_share_one_scale_and_part_people() -> None:
+    matrix = np.eye(6)
+    figure = draw(plot_similarity({"one": matrix, "two": -matrix}, names=["A", "B"], images=3))
+    maps = [axes for axes in figure.axes if axes.images and axes.get_title()]
+    assert [axes.get_title() for axes in maps] == ["one", "two"]
+    for axes in maps:
+        assert axes.images[0].get_clim() == (LOWEST, HIGHEST)
+        assert axes.get_xticks().tolist() == [1, 4]
+        assert [line.get_xdata()[0] for line in axes.lines[1:]] == [2.5]
+    np.testing.assert_array_equal(maps[1].images[0].get_array(), -matrix)
+
+
+def test_spread_marks_the_means() -> None:
+    within, between = np.array([0.5, 0.7]), np.array([0.0, 0.2])
+    figure = draw(plot_similarity_spread({"clear": (within, between)}))
+    (axes,) = figure.axes
+    marks = sorted(float(line.get_xdata()[0]) for line in axes.lines)
+    np.testing.assert_allclose(marks, [0.1, 0.6])
+
+
+def test_strength_draws_every_column_of_the_sweep() -> None:
+    sweep = pd.DataFrame(
+        {
+            "strength": [0, 1],
+            "within": [0.6, 0.4],
+            "between": [0.0, 0.2],
+            "to_original": [0.6, 0.1],
+            "recognised": [0.9, 0.7],
+        }
+    )
+    (axes,) = draw(plot_strength(sweep)).axes
+    curves = [list(line.get_ydata()) for line in axes.lines[:4]]
+    assert curves == [[0.6, 0.4], [0.0, 0.2], [0.6, 0.1], [0.9, 0.7]]
+
+
+def test_consecutive_curves_begin_at_the_second_frame_and_mark_one() -> None:
+    curves = {"original": np.array([0.9, 0.8]), "modified": np.array([0.4, -0.3])}
+    figure = draw(plot_consecutive(curves, levels={"others": 0.2}, frame=1))
+    (axes,) = figure.axes
+    first, second, level, mark = axes.lines
+    assert first.get_xdata().tolist() == second.get_xdata().tolist() == [2, 3]
+    assert list(level.get_ydata()) == [0.2, 0.2]
+    assert mark.get_xdata()[0] == 2
+    assert axes.get_ylim()[0] < -0.3

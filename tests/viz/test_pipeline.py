@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from anonlib.config import profile, profiles
-from anonlib.viz.pipeline import PLAYERS, plot_pipeline
+from anonlib.viz.pipeline import NETWORKS, plot_pipeline
 
 each = pytest.mark.parametrize("name", profiles())
 
@@ -45,14 +45,14 @@ def test_the_enlargement_is_drawn_to_scale() -> None:
     assert grown.height / tight.height == pytest.approx(1.6)
 
 
-def test_each_network_hears_from_the_losses_it_is_trained_on() -> None:
+def test_each_network_gets_the_gradients_of_its_losses() -> None:
     """M from three (line 9 of Algorithm 1), D from one (line 3), A from one (lines 9 and 11)."""
     arrows = [
         to_hex(p.get_edgecolor()).upper()
         for p in plot_pipeline(profile("smoke")).axes[0].patches
         if isinstance(p, FancyArrowPatch)
     ]
-    assert {name: arrows.count(color) for name, color in PLAYERS.items()} == {"M": 3, "D": 1, "A": 1}
+    assert {name: arrows.count(color) for name, color in NETWORKS.items()} == {"M": 3, "D": 1, "A": 1}
 
 
 @each

@@ -1,0 +1,87 @@
+"""Steps that several figures share: panels, percent axes, legends, pictures, boxes, heat maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import PercentFormatter
+
+from anonlib.viz.styles import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+"""Colours of named curves, in order."""
+DARK_EDGE = [withStroke(linewidth=2.6, foreground="black")]
+"""A path effect that keeps light lines visible on a light picture."""
+DARK_CELL = 0.6
+"""Cells of a heat map with a higher value get white digits."""
+
+
+def panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of this size in inches with one panel."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def percent(*axes: Axis, decimals: int | None = None) -> None:
+    """Label these x or y axes, which hold fractions, in percent."""
+    for axis in axes:
+        axis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+
+
+def legend_right(figure: Figure, **options: Any) -> None:
+    """Place the legend to the right of the panels."""
+    figure.legend(**{"loc": "outside right center", "frameon": False, "fontsize": 9} | options)
+
+
+def legend_below(figure: Figure, handles: Iterable[Artist] | None = None, **options: Any) -> None:
+    """Place the legend below the panels in one row."""
+    if handles is not None:
+        options["handles"] = list(handles)
+    figure.legend(**{"loc": "outside lower center", "frameon": False, "fontsize": 9, "ncols": 4} | options)
+
+
+def show(axes: Axes, picture: Tensor, *, title: str = "", interpolation: str = "nearest") -> None:
+    """Draw one picture `(3, H, W)` or `(1, H, W)` in [0, 1] without ticks; pixel k spans k to k + 1."""
+    height, width = picture.shape[1:]
+    array = picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
+    extent = (0, width, height, 0)
+    axes.imshow(array, cmap="gray", vmin=0, vmax=1, extent=extent, interpolation=interpolation)
+    axes.set_axis_off()
+    if title:
+        axes.set_title(title, fontsize=9)
+
+
+def draw_box(axes: Axes, box: Iterable[float], **look: Any) -> None:
+    """Draw the outline of an xyxy box; `look` goes to `matplotlib.patches.Rectangle`."""
+    x0, y0, x1, y1 = box
+    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **{"fill": False} | look))
+
+
+def draw_heat(axes: Axes, values: NDArray[np.float64], *, rows: list[str]) -> None:
+    """Draw fractions in [0, 1] as a blue heat map with percent in the cells and named rows."""
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        color = "white" if value > DARK_CELL else "black"
+        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=color)
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def shifts(series: Mapping[str, Any], reach: float) -> NDArray[np.float64]:
+    """Vertical offsets that keep the markers of several series in one row apart."""
+    return np.linspace(-reach, reach, len(series)) if len(series) > 1 else np.zeros(1)

@@ -1,0 +1,173 @@
+"""Average precision per action class: Table 1 in colour, and differences between methods.
+
+Tables are like table1.csv: columns `method`, one per class, and `map`; fractions in [0, 1].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from anonlib.viz.axes import draw_heat, legend_below, panel, percent
+from anonlib.viz.styles import BLACK, BLUE, GREY, RED, SKY, style
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Any
+
+    from matplotlib.axes import Axes
+    from pandas import DataFrame, Series
+
+
+def classes_of(table: DataFrame) -> list[str]:
+    """The class columns of a table1.csv, without those of the paper."""
+    return [c for c in table.columns if c not in ("method", "map") and not c.startswith("paper_")]
+
+
+def plot_table1(table: DataFrame) -> Figure:
+    """Average precision of every class under every method, in colour; the paper's numbers below ours.
+
+    Implements Ren et al., Table 1. Differs from the paper: colours; a darker cell is better.
+
+    Args:
+        table: each column also with the prefix `paper_`, empty for a method that the paper lacks.
+    """
+    classes = [*classes_of(table), "map"]
+    methods = [style(method).label for method in table["method"]]
+    figure = Figure(figsize=(7.2, 0.55 * len(methods) + 1.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    published = table[[f"paper_{c}" for c in classes]].to_numpy(float)
+    known = ~np.isnan(published).all(axis=1)
+    draw_heat(upper, table[classes].to_numpy(float), rows=methods)
+    draw_heat(lower, published[known], rows=[m for m, k in zip(methods, known, strict=True) if k])
+    for axes, source in ((upper, "ours, synthetic clips"), (lower, "the paper, DALY")):
+        axes.axvline(len(classes) - 1.5, color="white", lw=4)
+        axes.tick_params(labelsize=8)
+        axes.set_ylabel(source, fontsize=9)
+    upper.set_xticks(range(len(classes)), [*classes[:-1], "mAP"])
+    upper.tick_params(labeltop=True, labelbottom=False)
+    lower.tick_params(labelbottom=False)
+    return figure
+
+
+def plot_class_table(table: DataFrame, *, apart: Collection[str]) -> Figure:
+    """Average precision of every class under every method, in colour; a darker cell is better.
+
+    Implements Ren et al., Table 1. Differs from the paper: any classes, some of them set apart.
+
+    Args:
+        table: our numbers; columns of the paper are not used.
+        apart: classes to place left of a gap.
+    """
+    classes = _apart_first(classes_of(table), apart)
+    values = table[[*classes, "map"]].to_numpy(float)
+    figure, axes = panel(max(7.2, 0.42 * values.shape[1] + 1.4), 0.27 * len(table) + 1.2)
+    draw_heat(axes, values, rows=[style(m).label for m in table["method"]])
+    for edge in (sum(name in apart for name in classes), len(classes)):
+        axes.axvline(edge - 0.5, color="white", lw=5)
+    turned: dict[str, Any] = {"rotation": 60, "ha": "left", "rotation_mode": "anchor"}
+    axes.set_xticks(range(values.shape[1]), [*classes, "mAP"], fontsize=8, **turned)
+    axes.tick_params(top=False, labeltop=True, labelbottom=False)
+    return figure
+
+
+def plot_gains(table: DataFrame, *, method: str = "modifier", over: str = "mask") -> Figure:
+    """The gain of each class when faces are hidden by one method instead of another, and the paper's.
+
+    Args:
+        table: as for `plot_table1`; both methods must be in it.
+        method: the method whose gain is drawn.
+        over: the method it is compared with.
+    """
+    gain = _gains(table, method, over, classes_of(table)).sort_values()
+    published = _gains(table, method, over, [f"paper_{c}" for c in gain.index])
+    figure, axes = panel(7.2, 3.4)
+    heights = np.arange(len(gain))
+    axes.barh(heights, gain.to_numpy(), height=0.55, color=RED, alpha=0.75, label="ours")
+    axes.plot(published, heights, ls="none", marker="s", ms=8, mfc="none", mec="black", label="the paper")
+    axes.set_yticks(heights, list(gain.index))
+    _label_gains(axes, method, over)
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    return figure
+
+
+def plot_class_gains(
+    table: DataFrame,
+    *,
+    method: str = "modifier",
+    over: str = "mask",
+    apart: Collection[str],
+    notes: Mapping[str, str] | None = None,
+) -> Figure:
+    """The gain of each class when faces are hidden by one method instead of another.
+
+    Args:
+        table: both methods must be in it.
+        method: the method whose gain is drawn.
+        over: the method it is compared with.
+        apart: classes to place above the others, in red.
+        notes: class to a text that follows its name.
+    """
+    gain = _gains(table, method, over, classes_of(table)).sort_values()
+    order = sorted(gain.index, key=lambda name: name in apart)
+    places = np.arange(len(order)) + np.array([name in apart for name in order]) * 0.6
+    figure, axes = panel(7.2, 0.24 * len(order) + 1.0)
+    colors = [RED if name in apart else BLUE for name in order]
+    axes.barh(places, gain[order], height=0.65, color=colors, alpha=0.8)
+    labels = [f"{name} {(notes or {}).get(name, '')}".strip() for name in order]
+    axes.set_yticks(places, labels, fontsize=8)
+    _label_gains(axes, method, over)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _gains(table: DataFrame, method: str, over: str, columns: list[str]) -> Series:
+    rows = table.set_index("method")
+    return (rows.loc[method, columns] - rows.loc[over, columns]).astype(float)
+
+
+def _label_gains(axes: Axes, method: str, over: str) -> None:
+    axes.axvline(0, color=GREY, lw=1)
+    axes.set_xlabel(f"average precision: {style(method).label} minus {style(over).label}")
+    percent(axes.xaxis)
+    axes.grid(alpha=0.25, axis="x")
+
+
+def _apart_first(classes: Sequence[str], apart: Collection[str]) -> list[str]:
+    return sorted(classes, key=lambda name: name not in apart)
+
+
+def plot_class_precision(
+    panels: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], *, related: Collection[str]
+) -> Figure:
+    """Average precision of each class on clear and on masked frames, one panel per source.
+
+    Implements two rows of Ren et al., Table 1. Differs from the paper: a figure, not a table.
+
+    Args:
+        panels: title to (clear, masked), each class to AP in [0, 1]; sources may differ in classes.
+        related: classes that are recognised by the face; they are placed on top.
+    """
+    orders = [_apart_first(list(clear), related) for clear, _ in panels.values()]
+    same = all(order == orders[0] for order in orders)
+    figure = Figure(figsize=(3.1 * len(panels), 4.4), layout="constrained")
+    grid = figure.subplots(1, len(panels), sharex=True, sharey=same, squeeze=False)[0]
+    for axes, order, (title, (clear, masked)) in zip(grid, orders, panels.items(), strict=True):
+        rows = np.arange(len(order))
+        axes.barh(rows - 0.2, [clear[name] for name in order], 0.38, color=SKY)
+        axes.barh(rows + 0.2, [masked[name] for name in order], 0.38, color=BLACK)
+        axes.axhline(sum(name in related for name in order) - 0.5, color=GREY, lw=1, ls=":")
+        axes.set_title(title, fontsize=9)
+        axes.set_xlim(0, 1.02)
+        percent(axes.xaxis)
+        axes.set_axisbelow(True)
+        axes.grid(alpha=0.25, axis="x")
+        if axes is grid[0] or not same:
+            axes.set_yticks(rows, order)
+            axes.invert_yaxis()
+    grid[0].set_ylabel("others          face-related", loc="center")
+    legend_below(figure, [Patch(color=SKY, label="clear"), Patch(color=BLACK, label="masked")], ncols=2)
+    return figure

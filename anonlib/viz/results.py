@@ -1,0 +1,211 @@
+"""Results of methods and experiments as markers: Fig. 4, accuracies and answers with intervals.
+
+Tables hold fractions in [0, 1]; a column `x_lo` and a column `x_hi` are the interval of `x`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+
+from anonlib.viz.axes import legend_below, legend_right, panel, percent, shifts
+from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, RED, VERMILION, YELLOW, style
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from pandas import DataFrame, Series
+
+MEASURES = ["verification_error", "action_map"]
+JOINT = float(np.sqrt(-2 * np.log(0.05)) / 1.959964)
+"""Size of the joint 95% region of two independent normal numbers, relative to the 95% interval of one."""
+KEPT = ((RED, "s"), (BLUE, "o"), (GREY, "v"), (VERMILION, "D"), ("black", "^"))
+EXPERIMENTS = ((VERMILION, "o"), (BLUE, "^"), (GREEN, "D"), (ORANGE, "v"), (BLACK, "s"))
+STUDIES = ((BLACK, "*"), (BLUE, "o"), (VERMILION, "^"), (GREEN, "D"), (ORANGE, "v"))
+ASKED = {
+    "Q1": "Q1: same person?\n(share right)",
+    "Q2": "Q2: who is it?\n(share right of those known)",
+    "Q3": "Q3: would you trust it?\n(share of yes)",
+}
+
+
+def plot_privacy_utility(
+    figure4: DataFrame, *, paper: DataFrame | None = None, line: bool = False, highlight: str | None = None
+) -> Figure:
+    """Action mAP over verification error, one marker per method; better is up and to the right.
+
+    Implements Ren et al., Fig. 4. Differs from the paper: an ellipse holds both true numbers of a
+    method with 95% confidence. The two numbers come from different data, so they are independent and
+    the ellipse is parallel to the axes.
+
+    Args:
+        figure4: columns `method`, `verification_error`, `action_map`, optionally with intervals.
+        paper: published points in the same columns; points with both numbers are drawn hollow.
+        line: draw the line from `unanonymized` to `mask`; both must be in the table.
+        highlight: a method to draw larger, with its name beside it.
+    """
+    figure, axes = panel(7.2, 4.4)
+    handles = [_draw_method(axes, row, large=row["method"] == highlight) for _, row in figure4.iterrows()]
+    if line:
+        ends = figure4.set_index("method").loc[["unanonymized", "mask"], MEASURES].to_numpy(float).T
+        label = "from one extreme\nto the other"
+        handles += axes.plot(*ends, color=GREY, lw=1.2, ls="--", zorder=1, label=label)
+    if paper is not None:
+        for _, row in paper.dropna(subset=MEASURES).iterrows():
+            look = style(row["method"])
+            marker: dict[str, Any] = {
+                "marker": look.marker,
+                "ms": look.size,
+                "mfc": "none",
+                "mec": look.color,
+                "mew": 1.2,
+            }
+            label = f"{look.label}, paper on DALY"
+            handles += axes.plot(*row[MEASURES], label=label, linestyle="none", **marker)
+    axes.set(xlabel="face verification error", ylabel="action detection mAP@0.5")
+    axes.set_title("better ↗", loc="right", fontsize=9, color=GREY)
+    percent(axes.xaxis, axes.yaxis)
+    axes.margins(0.08)
+    axes.grid(alpha=0.25)
+    legend_right(figure, handles=handles, labelspacing=0.8)
+    return figure
+
+
+def plot_figure4_panels(tables: Mapping[str, DataFrame]) -> Figure:
+    """Fig. 4 for several sources, one panel each; the y axes have different scales.
+
+    Implements Ren et al., Fig. 4. Differs from the paper: methods without both numbers are left out.
+
+    Args:
+        tables: title to a table as for `plot_privacy_utility`.
+    """
+    figure = Figure(figsize=(2.6 * len(tables) + 1.6, 3.4), layout="constrained")
+    grid = figure.subplots(1, len(tables), sharex=True, squeeze=False)[0]
+    handles = {}
+    for axes, (title, table) in zip(grid, tables.items(), strict=True):
+        for _, row in table.dropna(subset=MEASURES).iterrows():
+            handles[row["method"]] = _draw_method(axes, row)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("verification error", fontsize=9)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+        percent(axes.xaxis, axes.yaxis, decimals=0)
+        axes.grid(alpha=0.25)
+    grid[0].set_ylabel("action detection mAP@0.5", fontsize=9)
+    legend_right(figure, handles=list(handles.values()), fontsize=8, labelspacing=0.8)
+    return figure
+
+
+def _draw_method(axes: Axes, row: Series, *, large: bool = False) -> Line2D:
+    """One method of Fig. 4, with the joint 95% region of its two numbers if the row has intervals."""
+    look = style(row["method"])
+    x, y = row[MEASURES]
+    marker: dict[str, Any] = {
+        "marker": look.marker,
+        "ms": look.size,
+        "mfc": look.color,
+        "mec": "white",
+        "mew": 0.8,
+    }
+    if large:
+        marker |= {"ms": 14.0, "mfc": YELLOW, "mec": BLACK, "mew": 1.2}
+        axes.annotate(look.label, (x, y), xytext=(10, 8), textcoords="offset points", weight="bold", zorder=5)
+    (line,) = axes.plot(x, y, label=look.label, zorder=4 if large else 3, linestyle="none", **marker)
+    if {f"{name}_{end}" for name in MEASURES for end in ("lo", "hi")} <= set(row.index):
+        low, high = (row[[f"{name}_{end}" for name in MEASURES]].to_numpy(float) for end in ("lo", "hi"))
+        color = BLACK if large else look.color
+        fill: dict[str, Any] = {"facecolor": (color, 0.12), "edgecolor": (color, 0.6), "lw": 0.8, "zorder": 2}
+        axes.add_patch(Ellipse(tuple((low + high) / 2), *(JOINT * (high - low)), **fill))
+    return line
+
+
+def plot_kept(shares: Mapping[str, Series]) -> Figure:
+    """The share of the mAP on clear frames that remains under each method, one marker per source.
+
+    Args:
+        shares: source to a series of fractions indexed by method; the first sets the order.
+    """
+    methods = list(next(iter(shares.values())).index)
+    figure, axes = panel(7.2, 0.3 * len(methods) + 1.2)
+    for (source, share), (color, marker) in zip(shares.items(), KEPT, strict=False):
+        look: dict[str, Any] = {"marker": marker, "ms": 7, "mfc": "none", "mec": color, "mew": 1.5}
+        axes.plot(share.reindex(methods), np.arange(len(methods)), ls="none", label=source, **look)
+    axes.axvline(1, color=GREY, lw=1, ls=":")
+    axes.set_yticks(range(len(methods)), [style(m).label for m in methods], fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xlabel("mAP over that of un-anonymized frames")
+    percent(axes.xaxis)
+    axes.grid(alpha=0.25)
+    legend_right(figure)
+    return figure
+
+
+def plot_accuracies(experiments: Mapping[str, DataFrame]) -> Figure:
+    """Verification accuracies of several experiments, one row per kind of faces.
+
+    Implements Ren et al., section 5.6, Does the face classifier remain accurate?
+    Differs from the paper: it gives two of these numbers in the text, without intervals.
+
+    Args:
+        experiments: name to the columns of ablation_classifier.csv: `faces`,
+            `verification_accuracy`, and optionally its interval.
+    """
+    kinds = list(dict.fromkeys(kind for table in experiments.values() for kind in table["faces"]))
+    figure, axes = panel(7.2, 0.9 + 0.6 * len(kinds))
+    places = zip(experiments.items(), shifts(experiments, 0.25), EXPERIMENTS * len(experiments), strict=False)
+    for (name, table), shift, (color, marker) in places:
+        value = table["verification_accuracy"]
+        low, high = (table.get(f"verification_accuracy_{end}", value) for end in ("lo", "hi"))
+        heights = [kinds.index(kind) + shift for kind in table["faces"]]
+        look: dict[str, Any] = {"marker": marker, "ms": 6, "color": color, "elinewidth": 1.2}
+        _draw_intervals(axes, value, low, high, heights, label=name, **look)
+    axes.axvline(0.5, color=GREY, lw=1, ls=":")
+    axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+    axes.set(ylim=(len(kinds) - 0.5, -0.5), xlabel="verification accuracy (dotted: chance)")
+    percent(axes.xaxis)
+    axes.grid(alpha=0.25, axis="x")
+    legend_right(figure)
+    return figure
+
+
+def plot_shares(studies: Mapping[str, DataFrame]) -> Figure:
+    """Answers of several user studies with Wilson intervals, one row per question.
+
+    The thin line below a marker is the interval over participants, if known. The dotted line is the
+    share that guessing reaches in Q1.
+
+    Implements Ren et al., section 5.5. Differs from the paper: it gives its shares in the text.
+
+    Args:
+        studies: name to the columns of `anonlib.study.statistics.Share`.
+    """
+    figure, axes = panel(7.2, 3.2)
+    kinds = list(ASKED)
+    places = zip(studies.items(), shifts(studies, 0.22), STUDIES * len(studies), strict=False)
+    for (name, table), shift, (color, marker) in places:
+        heights = [kinds.index(kind) + shift for kind in table["question"]]
+        look: dict[str, Any] = {"marker": marker, "ms": 7, "color": color, "elinewidth": 2}
+        _draw_intervals(axes, table["share"], table["lo"], table["hi"], heights, label=name, **look)
+        ends = (table[f"people_{end}"].to_numpy(float) for end in ("lo", "hi"))
+        axes.hlines(np.add(heights, 0.08), *ends, color=color, lw=0.8)
+    axes.plot([0.5, 0.5], [-0.4, 0.4], color=GREY, lw=1.2, ls=":")
+    axes.set_yticks(range(len(kinds)), ASKED.values())
+    axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5))
+    percent(axes.xaxis)
+    axes.grid(alpha=0.25, axis="x")
+    legend_below(figure, ncols=3)
+    return figure
+
+
+def _draw_intervals(
+    axes: Axes, value: Series, low: Series, high: Series, heights: list[float], **look: object
+) -> None:
+    """Markers at `value` with horizontal bars from `low` to `high`."""
+    x = value.to_numpy(float)
+    reach = np.clip([x - low, high - x], 0, None)
+    axes.errorbar(x, heights, xerr=reach, ls="none", **look)  # type: ignore[arg-type]
