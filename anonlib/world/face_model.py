@@ -2,14 +2,14 @@
 
 An active appearance model. One coefficient vector z holds three principal component scores:
 
-    shape    s   a flow that carries the picture to the mean face, and five landmarks
+    shape    s   a flow that maps the picture to the mean face, and five landmarks
     texture  t   luma and two colour differences in the mean face
     outline  o   signed distance to the head's edge, hair and neck included
 
 and z = h + w + A a, with the identity h ~ N(0, Sb), the variation w ~ N(0, Sw) of one person
 from picture to picture, and A a linear in pose, expression and illumination. Every component is
 scaled to unit variance over the training pictures. `recipes/build_face_model.py` learns the file;
-`data/face_model/MODEL_CARD.md` says from what, and what it cannot do.
+`data/face_model/MODEL_CARD.md` describes the training data and the limits.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -28,23 +29,21 @@ from anonlib.errors import FaceDatasetError
 from anonlib.types import Heads
 from anonlib.world.hair import TRAITS, paint
 
-IDENTITY_SPREAD = 1.0
-"""Identities are drawn from N(0, IDENTITY_SPREAD^2 Sb)."""
 VARIATION_SPREAD = 0.5
 """Pictures of one person vary as N(0, VARIATION_SPREAD^2 Sw)."""
 LIMIT = 2.3
-"""Normal numbers beyond are cut off: nobody is unlike everybody."""
+"""Normal numbers are clipped to [-LIMIT, LIMIT], because extreme faces are drawn badly."""
 ROLL = 0.07
 """Radians of in-plane rotation for one unit of roll."""
 LUMA = 128
 """Side of the stored luma; colour differences are coarser."""
 _COARSE = 32
-"""Side of the picture of an identity from which the kind of hair is read."""
+"""Side of the picture of an identity from which the kind of hair is estimated."""
 _RGB = torch.tensor([[1.0, 0.0, 1.402], [1.0, -0.344, -0.714], [1.0, 1.772, 0.0]])
 
 
 def normals(*keys: int, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal numbers that depend on the keys alone (Philox: counter-based, portable).
+    """Standard normal numbers that depend only on the keys, on every machine (Philox generator).
 
     >>> torch.equal(normals(3, 7, shape=(4,)), normals(3, 7, shape=(4,)))
     True
@@ -57,9 +56,6 @@ def normals(*keys: int, shape: tuple[int, ...]) -> Tensor:
 class FaceModel:
     """Heads of people who do not exist.
 
-    Args:
-        tensors: what `recipes/build_face_model.py` wrote.
-
     >>> model = FaceModel.load()
     >>> people = model.identity([0, 1])
     >>> rest = torch.zeros(2, 3)
@@ -69,13 +65,13 @@ class FaceModel:
     """
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
+        """Takes the tensors of the file that `recipes/build_face_model.py` writes."""
         self._t = {k: v.float() for k, v in tensors.items() if v.dtype is not torch.int8}
         for name in ("texture", "outline"):
             stored, scale = tensors[f"{name}.basis"], self._t[f"{name}.scale"]
             self._t[f"{name}.basis"] = stored.float() * scale[:, None]
-        sizes = [len(self._t[f"{name}.basis"]) for name in ("shape", "texture", "outline")]
-        self._parts = sizes
-        self._learned = sum(sizes)
+        self._parts = [len(self._t[f"{name}.basis"]) for name in ("shape", "texture", "outline")]
+        self._learned = sum(self._parts)
         self.components = self._learned + TRAITS
         """K, the length of an identity: learned coefficients, then the traits of the hair."""
         self._sized: dict[int, list[tuple[Tensor, Tensor]]] = {}
@@ -90,25 +86,23 @@ class FaceModel:
         path = path or data_path("face_model", "face_model.safetensors")
         try:
             return cls(load_file(path))
-        except (OSError, ValueError, KeyError, RuntimeError) as fault:
-            raise _unreadable(path, fault) from fault
-        except Exception as fault:  # safetensors raises its own kind, a bare Exception subclass
-            if type(fault).__name__ != "SafetensorError":
-                raise
-            raise _unreadable(path, fault) from fault
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise FaceDatasetError(
+                f"face model '{path}' cannot be read ({error}): restore it from the repository or "
+                "build it with recipes/build_face_model.py"
+            ) from error
 
     def identity(self, people: Sequence[int]) -> Tensor:
         """The identities h of these person numbers, `(B, K)`, the same on every machine.
 
-        A person has one of the model's looks (hair, skin, age as the training people have them)
-        and differs from it as people of one look differ.
+        A person is the mean of one cluster of the training people (hair, skin, age) plus a random
+        deviation within this cluster.
         """
         draws = torch.stack([normals(person, shape=(1 + self.components,)) for person in people])
         edges = self._t["looks.shares"].cumsum(0)[:-1]
         look = torch.bucketize(torch.special.ndtr(draws[:, 0]), edges)
         own, traits = draws[:, 1:].split([self._learned, TRAITS], 1)
-        own = IDENTITY_SPREAD * own @ self._t["between"]
-        return torch.cat([self._t["looks.means"][look] + own, traits], 1)
+        return torch.cat([self._t["looks.means"][look] + own @ self._t["between"], traits], 1)
 
     def render(
         self,
@@ -122,8 +116,8 @@ class FaceModel:
     ) -> Heads:
         """Draw one head for each row, in the canonical face crop.
 
-        All parameters are in standard deviations of what LFW's people do from picture to
-        picture; 0 is the mean, beyond 2 or 3 the drawing falls apart.
+        All parameters are in standard deviations over the pictures of LFW; 0 is the mean. Beyond
+        2 or 3 the drawing is no longer a face.
 
         Args:
             identity: `(B, K)` from `identity`.
@@ -131,11 +125,13 @@ class FaceModel:
             expression: `(B, 2)` mouth open, smile.
             illumination: `(B, 3)` light from the image's right, from above, brightness.
             variation: `(B, K)` standard normal numbers for everything else that changes between
-                pictures of one person; none when left out.
+                pictures of one person.
             size: side S of the crop in pixels.
         """
         identity, traits = identity.split([self._learned, TRAITS], 1)
-        z = self._coefficients(identity, pose[:, :2], expression, illumination, variation)
+        z = identity + torch.cat([pose[:, :2], expression, illumination], 1) @ self._t["attributes"]
+        if variation is not None:
+            z = z + VARIATION_SPREAD * variation[:, : self._learned] @ self._t["within"]
         shape, texture, outline = z.split(self._parts, 1)
         where = self._where(shape, pose[:, 2] * ROLL, size)
         _, known_texture, known_outline = identity.split(self._parts, 1)
@@ -147,14 +143,8 @@ class FaceModel:
         landmarks = self._landmarks(shape, pose[:, 2] * ROLL) * size
         return Heads(rgb=rgb.clamp(0, 1), alpha=alpha, landmarks=landmarks)
 
-    def _coefficients(
-        self, identity: Tensor, pose: Tensor, expression: Tensor, light: Tensor, w: Tensor | None
-    ) -> Tensor:
-        z = identity + torch.cat([pose, expression, light], 1) @ self._t["attributes"]
-        return z if w is None else z + VARIATION_SPREAD * w[:, : self._learned] @ self._t["within"]
-
     def _where(self, shape: Tensor, roll: Tensor, size: int) -> Tensor:
-        """Where in the mean face each pixel's colour comes from: (B, S, S, 2) in [-1, 1]."""
+        """Position in the mean face from which each pixel is sampled: (B, S, S, 2) in [-1, 1]."""
         flow = self._t["shape.mean"] + shape @ self._t["shape.basis"]
         side = int((flow.shape[1] // 2) ** 0.5)
         flow = 2 * flow.reshape(-1, side, side, 2).permute(0, 3, 1, 2)
@@ -179,7 +169,7 @@ class FaceModel:
         return torch.cat([pixels, edges], 1).reshape(-1, 4, size, size)
 
     def _bases(self, size: int) -> list[tuple[Tensor, Tensor]]:
-        """Mean and basis of the texture (3 S^2) and of the outline (S^2), resized once."""
+        """Mean and basis of the texture (3 S^2) and of the outline (S^2); each size is kept."""
         if size not in self._sized:
             self._sized[size] = []
             for name in ("texture", "outline"):
@@ -190,23 +180,12 @@ class FaceModel:
 
 
 def _resized(rows: Tensor, size: int) -> Tensor:
-    """Rows of one square channel, or of luma and two coarser colour channels, at this size."""
-    whole = round(rows.shape[1] ** 0.5)
-    if whole * whole == rows.shape[1]:
-        return _resize(rows, channels=1, size=size)
-    luma, colour = rows.split([LUMA**2, rows.shape[1] - LUMA**2], 1)
-    return torch.cat([_resize(luma, channels=1, size=size), _resize(colour, channels=2, size=size)], 1)
-
-
-def _resize(rows: Tensor, *, channels: int, size: int) -> Tensor:
-    side = round((rows.shape[1] / channels) ** 0.5)
-    images = rows.reshape(-1, channels, side, side)
-    images = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True)
-    return images.flatten(1)
-
-
-def _unreadable(path: Path, fault: Exception) -> FaceDatasetError:
-    return FaceDatasetError(
-        f"face model '{path}' cannot be read ({fault}): restore it from the repository or build "
-        "it with recipes/build_face_model.py"
-    )
+    """Resize the planes in each row: an outline, or luma followed by two coarser colour planes."""
+    resized = []
+    for part, planes in ((rows[:, : LUMA**2], 1), (rows[:, LUMA**2 :], 2)):
+        if part.numel():
+            side = round((part.shape[1] / planes) ** 0.5)
+            images = part.reshape(-1, planes, side, side)
+            images = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True)
+            resized.append(images.flatten(1))
+    return torch.cat(resized, 1)

@@ -1,7 +1,7 @@
 """Synthetic people: face images F with identities I, and heads for the action clips.
 
-Nobody in them exists. People are numbers; `train`, `validation` and `test` own disjoint ranges,
-and every picture depends on its person, seed and place alone, never on who else is drawn.
+No real person is shown. A person is a number; `train`, `validation` and `test` use disjoint ranges.
+A picture depends only on the person, the seed and its index, not on the other people drawn.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from anonlib.errors import ConfigError
 from anonlib.types import FaceImages, Heads
 from anonlib.world.face_model import FaceModel, normals
+from anonlib.world.hair import pixel_centres
 
 PEOPLE = {
     "train": range(0, 10**9),
@@ -26,7 +27,11 @@ PEOPLE = {
 POSE = torch.tensor([1.0, 0.7, 0.7])
 EXPRESSION = torch.tensor([0.8, 0.8])
 ILLUMINATION = torch.tensor([0.8, 0.7, 0.6])
-"""Spread of the explicit parameters, in the training pictures' standard deviations."""
+"""Standard deviations of the explicit parameters; 1 is that of the training pictures."""
+BACKGROUND = 4 + 3 * 9 + 3 * 49 + 2 * 6
+"""Number of normal numbers for one background."""
+CLOTHES = 6
+"""Number of normal numbers for the clothes in one picture."""
 _BATCH = 128
 
 
@@ -57,13 +62,9 @@ class SyntheticPeople:
         return PEOPLE[split]
 
     def heads(self, person: int, *, seed: int, frames: int, size: int) -> Heads:
-        """One person through one clip: one look, one light, pose and expression in smooth motion.
+        """One person in the frames of one clip: fixed look and light, smooth pose and expression.
 
-        Args:
-            person: person number.
-            seed: the clip; another seed is another day in the same person's life.
-            frames: frames T, at one step of motion each.
-            size: side of the canonical crops.
+        Another `seed` gives another clip of the same person; `size` is the side of the crops.
         """
         model = _model()
         draw = normals(person, seed, 1, shape=(3 + model.components,))
@@ -79,26 +80,22 @@ class SyntheticPeople:
 
 
 def _drift(draws: Tensor, frames: int) -> Tensor:
-    """Smooth unit-variance paths (T, D) from normals (3, D): a rest and one slow wave about it."""
+    """Smooth paths (T, D) of unit variance from normals (3, D): a slow wave about a rest value."""
     time = torch.arange(frames)[:, None] * 0.35
-    wave = draws[1] * time.cos() + draws[2] * time.sin()
-    return 0.8 * draws[0] + 0.6 * wave
+    return 0.8 * draws[0] + 0.6 * (draws[1] * time.cos() + draws[2] * time.sin())
 
 
 def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int) -> FaceImages:
-    """Face images of these people on soft backgrounds, under varied pose, expression and light.
+    """Face images of these people with random backgrounds, poses, expressions and light.
 
     Implements the face images F and identities I of Ren et al., section 3.
     Differs from the paper: the people are synthetic.
 
     Args:
-        people: person numbers; their order gives the labels.
+        people: person numbers; the first one gets label 0.
         images: pictures of each person.
         size: side S of the canonical face crop.
-        seed: other pictures of the same people for another seed.
-
-    Returns:
-        `len(people) * images` pictures, person by person.
+        seed: another seed gives other pictures of the same people.
 
     >>> faces = synthetic_faces([3, 5], images=2, size=32, seed=0)
     >>> faces.images.shape, faces.labels.tolist()
@@ -108,11 +105,8 @@ def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int)
     known = model.identity(people).repeat_interleave(images, 0)
     width = 8 + model.components + BACKGROUND + CLOTHES
     draws = torch.cat([normals(person, seed, 0, shape=(images, width)) for person in people])
-    pictures, landmarks = [], []
-    for identity, draw in zip(known.split(_BATCH), draws.split(_BATCH), strict=True):
-        image, points = _portraits(model, identity, draw, size)
-        pictures.append(image)
-        landmarks.append(points)
+    parts = zip(known.split(_BATCH), draws.split(_BATCH), strict=True)
+    pictures, landmarks = zip(*(_portraits(model, *part, size) for part in parts), strict=True)
     labels = torch.arange(len(people)).repeat_interleave(images)
     return FaceImages(images=torch.cat(pictures), labels=labels, landmarks=torch.cat(landmarks))
 
@@ -134,23 +128,17 @@ def _portraits(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> t
     return (image * 255).round().to(torch.uint8), heads.landmarks
 
 
-BACKGROUND = 4 + 3 * 9 + 3 * 49 + 2 * 6
-"""Normal numbers that make one background."""
-
-
 def backgrounds(draw: Tensor, size: int) -> Tensor:
-    """Soft scenes: a colour, blobs and two edges; (B, 3, S, S) in [0, 1].
+    """Blurred scenes from normal numbers `(B, BACKGROUND)`; `(B, 3, S, S)` in [0, 1].
 
-    Args:
-        draw: `(B, BACKGROUND)` standard normal numbers.
-        size: side S.
+    A scene is a colour with blobs and two edges.
     """
     colour, coarse, fine, edges = draw.split([4, 27, 147, 12], 1)
     image = (0.45 + 0.17 * colour[:, :1] + 0.05 * colour[:, 1:])[..., None, None]
     for draws, side, strength in ((coarse, 3, 0.13), (fine, 7, 0.07)):
         blobs = _muted(draws.reshape(-1, 3, side, side)) * strength
         image = image + F.interpolate(blobs, size=(size, size), mode="bicubic")
-    x, y = _plane(size)
+    x, y = (centre - 0.5 for centre in pixel_centres(size))
     for edge in edges.split(6, 1):
         a, b, c = edge[:, :3, None, None].unbind(1)
         side = ((a * x + b * y) / (a * a + b * b).sqrt() + 0.25 * c) * size
@@ -158,20 +146,16 @@ def backgrounds(draw: Tensor, size: int) -> Tensor:
     return image.clamp(0, 1)
 
 
-CLOTHES = 6
-"""Normal numbers that make one person's clothes in one picture."""
-
-
 def clothe(image: Tensor, draw: Tensor, chin: Tensor) -> Tensor:
-    """Shoulders below the head, to be painted before it: (B, 3, S, S) with draws (B, CLOTHES).
+    """Paint shoulders over a background, before the head is painted.
 
     Args:
         image: `(B, 3, S, S)` in [0, 1].
         draw: `(B, CLOTHES)` standard normal numbers.
-        chin: `(B,)` where the neck is, x in crop sides.
+        chin: `(B,)` x of the neck, as a fraction of the side.
     """
     size = image.shape[-1]
-    x, y = _plane(size)
+    x, y = (centre - 0.5 for centre in pixel_centres(size))
     aside = (x + 0.5 - chin[:, None, None]).abs()
     slope = 0.30 + 0.06 * draw[:, 0, None, None]
     depth = (y + 0.5 - 0.90 - slope * (aside - 0.13).clamp(min=-0.06)) * size
@@ -182,13 +166,6 @@ def clothe(image: Tensor, draw: Tensor, chin: Tensor) -> Tensor:
     return image.lerp(cloth, depth.clamp(0, 1)[:, None])
 
 
-def _plane(size: int) -> tuple[Tensor, Tensor]:
-    """Pixel centres' x and y, (S, S) each, from -0.5 to 0.5 across the crop."""
-    step = (torch.arange(size) + 0.5) / size - 0.5
-    y, x = torch.meshgrid(step, step, indexing="ij")
-    return x, y
-
-
 def _muted(colours: Tensor) -> Tensor:
-    """Mostly grey versions of independent colours (B, 3, ...): rooms are not rainbows."""
+    """Mostly grey versions of independent colours (B, 3, ...)."""
     return colours.mean(1, keepdim=True) * 1.4 + 0.35 * colours

@@ -1,9 +1,9 @@
-"""Hair for the face model: a crisp layer over the mean face, steered by what the model learned.
+"""Hair for the face model: a sharp layer that is drawn over the mean face.
 
-Averaging photographs keeps faces and loses hair, whose edges never fall in one place. So the
-learned identity only says what hair there is (how far the outline hangs beside the jaw, how dark
-the crown is against the cheeks) and how the hair looks is drawn: a hairline, a volume, strands
-that run from the crown, one of a few natural colours.
+The average of many photographs shows a face but no hair, because the edges of hair are in a different
+place in each photograph. So the learned identity only sets the kind of hair: long where the outline
+is wide beside the jaw, dark where the crown is dark compared with the cheeks. A procedure then draws
+the hairline, the volume, the strands that run from the crown, and one of a few natural colours.
 """
 
 from __future__ import annotations
@@ -31,23 +31,30 @@ COLOURS = torch.tensor(
 """Black, browns, fair, grey and white, from the darkest crowns to the lightest."""
 
 
+LENGTH = (0.001, 130.0)
+TONE = (-0.05, 6.0)
+"""Centre and slope with which the model's people are spread over the lengths and tones of hair."""
+BALD = 0.93
+"""Hair of this tone or lighter is not painted: the person is bald."""
+
+
 def paint(layers: Tensor, known: Tensor, traits: Tensor, light: Tensor) -> Tensor:
-    """Layers (B, 4, S, S) of luma, two colour differences and outline distance, with hair.
+    """Add hair to the layers (B, 4, S, S): luma, two colour differences and outline distance.
 
     Args:
         layers: the head in the mean face.
-        known: the same of the identity alone, any size, from which the kind of hair is read.
-        traits: `(B, TRAITS)` the person's standard normal numbers.
-        light: `(B, 3)` the illumination that the head is under.
+        known: layers of the identity alone, of any size, from which the kind of hair is estimated.
+        traits: `(B, TRAITS)` standard normal numbers of the person.
+        light: `(B, 3)` the illumination of the head.
     """
     size = layers.shape[-1]
-    x, y = _mean_face_plane(size)
+    x, y = pixel_centres(size)
     length, tone = _kind(known, traits)
     form = traits[:, :8, None, None].unbind(1)
     strands = _strands(traits[:, 8:], x, y)
     bare = _face(x, y, form) + 0.005 * strands
     head = layers[:, 3]
-    scalp = head.minimum(0.44 + 0.5 * length - y)  # what the learned outline adds is hair too
+    scalp = head.minimum(0.44 + 0.5 * length - y)  # the learned outline includes hair, too
     volume = (_volume(x, y, form, length) + 0.005 * strands).maximum(scalp)
     neck = (0.13 - (x - 0.5).abs()).clamp(max=0.05).minimum(y - 0.78)
     hair = (volume + 0.012).minimum((-bare).maximum(-head - 0.006)).minimum(-neck)
@@ -58,14 +65,15 @@ def paint(layers: Tensor, known: Tensor, traits: Tensor, light: Tensor) -> Tenso
     return torch.cat([layers[:, :3].lerp(colour, cover), edge], 1)
 
 
-def _mean_face_plane(size: int) -> tuple[Tensor, Tensor]:
+def pixel_centres(size: int) -> tuple[Tensor, Tensor]:
+    """x and y of the pixel centres of a square picture, (S, S) each, as fractions of its side."""
     step = (torch.arange(size) + 0.5) / size
     y, x = torch.meshgrid(step, step, indexing="ij")
     return x, y
 
 
 def _kind(known: Tensor, traits: Tensor) -> tuple[Tensor, Tensor]:
-    """How long (0 short to 1 below the chin) and how light (0 black to 1 bald): (B, 1, 1) each."""
+    """Length (0 short to 1 below the chin) and tone (0 black to 1 bald) of hair: (B, 1, 1) each."""
     side = known.shape[-1]
     rows, columns = slice(int(0.62 * side), int(0.75 * side)), int(0.22 * side)
     beside = known[:, 3, rows, [columns, side - 1 - columns]].mean((1, 2))
@@ -77,15 +85,8 @@ def _kind(known: Tensor, traits: Tensor) -> tuple[Tensor, Tensor]:
     return length[:, None, None], tone[:, None, None]
 
 
-LENGTH = (0.001, 130.0)
-TONE = (-0.05, 6.0)
-"""Centres and slopes that spread the model's people over the kinds of hair."""
-BALD = 0.93
-"""Tones from here on are scalps: nothing is painted."""
-
-
 def _face(x: Tensor, y: Tensor, form: tuple[Tensor, ...]) -> Tensor:
-    """Distance into the bare face from the hairline, in crop sides: (B, S, S)."""
+    """Distance from the hairline into the bare face, as a fraction of the side: (B, S, S)."""
     top = 0.235 + 0.022 * form[2].clamp(-1.5, 1.5)
     part = 0.05 * form[3]
     high = ((0.5 - y) / (0.5 - top + 0.25 * part * (x - 0.5))).clamp(min=0)
@@ -97,7 +98,7 @@ def _face(x: Tensor, y: Tensor, form: tuple[Tensor, ...]) -> Tensor:
 
 
 def _volume(x: Tensor, y: Tensor, form: tuple[Tensor, ...], length: Tensor) -> Tensor:
-    """Distance into the hair's volume: a dome, and locks beside the face when long."""
+    """Distance into the hair's volume, which is a dome, longer beside the face for long hair."""
     puff = 0.012 * form[5] + 0.03 * length
     top = 0.105 - puff
     wide = 0.275 + 0.8 * puff
@@ -113,7 +114,7 @@ def _volume(x: Tensor, y: Tensor, form: tuple[Tensor, ...], length: Tensor) -> T
 
 
 def _strands(draws: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Unit noise that is fine across the strands and slow along them: (B, S, S)."""
+    """Noise that changes fast across the strands and slowly along them: (B, S, S)."""
     angle = torch.atan2(x - 0.5, 0.42 - y) / math.pi
     radius = ((x - 0.5) ** 2 + (y - 0.42) ** 2).sqrt() * 2 - 1
     where = torch.stack([angle, radius], -1).expand(len(draws), -1, -1, -1)
@@ -127,7 +128,7 @@ def _strands(draws: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _colour(tone: Tensor, known: Tensor) -> Tensor:
-    """Hair colour as luma and colour differences (B, 3, 1, 1); dark skin goes with dark hair."""
+    """Hair as luma and colour differences (B, 3, 1, 1); people with dark skin get dark hair."""
     side = known.shape[-1]
     middle = slice(int(0.55 * side), int(0.68 * side))
     skin = known[:, 0, middle, int(0.3 * side) : int(0.7 * side)].mean((1, 2))
@@ -141,7 +142,7 @@ def _colour(tone: Tensor, known: Tensor) -> Tensor:
 
 
 def _shaded(colour: Tensor, strands: Tensor, x: Tensor, y: Tensor, light: Tensor) -> Tensor:
-    """The colour with strands, a gloss on the crown and the light of the face: (B, 3, S, S)."""
+    """The colour with strands, a reflection on the crown and the face's light: (B, 3, S, S)."""
     right, top, level = light[:, :, None, None].unbind(1)
     gain = 1 + 0.45 * right * (x - 0.5) + 0.25 * top * (0.4 - y) + 0.10 * level
     gloss = 0.25 * torch.exp(-((((x - 0.46) / 0.16) ** 2) + ((y - 0.17) / 0.045) ** 2))
