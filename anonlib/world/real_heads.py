@@ -1,4 +1,4 @@
-"""Heads of real people for action clips, cut out of face crops."""
+"""Heads of real people for drawn clips, cut out of face crops."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from torch import Tensor
 from anonlib.errors import FaceDatasetError
 from anonlib.geometry import warp_affine
 from anonlib.types import FaceImages, Heads
+from anonlib.world.hair import pixel_centres
 
+# The shape of a head, in fractions of the crop's side.
 _CENTRE = (0.5, 0.47)
 _RADII = (0.31, 0.42)
-_NECK = 0.15
-"""Half the width of the neck."""
+_HALF_NECK = 0.15
 _FEATHER = 0.05
-"""Width over which a head fades into the ground; shares of the crop's side, as all above."""
+"""Width of the soft edge."""
 
 
 class FolderPeople:
-    """A `HeadSource` of real people: one picture a clip, swaying as a head does.
+    """A `HeadSource` of real people.
 
-    A still picture holds one expression, so only position, size and tilt vary within a clip.
+    One picture of a person is used for a whole clip. A still picture has one expression, so only
+    position, size and tilt vary within a clip.
     """
 
     def __init__(self, splits: Mapping[str, FaceImages]) -> None:
-        """Numbers the people of all splits.
+        """Numbers the people of all splits without gaps.
 
         Args:
-            splits: canonical crops of `train` and `test`, and of `validation` if there are any.
-                Their labels count from 0 in each; the people must differ between splits.
+            splits: canonical crops of each split that is used. Labels count from 0 in each split;
+                nobody may be in two splits.
         """
         self._splits = dict(splits)
         self._numbers: dict[str, range] = {}
@@ -50,20 +52,14 @@ class FolderPeople:
             FaceDatasetError: there is no such split.
         """
         if split not in self._numbers:
-            raise FaceDatasetError(
-                f"no real people for '{split}': give face images for it, "
-                f"there are some for {', '.join(self._numbers) or 'no split'}"
-            )
+            given = ", ".join(self._numbers) or "no split"
+            raise FaceDatasetError(f"no real people for '{split}': give face images for it, not only {given}")
         return self._numbers[split]
 
     def heads(self, person: int, *, seed: int, frames: int, size: int) -> Heads:
-        """One person through one clip.
+        """One person in the frames of one clip.
 
-        Args:
-            person: a number from `people`.
-            seed: chooses the picture and the motion.
-            frames: length of the clip.
-            size: side of the crops.
+        `seed` chooses the picture and the motion; `size` is the side of the crops.
 
         Raises:
             FaceDatasetError: nobody has that number.
@@ -86,26 +82,25 @@ class FolderPeople:
                 mine = (faces.labels == person - numbers.start).nonzero().flatten()
                 chosen = int(mine[rng.integers(len(mine))])
                 return faces.images[chosen].float() / 255, faces.landmarks[chosen].float()
-        raise FaceDatasetError(f"no person has the number {person}: use one that people() returns")
+        raise FaceDatasetError(f"no person has the number {person}: use a number from people()")
 
 
 def head_alpha(size: int) -> Tensor:
-    """Where the head and neck of a canonical crop are: a feathered ellipse on a strip.
+    """Opacity `(1, S, S)` of the head in a canonical crop: an ellipse and a neck with soft edges.
 
     >>> alpha = head_alpha(64)
     >>> alpha[0, 30, 32], alpha[0, 0, 0]
     (tensor(1.), tensor(0.))
     """
-    line = (torch.arange(size) + 0.5) / size
-    y, x = torch.meshgrid(line, line, indexing="ij")
+    x, y = pixel_centres(size)
     away = (((x - _CENTRE[0]) / _RADII[0]) ** 2 + ((y - _CENTRE[1]) / _RADII[1]) ** 2).sqrt()
     ellipse = (1 - away) * min(_RADII)
-    neck = torch.minimum(_NECK - (x - _CENTRE[0]).abs(), y - _CENTRE[1])
+    neck = torch.minimum(_HALF_NECK - (x - _CENTRE[0]).abs(), y - _CENTRE[1])
     return (torch.maximum(ellipse, neck) / _FEATHER).clamp(0, 1)[None]
 
 
 def _sway(rng: np.random.Generator, *, frames: int, size: int) -> Tensor:
-    """Slow turns, shifts and changes of size about the middle of the crop; `(frames, 2, 3)`."""
+    """Matrices `(frames, 2, 3)` that slowly turn, move and resize the crop about its centre."""
     time = torch.arange(frames, dtype=torch.float32)
     turn, across, down, growth = (
         reach * torch.sin(2 * math.pi * time / float(rng.uniform(10, 20)) + float(rng.uniform(0, 6)))

@@ -1,6 +1,6 @@
-"""Rooms behind the people, and the camera before them.
+"""Rooms behind the people, and the camera.
 
-Rooms are drawn once a clip, wider than the frame, so that the camera can pan over them.
+A room is drawn once for a clip, wider than the frame, so that the camera can pan over it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class Camera:
     """How a clip is filmed; offsets are fractions of the frame height."""
 
     drift: tuple[float, float]
-    """Pan, an offset added with every frame."""
+    """Pan: offset a frame, across and down."""
     shake: float
-    """Standard deviation of the jitter of each frame."""
+    """Standard deviation of the random offset of each frame."""
     gains: tuple[float, float, float]
-    """Colour cast: factors of red, green and blue."""
+    """Factors of red, green and blue."""
     slope: tuple[float, float]
-    """Light falling off over the frame: change from edge to edge, across and down."""
+    """Change of the light from edge to edge, across and down."""
     noise: float
-    """Standard deviation of the sensor noise, in the range [0, 1]."""
+    """Standard deviation of the sensor noise, for values in [0, 1]."""
 
 
 def random_camera(rng: np.random.Generator) -> Camera:
@@ -48,32 +48,29 @@ def random_camera(rng: np.random.Generator) -> Camera:
 
 
 def film(picture: Image.Image, camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """A drawn frame as filmed: `(H, W, 3)` uint8 with cast, light and noise."""
+    """A drawn frame as this camera sees it: `(H, W, 3)` uint8 with its colours, light and noise."""
     pixels = np.asarray(picture, dtype=np.float32)
     height, width = pixels.shape[:2]
     across = 1 + camera.slope[0] * (np.linspace(0, 1, width, dtype=np.float32) - 0.5)
     down = 1 + camera.slope[1] * (np.linspace(0, 1, height, dtype=np.float32) - 0.5)
     gains = np.asarray(camera.gains, dtype=np.float32)
-    grain = rng.standard_normal(pixels.shape[:2], dtype=np.float32) * (255 * camera.noise)
-    pixels = pixels * (down[:, None, None] * (across[:, None, None] * gains).swapaxes(0, 1))
-    return np.clip(pixels + grain[..., None], 0, 255).astype(np.uint8)
+    noise = rng.standard_normal((height, width), dtype=np.float32) * (255 * camera.noise)
+    pixels = pixels * (down[:, None, None] * (across[None, :, None] * gains))
+    return np.clip(pixels + noise[..., None], 0, 255).astype(np.uint8)
 
 
 def draw_room(looks: Looks, *, size: tuple[int, int], horizon: float) -> Image.Image:
-    """A wall with a floor from `horizon` (a fraction of the height) down, furnished.
+    """An RGB picture of a furnished room.
 
     Args:
         looks: looks of the split.
         size: height and width in pixels.
-        horizon: where the floor begins; above 1 it is not seen.
-
-    Returns:
-        An RGB image; one unit of the pen is its height.
+        horizon: where the floor begins, as a fraction of the height; above 1 it is not seen.
     """
     height, width = size
     wall = looks.color((0.0, 1.0), (0.03, 0.2), (0.6, 0.93))
     image = Image.new("RGB", (width, height), wall[:3])
-    pen = Pen(image, scale=height, origin=(0.0, 0.0))
+    pen = Pen(image, scale=height, origin=(0.0, 0.0))  # its unit is the height of the room
     aspect = width / height
     _draw_wall(pen, looks, wall, aspect)
     _draw_floor(pen, looks, horizon, aspect)
@@ -101,12 +98,12 @@ def _draw_wall(pen: Pen, looks: Looks, wall: Color, aspect: float) -> None:
         pen.bar((0, 0.62), (aspect, 0.62), 0.02, ink)
         for k in range(count // 2):
             pen.line([(2 * k * step, 0.62), (2 * k * step, 1)], 0.01, ink)
-    elif style in ("dots", "tiles"):
+    elif style == "tiles":
         for k in range(count):
-            if style == "tiles":
-                pen.line([(k * step, 0), (k * step, 1)], 0.006, ink)
-                pen.line([(0, k * step), (aspect, k * step)], 0.006, ink)
-                continue
+            pen.line([(k * step, 0), (k * step, 1)], 0.006, ink)
+            pen.line([(0, k * step), (aspect, k * step)], 0.006, ink)
+    elif style == "dots":
+        for k in range(count):
             for row in range(math.ceil(1 / step)):
                 pen.ellipse(((k + 0.5 * (row % 2)) * step, row * step), (0.012, 0.012), ink)
 
@@ -132,14 +129,9 @@ def _draw_floor(pen: Pen, looks: Looks, horizon: float, aspect: float) -> None:
 def _picture(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
     rng = looks.rng
     y, wide, tall = rng.uniform(0.12, 0.4), rng.uniform(0.08, 0.14), rng.uniform(0.1, 0.22)
-    pen.bar(
-        (x - wide - 0.015, y),
-        (x + wide + 0.015, y),
-        tall + 0.03,
-        looks.color((0.0, 0.15), (0.2, 0.6), (0.2, 0.6)),
-    )
-    canvas = looks.color((0.0, 1.0), (0.1, 0.5), (0.6, 0.95))
-    pen.bar((x - wide, y), (x + wide, y), tall, canvas)
+    frame = looks.color((0.0, 0.15), (0.2, 0.6), (0.2, 0.6))
+    pen.bar((x - wide - 0.015, y), (x + wide + 0.015, y), tall + 0.03, frame)
+    pen.bar((x - wide, y), (x + wide, y), tall, looks.color((0.0, 1.0), (0.1, 0.5), (0.6, 0.95)))
     for _ in range(3):
         spot = (x + rng.uniform(-0.6, 0.6) * wide, y + rng.uniform(-0.3, 0.3) * tall)
         radii = (rng.uniform(0.15, 0.35) * wide, rng.uniform(0.1, 0.2) * tall)
@@ -171,12 +163,8 @@ def _cabinet(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
     pen.bar((x, top), (x, base), 2 * wide, wood)
     pen.bar((x - wide - 0.015, top), (x + wide + 0.015, top), 0.025, shade(wood, 1.2))
     for side in (-1, 1):
-        pen.bar(
-            (x + side * wide / 2, top + 0.03),
-            (x + side * wide / 2, base - 0.03),
-            wide * 0.8,
-            shade(wood, 0.9),
-        )
+        door = x + side * wide / 2
+        pen.bar((door, top + 0.03), (door, base - 0.03), wide * 0.8, shade(wood, 0.9))
         pen.ellipse((x + side * 0.02, (top + base) / 2), (0.008, 0.008), shade(wood, 0.4))
     pen.ellipse((x + wide / 2, top - 0.06), (0.035, 0.05), looks.color((0.0, 1.0), (0.2, 0.6), (0.4, 0.9)))
 
@@ -198,15 +186,13 @@ def _lamp(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
     y = float(looks.rng.uniform(0.1, 0.3))
     pen.line([(x, y), (x, max(horizon, 0.8))], 0.012, (70, 66, 64))
     pen.ellipse((x, y + 0.06), (0.16, 0.14), (255, 244, 200, 50))
-    shade_color = looks.color((0.08, 0.18), (0.2, 0.5), (0.8, 0.98))
-    pen.polygon(
-        [(x - 0.045, y - 0.05), (x + 0.045, y - 0.05), (x + 0.09, y + 0.07), (x - 0.09, y + 0.07)],
-        shade_color,
-    )
+    cloth = looks.color((0.08, 0.18), (0.2, 0.5), (0.8, 0.98))
+    top = [(x - 0.045, y - 0.05), (x + 0.045, y - 0.05)]
+    pen.polygon([*top, (x + 0.09, y + 0.07), (x - 0.09, y + 0.07)], cloth)
 
 
 def _casement(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
-    """A window that nobody cleans, with curtains."""
+    """A window with curtains."""
     sky = looks.color((0.5, 0.64), (0.12, 0.4), (0.8, 0.98))
     pen.bar((x - 0.15, 0.3), (x + 0.15, 0.3), 0.44, (236, 234, 228))
     for side in (-1, 1):
@@ -220,9 +206,9 @@ def _casement(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
 
 
 def _uneven_light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Soft uneven light over the whole room."""
-    blotches = rng.integers(121, 136, (9, 12), dtype=np.uint8)
-    light = Image.fromarray(blotches).resize(image.size, Image.Resampling.BICUBIC)
+    """The room under light that varies slowly from place to place."""
+    coarse = rng.integers(121, 136, (9, 12), dtype=np.uint8)
+    light = Image.fromarray(coarse).resize(image.size, Image.Resampling.BICUBIC)
     pixels = np.asarray(image, dtype=np.float32) * (np.asarray(light, dtype=np.float32) / 128)[..., None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
