@@ -97,7 +97,7 @@ def drawn(number: int, frames: int, seed: int) -> list[Image.Image]:
     """One of the people of the test split, who do not exist."""
     person = PEOPLE["test"][1000 * seed + number]
     heads = SyntheticPeople().heads(person, seed=seed, frames=frames, size=DRAWN)
-    return HeadClip.from_heads(heads, side=DRAWN).sprites
+    return HeadClip(heads, side=DRAWN).sprites
 
 
 def cut_out(picture: np.ndarray) -> list[Image.Image]:

@@ -15,8 +15,8 @@ from torch import Tensor
 from anonlib.errors import ConfigError
 from anonlib.files import complete
 from anonlib.types import ACTIONS, ActionFrames
-from anonlib.world.actor import Sighting
-from anonlib.world.clip import Role, stage_clip
+from anonlib.world.actor import Role, Sighting
+from anonlib.world.clip import Clip
 from anonlib.world.faces import SyntheticPeople
 
 SCENES = (("drink", "fold", "phone"), ("iron", "lip"))
@@ -47,8 +47,8 @@ def demo_clip(*, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int
         person = first + 16 * seed + 8 * scene
         roles = [Role(identity=person + k, label=ACTIONS.index(a)) for k, a in enumerate(actions)]
         rng = np.random.default_rng([seed, scene])
-        clip = stage_clip(roles, heads, frames=frames, split="test", size=size, rng=rng)
-        for picture, sightings in clip.shots(frames):
+        clip = Clip(roles, heads, frames=frames, split="test", size=size, rng=rng)
+        for picture, sightings in clip.shots():
             shots.append(picture)
             seen.append([one for one in sightings if one.face is not None])
     scenes = torch.arange(len(SCENES)).repeat_interleave(frames)

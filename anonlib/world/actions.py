@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from anonlib.errors import ConfigError
 from anonlib.types import ACTIONS, ActionFrames, HeadSource
-from anonlib.world.actor import Box, Sighting
-from anonlib.world.clip import Role, stage_clip
+from anonlib.world.actor import Box, Role, Sighting
+from anonlib.world.clip import Clip
 from anonlib.world.looks import SPLITS
 
 ACTION_NAMES = {
@@ -85,8 +85,8 @@ def render_clips(
     plan = list(_assign(clips, people, rng=_generator(seed, split, 0)))
     for number, roles in enumerate(tqdm(plan, desc=f"{split} clips", disable=not progress)):
         rng = _generator(seed, split, number + 1)
-        clip = stage_clip(roles, heads, frames=frames, split=split, size=size, rng=rng)
-        for picture, sightings in clip.shots(frames):
+        clip = Clip(roles, heads, frames=frames, split=split, size=size, rng=rng)
+        for picture, sightings in clip.shots():
             shots.append(picture)
             seen.append([one for one in sightings if _share_inside(one.box, size) > 0.05])
     return _gather(shots, seen, size, clips=torch.arange(clips).repeat_interleave(frames))

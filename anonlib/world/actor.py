@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from anonlib.config import ENLARGE
-from anonlib.types import Heads
-from anonlib.world.body import (
-    BodyLook,
-    Pose,
-    draw_arm,
-    draw_back_of_head,
-    draw_fingers,
-    draw_legs,
-    draw_neck,
-    draw_palm,
-    draw_torso,
-)
-from anonlib.world.looks import Moment
+from anonlib.types import ACTIONS, Heads, HeadSource
+from anonlib.world.body import Body, Pose
+from anonlib.world.chores import CHORES
+from anonlib.world.face_props import FaceProp
+from anonlib.world.looks import Looks, Moment
 from anonlib.world.pen import Color, Pen, Point
 
 Box = tuple[float, float, float, float]
+SUPERSAMPLE = 2
+"""Frames are drawn this many times larger and then reduced."""
+_FROM_BEHIND = 0.16
+"""Share of the people at a floor or a window who are seen from behind."""
 _HIDDEN_MOUTH = (0.0, 0.2)
 """Where the mouth is, relative to the head, of a person who is seen from behind."""
 _CHIN = 0.06
 """Distance of the head below the body's origin. It puts the chin on the collar."""
 
 
-class Prop(Protocol):
-    """What a person holds during an action, and what stands around this person."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A person and the action that this person does."""
 
-    def pose(self, moment: Moment, body: BodyLook) -> Pose:
-        """Where the arms are."""
-        ...
-
-    def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
-        """Draw what the hands hold."""
-        ...
-
-    def behind(self, pen: Pen, moment: Moment) -> None:
-        """Draw what stands behind all people; by default nothing."""
-        return None
-
-    def before(self, pen: Pen, moment: Moment) -> None:
-        """Draw what stands between body and arms; by default nothing."""
-        return None
+    identity: int
+    """Person number of the `HeadSource`."""
+    label: int
+    """Index into `ACTIONS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,30 +53,25 @@ class Sighting:
     """`(5, 2)` xy pixels; None when the person is seen from behind."""
 
 
-@dataclass(slots=True, kw_only=True)
 class HeadClip:
-    """One person's heads in all frames of a clip, ready to be pasted."""
+    """One person's heads in all frames of a clip, ready to be pasted.
 
-    sprites: list[Image.Image]
-    """RGBA squares."""
-    landmarks: np.ndarray
-    """`(frames, 5, 2)` in units about the centre of the crop."""
-    skin: Color
+    Attributes:
+        sprites: RGBA squares of `side` pixels.
+        landmarks: `(frames, 5, 2)`, relative to the centre of the crop, in crop sides.
+        skin: colour of the cheeks.
+    """
 
-    @classmethod
-    def from_heads(cls, heads: Heads, *, side: int) -> HeadClip:
-        """Resize heads to `side` pixels and fade their necks out, so that they join the drawn neck."""
+    def __init__(self, heads: Heads, *, side: int) -> None:
         size = heads.rgb.shape[-1]
         rgba = np.concatenate([heads.rgb.numpy(), heads.alpha.numpy()], axis=1)
         ramp = np.clip((0.97 - np.arange(size) / size) / 0.1, 0, 1)
-        rgba[:, 3] *= ramp[:, None]
+        rgba[:, 3] *= ramp[:, None]  # the neck fades out, so that it joins the drawn one
         pixels = (rgba.clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
         pictures = [Image.fromarray(np.ascontiguousarray(one)) for one in pixels]
-        return cls(
-            sprites=[one.resize((side, side), Image.Resampling.BICUBIC) for one in pictures],
-            landmarks=heads.landmarks.numpy().astype(np.float64) / size - 0.5,
-            skin=_cheek_color(heads),
-        )
+        self.sprites = [one.resize((side, side), Image.Resampling.BICUBIC) for one in pictures]
+        self.landmarks = heads.landmarks.numpy().astype(np.float64) / size - 0.5
+        self.skin = _cheek_color(heads)
 
 
 def _cheek_color(heads: Heads) -> Color:
@@ -107,30 +87,44 @@ def _cheek_color(heads: Heads) -> Color:
     return red, green, blue
 
 
-@dataclass(slots=True, kw_only=True)
 class Actor:
-    """A person of a clip. All pixels are those of the supersampled canvas.
+    """A person of a clip, drawn on a supersampled canvas.
 
-    `shift` is how far the camera has moved the scene in a frame, in pixels.
+    `unit`, `place` and `shift` are pixels of the canvas; `shift` is how far the camera has moved the
+    scene in a frame.
     """
 
-    label: int
-    identity: int
-    prop: Prop
-    body: BodyLook
-    heads: HeadClip | None
-    """None when the person is seen from behind."""
-    side: int
-    """1 when the working hand is on the right of the image, else -1."""
-    unit: int
-    """Side of the head crop in pixels."""
-    place: Point
-    """Rest position of the head's centre."""
-    phase: float
-    rate: float
-    """Radians of motion a frame."""
-    extents: dict[str, list[float]] = field(default_factory=dict)
-    """Extents of person and tool in the frame that was drawn last."""
+    def __init__(
+        self, role: Role, heads: HeadSource, looks: Looks, *, frames: int, unit: int, place: Point, width: int
+    ) -> None:
+        """Chooses the person's looks and draws the heads.
+
+        Args:
+            role: who does what.
+            heads: whose heads the people have.
+            looks: looks of the clip.
+            frames: length of the clip.
+            unit: side of the head crop.
+            place: rest position of the head's centre.
+            width: width of the canvas.
+        """
+        rng, name = looks.rng, ACTIONS[role.label]
+        own = looks.spawn()  # so that another action would leave the rest of the scene as it is
+        self.prop = CHORES[name](own) if name in CHORES else FaceProp(name, own)
+        beside = name in ("floor", "window")
+        self.heads = None  # seen from behind
+        if not (beside and rng.random() < _FROM_BEHIND):
+            size = max(64, 16 * -(-unit // (16 * SUPERSAMPLE)))  # about as large as in the frame
+            drawn = heads.heads(role.identity, seed=int(rng.integers(2**31)), frames=frames, size=size)
+            self.heads = HeadClip(drawn, side=unit)
+        self.side = 1 if rng.random() < 0.5 else -1  # of the working hand, 1 is right in the image
+        if beside and min(place[0], width - place[0]) < 1.5 * unit:
+            self.side = 1 if place[0] < width / 2 else -1
+        self.role, self.unit, self.place = role, unit, place
+        self.body = Body(looks, skin=None if self.heads is None else self.heads.skin)
+        self.phase = float(rng.uniform(0, 2 * np.pi))
+        self.rate = float(rng.uniform(0.35, 0.9))  # radians of motion a frame
+        self.extents: dict[str, list[float]] = {}  # of person and tool in the last frame drawn
 
     def draw_behind(self, canvas: Image.Image, frame: int, shift: Point) -> None:
         """Draw what stands behind all people, such as a window pane."""
@@ -143,25 +137,25 @@ class Actor:
         pose = self.prop.pose(moment, self.body)
         pen.part = "person"
         if moment.bottom > 1.7:
-            draw_legs(pen, self.body)
+            self.body.draw_legs(pen)
         if self.heads is None:
-            draw_neck(pen, self.body, moment.head)
-            draw_torso(pen, self.body, lean=-0.6 * moment.head[0], back=True)
-            draw_back_of_head(pen, self.body, moment.head)
+            self.body.draw_neck(pen, moment.head)
+            self.body.draw_torso(pen, lean=-0.6 * moment.head[0], back=True)
+            self.body.draw_back_of_head(pen, moment.head)
         else:
-            draw_torso(pen, self.body, lean=-0.6 * moment.head[0], back=False)
-            draw_neck(pen, self.body, moment.head)
+            self.body.draw_torso(pen, lean=-0.6 * moment.head[0], back=False)
+            self.body.draw_neck(pen, moment.head)
             pen.paste(self.heads.sprites[frame], self._head_corner(frame, shift))
         pen.part = ""
         self.prop.before(pen, moment)
         self._draw_arms(pen, moment, pose)
         self.extents = pen.extents
 
-    def sighting(self, frame: int, shift: Point, *, supersample: int) -> Sighting:
+    def sighting(self, frame: int, shift: Point) -> Sighting:
         """The boxes of the frame that was drawn last, in pixels of the final frame."""
 
         def box(x0: float, y0: float, x1: float, y1: float) -> Box:
-            return x0 / supersample, y0 / supersample, x1 / supersample, y1 / supersample
+            return x0 / SUPERSAMPLE, y0 / SUPERSAMPLE, x1 / SUPERSAMPLE, y1 / SUPERSAMPLE
 
         person, tool = self.extents["person"], self.extents["tool"]
         face = landmarks = None
@@ -170,10 +164,10 @@ class Actor:
             margin = self.unit * (1 - 1 / ENLARGE) / 2
             face = box(x + margin, y + margin, x + self.unit - margin, y + self.unit - margin)
             landmarks = (self.heads.landmarks[frame] + 0.5) * self.unit + np.array([x, y])
-            landmarks = landmarks / supersample
+            landmarks = landmarks / SUPERSAMPLE
         return Sighting(
-            label=self.label,
-            identity=self.identity,
+            label=self.role.label,
+            identity=self.role.identity,
             box=box(*map(min, person[:2], tool[:2]), *map(max, person[2:], tool[2:])),
             tool=box(*tool),
             face=face,
@@ -185,13 +179,12 @@ class Actor:
         pen.part = "person"
         hands = ((pose.rest, pose.rest_axis), (pose.work, pose.work_axis))
         for arm, axis in hands:
-            draw_arm(pen, self.body, arm)
-            draw_palm(pen, self.body, arm.hand, axis)
+            self.body.draw_arm(pen, arm, axis)
         pen.part = "tool"
         self.prop.tool(pen, moment, pose)
         pen.part = "person"
         for arm, axis in hands:
-            draw_fingers(pen, self.body, arm.hand, axis)
+            self.body.draw_fingers(pen, arm.hand, axis)
 
     def _moment(self, canvas: Image.Image, frame: int, shift: Point) -> Moment:
         x, y = self._head_corner(frame, shift)

@@ -1,6 +1,6 @@
 """The four chores: floor, window, textile and iron. Their tools stay away from the face.
 
-Each class is a `Prop`, see `actor`; units are those of `body`.
+Each class is a `Prop`, see `body`; units are those of `body`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from anonlib.world.actor import Prop
-from anonlib.world.body import Arm, BodyLook, Pose, idle_arm, reach, shoulder
+from anonlib.world.body import Arm, Body, Pose, Prop, reach
 from anonlib.world.looks import Looks, Moment
 from anonlib.world.pen import Pen, Point, along, fade, shade
 
@@ -27,7 +26,7 @@ class Floor(Prop):
         self.size = looks.between(0.24, 0.32)
         self.reach = float(rng.uniform(0.6, 0.9))
 
-    def pose(self, moment: Moment, body: BodyLook) -> Pose:
+    def pose(self, moment: Moment, body: Body) -> Pose:
         """One hand near the top of the stick, the other on its middle."""
         top, foot = self._stick(moment)
         axis = math.atan2(foot[1] - top[1], foot[0] - top[0])
@@ -85,13 +84,13 @@ class Window(Prop):
         self.size = looks.between(0.22, 0.27)
         self.idle = int(rng.integers(3))
 
-    def pose(self, moment: Moment, body: BodyLook) -> Pose:
+    def pose(self, moment: Moment, body: Body) -> Pose:
         """One hand on the glass, the other arm idle."""
         x = moment.side * (self.centre[0] + self.radius * math.cos(moment.phase))
         y = self.centre[1] + self.radius * math.sin(moment.phase)
         return Pose(
-            work=reach(shoulder(body, moment.side), (x, y), bend=moment.side),
-            rest=idle_arm(body, -moment.side, self.idle),
+            work=reach(body.shoulder(moment.side), (x, y), bend=moment.side),
+            rest=body.idle_arm(-moment.side, self.idle),
             work_axis=math.pi / 2,
             rest_axis=1.2,
         )
@@ -141,7 +140,7 @@ class Fold(Prop):
         self.pattern = looks.style(("plain", "stripes"), ("checks",), ("plain", "hem"))
         self.width = looks.between(0.42, 0.56)
 
-    def pose(self, moment: Moment, body: BodyLook) -> Pose:
+    def pose(self, moment: Moment, body: Body) -> Pose:
         """The hands hold the upper corners and move together and apart."""
         x, y = self._corner(moment)
         return Pose(
@@ -201,7 +200,7 @@ class Iron(Prop):
         self.height = float(looks.rng.uniform(1.45, 1.6))
         self.steam = bool(looks.rng.random() < 0.5)
 
-    def pose(self, moment: Moment, body: BodyLook) -> Pose:
+    def pose(self, moment: Moment, body: Body) -> Pose:
         """One hand on the iron; the other holds the garment down."""
         x, y = self._iron(moment)
         return Pose(
@@ -247,9 +246,9 @@ class Iron(Prop):
         return x, self._board(moment) - 0.1
 
 
-def _arm(body: BodyLook, side: int, hand: Point, *, length: float) -> Arm:
+def _arm(body: Body, side: int, hand: Point, *, length: float) -> Arm:
     """An arm that reaches forwards, with the elbow towards the outside."""
-    return reach(shoulder(body, side), hand, bend=-side, length=length)
+    return reach(body.shoulder(side), hand, bend=-side, length=length)
 
 
 CHORES: dict[str, Callable[[Looks], Prop]] = {"floor": Floor, "window": Window, "fold": Fold, "iron": Iron}

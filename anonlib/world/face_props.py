@@ -10,8 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anonlib.world.actor import Prop
-from anonlib.world.body import Arm, BodyLook, Pose, idle_arm, shoulder
+from anonlib.world.body import Arm, Body, Pose, Prop
 from anonlib.world.looks import Looks, Moment
 from anonlib.world.pen import Color, Pen, Point, along, fade, hsv, shade
 
@@ -33,12 +32,12 @@ class FaceProp(Prop):
         make_look, self.draw = TOOLS[name]
         self.look = make_look(looks)
 
-    def pose(self, moment: Moment, body: BodyLook) -> Pose:
+    def pose(self, moment: Moment, body: Body) -> Pose:
         """Working hand at the face; the other arm is idle or, sometimes, raised as well."""
         side, mouth = moment.side, moment.mouth
         hand = self._grip(moment)
-        work = Arm(shoulder=shoulder(body, side), elbow=(side * self.elbow[0], self.elbow[1]), hand=hand)
-        rest = idle_arm(body, -side, self.idle)
+        work = Arm(shoulder=body.shoulder(side), elbow=(side * self.elbow[0], self.elbow[1]), hand=hand)
+        rest = body.idle_arm(-side, self.idle)
         if self.second_hand:
             elbow = (-side * self.other_elbow[0], self.other_elbow[1])
             rest = Arm(shoulder=rest.shoulder, elbow=elbow, hand=(mouth[0] - side * 0.31, mouth[1] + 0.12))

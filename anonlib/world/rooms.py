@@ -6,7 +6,6 @@ A room is drawn once for a clip, wider than the frame, so that the camera can pa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -18,45 +17,28 @@ _WALLS = (("plain", "stripes", "panels"), ("plain", "boards"), ("plain", "dots",
 _FLOORS = (("planks", "plain"), ("rug",), ("tiles", "plain"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """How a clip is filmed; offsets are fractions of the frame height."""
+    """A hand-held camera in the light of a room; offsets are fractions of the frame height."""
 
-    drift: tuple[float, float]
-    """Pan: offset a frame, across and down."""
-    shake: float
-    """Standard deviation of the random offset of each frame."""
-    gains: tuple[float, float, float]
-    """Factors of red, green and blue."""
-    slope: tuple[float, float]
-    """Change of the light from edge to edge, across and down."""
-    noise: float
-    """Standard deviation of the sensor noise, for values in [0, 1]."""
+    def __init__(self, rng: np.random.Generator) -> None:
+        light = rng.uniform(0.86, 1.1)
+        self.gains = [float(light * rng.uniform(0.95, 1.05)) for _ in range(3)]  # of red, green, blue
+        self.drift = (float(rng.normal(0, 0.004)), float(rng.normal(0, 0.002)))  # offset a frame
+        self.shake = float(rng.uniform(0.0, 0.004))  # standard deviation of each frame's offset
+        # Change of the light from edge to edge, across and down.
+        self.slope = (float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.15, 0.1)))
+        self.noise = float(rng.uniform(0.002, 0.009))  # standard deviation, for values in [0, 1]
 
-
-def random_camera(rng: np.random.Generator) -> Camera:
-    """A hand-held camera under the light of a room."""
-    light = rng.uniform(0.86, 1.1)
-    gains = [float(light * rng.uniform(0.95, 1.05)) for _ in range(3)]
-    return Camera(
-        drift=(float(rng.normal(0, 0.004)), float(rng.normal(0, 0.002))),
-        shake=float(rng.uniform(0.0, 0.004)),
-        gains=(gains[0], gains[1], gains[2]),
-        slope=(float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.15, 0.1))),
-        noise=float(rng.uniform(0.002, 0.009)),
-    )
-
-
-def film(picture: Image.Image, camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """A drawn frame as this camera sees it: `(H, W, 3)` uint8 with its colours, light and noise."""
-    pixels = np.asarray(picture, dtype=np.float32)
-    height, width = pixels.shape[:2]
-    across = 1 + camera.slope[0] * (np.linspace(0, 1, width, dtype=np.float32) - 0.5)
-    down = 1 + camera.slope[1] * (np.linspace(0, 1, height, dtype=np.float32) - 0.5)
-    gains = np.asarray(camera.gains, dtype=np.float32)
-    noise = rng.standard_normal((height, width), dtype=np.float32) * (255 * camera.noise)
-    pixels = pixels * (down[:, None, None] * (across[None, :, None] * gains))
-    return np.clip(pixels + noise[..., None], 0, 255).astype(np.uint8)
+    def film(self, picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
+        """A drawn frame as this camera sees it: `(H, W, 3)` uint8 with its colours, light and noise."""
+        pixels = np.asarray(picture, dtype=np.float32)
+        height, width = pixels.shape[:2]
+        across = 1 + self.slope[0] * (np.linspace(0, 1, width, dtype=np.float32) - 0.5)
+        down = 1 + self.slope[1] * (np.linspace(0, 1, height, dtype=np.float32) - 0.5)
+        gains = np.asarray(self.gains, dtype=np.float32)
+        noise = rng.standard_normal((height, width), dtype=np.float32) * (255 * self.noise)
+        pixels = pixels * (down[:, None, None] * (across[None, :, None] * gains))
+        return np.clip(pixels + noise[..., None], 0, 255).astype(np.uint8)
 
 
 def draw_room(looks: Looks, *, size: tuple[int, int], horizon: float) -> Image.Image:

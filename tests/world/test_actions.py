@@ -12,9 +12,9 @@ from torch import Tensor
 from anonlib.errors import ConfigError
 from anonlib.types import ActionFrames, Heads
 from anonlib.world import ACTION_NAMES, ACTIONS, FACE_RELATED, render_clips
-from anonlib.world.actor import Sighting
-from anonlib.world.body import FOREARM, UPPER_ARM, random_body, reach
-from anonlib.world.clip import Role, stage_clip
+from anonlib.world.actor import Role, Sighting
+from anonlib.world.body import FOREARM, UPPER_ARM, Body, reach
+from anonlib.world.clip import Clip
 from anonlib.world.face_props import FaceProp
 from anonlib.world.looks import SPLITS, Looks, Moment
 from anonlib.world.pen import Pen
@@ -63,8 +63,8 @@ def sightings(action: str, clips: int = 12, split: str = "train") -> list[Sighti
     seen = []
     for number in range(clips):
         rng = np.random.Generator(np.random.Philox(number))
-        clip = stage_clip([role], PlainHeads(), frames=3, split=split, size=(144, 192), rng=rng)
-        seen += [people[0] for _, people in clip.shots(3)]
+        clip = Clip([role], PlainHeads(), frames=3, split=split, size=(144, 192), rng=rng)
+        seen += [people[0] for _, people in clip.shots()]
     return seen
 
 
@@ -153,8 +153,8 @@ def test_eyes_are_drawn_where_the_landmarks_say() -> None:
     for one in range(6):
         role = Role(identity=0, label=ACTIONS.index("fold"))
         rng = np.random.Generator(np.random.Philox(one))
-        clip = stage_clip([role], PlainHeads(), frames=1, split="train", size=(288, 384), rng=rng)
-        picture, people = next(clip.shots(1))
+        clip = Clip([role], PlainHeads(), frames=1, split="train", size=(288, 384), rng=rng)
+        picture, people = next(clip.shots())
         assert people[0].landmarks is not None
         for x, y in people[0].landmarks[:2]:
             eye = picture[round(y), round(x)].astype(int)
@@ -181,8 +181,8 @@ def test_mouth_classes_look_alike_outside_the_enlarged_face_box(seed: int) -> No
     for action in ("lip", "brush", "drink", "harmonica"):
         role = Role(identity=0, label=ACTIONS.index(action))
         rng = np.random.Generator(np.random.Philox(seed))
-        clip = stage_clip([role], PlainHeads(), frames=1, split="train", size=(144, 192), rng=rng)
-        picture, people = next(clip.shots(1))
+        clip = Clip([role], PlainHeads(), frames=1, split="train", size=(144, 192), rng=rng)
+        picture, people = next(clip.shots())
         pictures.append(picture.astype(float))
         face = people[0].face or face
     x0, y0, x1, y1 = (round(v) for v in enlarged(face))
@@ -200,7 +200,7 @@ def test_the_six_face_classes_raise_the_same_elbow() -> None:
         looks = Looks("test", np.random.Generator(np.random.Philox(9)))
         prop = FaceProp(action, looks)
         moment = Moment(side=1, phase=0.0, head=(0.0, 0.06), mouth=(0.0, 0.25), bottom=2.5)
-        pose = prop.pose(moment, random_body(Looks("test", np.random.Generator(np.random.Philox(1)))))
+        pose = prop.pose(moment, Body(Looks("test", np.random.Generator(np.random.Philox(1)))))
         elbows.add((pose.work.elbow, pose.rest.elbow if not prop.second_hand else None))
     assert len(elbows) == 1
 
