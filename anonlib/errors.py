@@ -3,6 +3,10 @@
 The command line prints them in one line and exits with code 2.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class AnonlibError(Exception):
     """Base of every error that the user, not the programmer, can mend."""
@@ -42,3 +46,11 @@ class ResultsError(AnonlibError):
 
 class VideoError(AnonlibError):
     """A video, a stream or a folder of them that cannot be read, or an output that may not be."""
+
+
+class RefusedError(VideoError):
+    """Inputs that cannot be anonymized as asked; nothing was started."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons

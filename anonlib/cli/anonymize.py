@@ -83,7 +83,6 @@ def anonymize(
       cat film.mkv | anonlib anonymize - -o - > safe.mkv
     """
     from anonlib.video import Settings, anonymize_files
-    from anonlib.video.report import Bar
 
     chosen = {"method": method, "detector": detector, "every": every, "enlarge": mask_scale}
     settings = Settings(
@@ -96,7 +95,7 @@ def anonymize(
         **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[arg-type]
     )
     done = anonymize_files(
-        inputs, out, settings=settings, report=report, watcher=Bar(), engine=_engine(engine, workers)
+        inputs, out, settings=settings, report=report, progress=True, engine=_engine(engine, workers)
     )
     for line in done.lines():
         typer.echo(line, err=True)

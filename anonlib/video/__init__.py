@@ -1,4 +1,4 @@
-"""Videos and pictures without recognisable faces: decode, detect, track, anonymize, encode.
+"""Replacing every face in videos and pictures: decode, detect, track, anonymize, encode.
 
 >>> from anonlib.video import Settings, anonymize_video
 >>> anonymize_video("holiday.mp4", "safe.mp4", settings=Settings(method="blur8"))
@@ -8,8 +8,7 @@
 from anonlib.video.images import anonymize_image
 from anonlib.video.jobs import anonymize_files
 from anonlib.video.ray import RayEngine
-from anonlib.video.report import FileReport, Report
-from anonlib.video.settings import Models, Settings, load_models
+from anonlib.video.settings import FileReport, Models, Report, Settings, load_models
 from anonlib.video.stream import Tally, anonymize_pictures, anonymize_stream
 from anonlib.video.videos import anonymize_video
 

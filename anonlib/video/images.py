@@ -16,8 +16,7 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from anonlib.data.images import LARGEST_IMAGE
 from anonlib.errors import ImageError
 from anonlib.files import Opened, complete
-from anonlib.video.report import FileReport
-from anonlib.video.settings import Models, Settings, load_models
+from anonlib.video.settings import FileReport, Models, Settings, load_models
 from anonlib.video.still import StillPicture, image_of, still_of
 from anonlib.video.stream import Tally, anonymize_pictures
 

@@ -1,187 +1,291 @@
-"""Which file is written for which: names, mirrored folders, and what is refused."""
+"""Which output is written for which input, and which inputs are refused before anything starts."""
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from anonlib.errors import VideoError
+from anonlib.errors import AnonlibError, ConfigError, RefusedError, VideoError
 from anonlib.files import SUFFIX
-from anonlib.video.images import FORMATS
-from anonlib.video.opening import is_live
-from anonlib.video.writer import CONTAINERS
+from anonlib.video.images import FORMATS, image_format
+from anonlib.video.opening import is_live, open_input, title
+from anonlib.video.settings import FileReport, Settings
+from anonlib.video.writer import CONTAINERS, container_of
 
-Word = Literal["anonymized", "preview"]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file in a folder, or a link that is not followed."""
-
-    path: Path
-    refused: str | None = None
-    """Why it is left alone."""
-
-
-def beside(source: Path, kind: str, word: Word) -> Path:
-    """The default output: `NAME.anonymized.EXT` beside the input.
-
-    A suffix that cannot be written becomes .mp4 or .png.
-
-    >>> beside(Path("films/a.avi"), "video", "anonymized").as_posix()
-    'films/a.anonymized.mp4'
-    """
-    return source.with_name(f"{source.stem}.{word}{_suffix(source, kind)}")
-
-
-def mirrored(relative: Path, kind: str) -> Path:
-    """The name in the output folder: the same; a suffix that cannot be written gets another.
-
-    >>> mirrored(Path("b/a.avi"), "video").as_posix(), mirrored(Path("a.JPG"), "image").name
-    ('b/a.avi.mp4', 'a.JPG')
-    """
-    suffix = _suffix(relative, kind)
-    return relative if suffix == relative.suffix else relative.with_name(relative.name + suffix)
-
-
-def _suffix(source: Path, kind: str) -> str:
-    known = FORMATS if kind == "image" else CONTAINERS
-    if source.suffix.lower() in known:
-        return source.suffix
-    return ".png" if kind == "image" else ".mp4"
-
-
-def files_in(root: Path, leave_out: Path) -> Iterator[Found]:
-    """Every file below a folder in a fixed order; links that lead out of it are refused.
-
-    Args:
-        root: the folder.
-        leave_out: the output folder, which may lie in it.
-    """
-    inside = root.resolve()
-    out = leave_out.resolve()
-    for folder, folders, names in os.walk(root):
-        here = Path(folder)
-        links = [n for n in folders if (here / n).is_symlink()]
-        folders[:] = sorted(n for n in folders if n not in links and (here / n).resolve() != out)
-        for name in sorted(links):
-            yield Found(here / name, "links to folders are not followed")
-        for name in sorted(names):
-            path = here / name
-            if name.startswith(".") and name.endswith(SUFFIX):
-                continue
-            yield Found(path, _refusal(path, inside))
-
-
-def _refusal(path: Path, inside: Path) -> str | None:
-    if not path.is_symlink():
-        return None if path.is_file() else "it is no regular file"
-    try:
-        target = path.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return "the link leads nowhere"
-    if not target.is_relative_to(inside):
-        return "the link leads out of the folder"
-    return None if target.is_file() else "it is no regular file"
-
-
-def check_output(out: Path, *, overwrite: bool) -> None:
-    """Refuses an output that exists.
-
-    Raises:
-        VideoError: so it is.
-    """
-    if out.is_dir():
-        raise VideoError(f"'{out}' is a folder: give the output a name of its own")
-    if (out.exists() or out.is_symlink()) and not overwrite:
-        raise VideoError(f"'{out}' exists: give --overwrite, or the output another name")
-
-
-def check_inside(out: Path, root: Path) -> None:
-    """Refuses an output that a link would carry out of its folder.
-
-    Raises:
-        VideoError: so it is.
-    """
-    if not out.parent.resolve().is_relative_to(root.resolve()):
-        raise VideoError(f"'{out}' would be written outside '{root}' through a link: remove it")
-
-
-_Name = Callable[[str], Path]
+Kind = Literal["image", "video"]
+KINDS: tuple[Kind, ...] = ("image", "video")
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\x00", b"MM\x00*", b"GIF87a", b"GIF89a")
+_HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+_OTHER_MEDIA = (
+    ".avi .wmv .flv .mpg .mpeg .ts .m2ts .mts .3gp .ogv .mxf .vob .asf .y4m .heic .heif .avif .bmp .jfif .jpe"
+)
+MEDIA = {*FORMATS, *CONTAINERS, *_OTHER_MEDIA.split()}
+"""Suffixes of pictures and videos, also of those that are read but not written."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk, which every later file would meet too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One input and its output."""
+class Task:
+    """A file to anonymize and its output, which has been checked."""
 
     source: str | Path
     """A path; or `-`, a camera or an address as text."""
-    output: Callable[[str], str | Path]
-    """Where its output goes, by whether it holds an `image` or a `video`."""
-    root: Path | None = None
-    """The output folder that a mirrored output must not leave."""
-    skips: bool = False
-    """Whether an output that exists means that the work is done."""
-    refused: str | None = None
-    """Why it is left alone."""
+    out: str | Path
+    kind: Kind
 
 
-def plan(inputs: Sequence[str | Path], out: str | Path | None, *, word: Word) -> list[Job]:
-    """The jobs for these inputs, in order.
+def plan(
+    inputs: Sequence[str | Path], out: str | Path | None, settings: Settings, report: str | Path | None = None
+) -> list[Task | FileReport]:
+    """What to do with each file, in order: a task, or the report on a file that needs no work.
+
+    An input is refused if its output is an input, the output of another input or the report, if
+    the output exists and may not be replaced, lies outside the output folder, or has a suffix that
+    cannot be written, or if the input does not exist or holds no picture and no video. An input that
+    is named twice is done once.
 
     Args:
         inputs: files, folders, `-`, cameras and addresses.
         out: `-`, a file for one input, or a folder; None for names beside the inputs.
-        word: what names the default outputs.
+        settings: of the run.
+        report: where the report will be written.
 
     Raises:
-        VideoError: an input does not exist, or the output does not fit.
+        RefusedError: names every refused input.
     """
     if not inputs:
-        raise VideoError("nothing to anonymize: name a file, a folder, camera:0 or -")
-    several = len(inputs) > 1
-    if several and out == "-":
-        raise VideoError("several inputs do not fit into stdout: name a folder")
-    jobs = [job for one in inputs for job in _jobs(one, out, several, word)]
-    made = {os.path.abspath(job.output(kind)) for job in jobs for kind in ("image", "video")}
-    return [job for job in jobs if not several or os.path.abspath(job.source) not in made]
+        raise RefusedError(["nothing to anonymize: name a file, a folder, camera:0 or -"])
+    if len(inputs) > 1 and out == "-":
+        raise RefusedError(["several inputs do not fit into stdout: name a folder"])
+    refused: list[str] = []
+    jobs: dict[str | Path, list[_Job]] = {}
+    word = "preview" if settings.preview else "anonymized"
+    for one in dict.fromkeys(inputs):
+        with _collected(refused):
+            jobs[one] = list(_jobs(one, out, len(inputs) > 1, word))
+    checks = _Checks(chain.from_iterable(jobs.values()), settings, report)
+    files: list[Task | FileReport] = []
+    for one, found in jobs.items():
+        settled: list[Task | FileReport | None] = []
+        for job in found:
+            settled.append(None)
+            with _collected(refused):
+                settled[-1] = checks.settle(job)
+        if all(isinstance(file, FileReport) and file.status == "no media" for file in settled):
+            refused.append(f"'{one}' holds no picture and no video: check the name, or leave it out")
+        files += [file for file in settled if file is not None]
+    if report is not None and (Path(report).is_dir() or identity(Path(report)) in checks.inputs):
+        refused.append(f"report '{report}' is an input or a folder: name another file")
+    if refused:
+        raise RefusedError(refused)
+    return files
 
 
-def _jobs(one: str | Path, out: str | Path | None, several: bool, word: Word) -> Iterator[Job]:
-    if isinstance(one, str) and (one == "-" or is_live(one)):
-        yield _stream_job(one, out, several, word)
-        return
+@contextmanager
+def _collected(refused: list[str]) -> Iterator[None]:
+    """Adds the message of an error in the block to a list."""
+    try:
+        yield
+    except AnonlibError as error:
+        refused.append(str(error))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """An input file and where its output goes, before anything is checked."""
+
+    source: str | Path
+    outputs: dict[Kind, str | Path]
+    """A picture and a video may get different suffixes."""
+    root: Path | None = None
+    """The output folder that the output must not leave."""
+    skips: bool = False
+    """Whether an output that exists means that the work is done."""
+    left_alone: str | None = None
+    """Why a file found in a folder is not read."""
+
+
+class _Checks:
+    """Compares the output of each job with all inputs and with the outputs before it."""
+
+    def __init__(self, jobs: Iterable[_Job], settings: Settings, report: str | Path | None) -> None:
+        self.settings = settings
+        self.inputs = {identity(job.source) for job in jobs} - {None}
+        self.owners: dict[str, str | Path] = {} if report is None else {_place(Path(report)): "the report"}
+
+    def settle(self, job: _Job) -> Task | FileReport | None:
+        """A task, or a report if there is nothing to do; None if the same file was settled before.
+
+        Raises:
+            AnonlibError: the job is refused.
+        """
+        report = FileReport(input=title(job.source), kind="other", status="no media")
+        if job.left_alone:
+            report.warnings = [job.left_alone]
+            return report
+        kind: Kind | None = "video"
+        with failures(report):
+            if isinstance(job.source, Path):
+                kind = kind_of(job.source)
+        if kind is None or report.status == "failed":
+            return report
+        task = Task(source=job.source, out=job.outputs[kind], kind=kind)
+        if task.out == "-":
+            if kind == "image":
+                raise VideoError(f"'{job.source}' is a picture: name a file for its output")
+            return task
+        out = Path(task.out)
+        owner = self.owners.setdefault(_place(out), job.source)
+        if owner is not job.source:
+            if identity(owner) == identity(job.source) is not None:
+                return None
+            raise VideoError(
+                f"'{job.source}': its output '{out}' is also that of '{owner}': rename one of them, or "
+                "give each an --out of its own"
+            )
+        self._check(job, kind, out)
+        if job.skips and out.is_file() and not self.settings.overwrite:
+            report.kind, report.output, report.status = kind, str(out), "skipped"
+            return report
+        if out.is_dir():
+            raise VideoError(f"'{out}' is a folder: give the output a name of its own")
+        if os.path.lexists(out) and not self.settings.overwrite:
+            raise VideoError(f"'{out}' exists: give --overwrite, or the output another name")
+        return task
+
+    def _check(self, job: _Job, kind: Kind, out: Path) -> None:
+        if job.root is not None and not out.parent.resolve().is_relative_to(job.root.resolve()):
+            raise VideoError(
+                f"'{job.source}': its output '{out}' would leave '{job.root}' through a link: remove the link"
+            )
+        if identity(out) in self.inputs:
+            raise VideoError(
+                f"'{job.source}': its output '{out}' is an input itself: choose another --out, or leave "
+                "that input out"
+            )
+        if kind == "image":
+            image_format(out)
+        else:
+            container_of(out)
+
+
+@contextmanager
+def failures(report: FileReport) -> Iterator[None]:
+    """Turns an error in the block into a failed file, so that the other files are still done.
+
+    Raises:
+        ConfigError: the settings name something that does not exist.
+        OSError: the disk is full.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        if isinstance(error, AnonlibError):
+            words = str(error)
+        elif isinstance(error, OSError):
+            words = f"'{error.filename or report.input}': {error.strerror or error}"
+        else:
+            words = f"'{report.input}': {type(error).__name__}: {error}"
+        report.status, report.warnings = "failed", [words]
+
+
+def identity(path: str | Path) -> tuple[int, int] | None:
+    """Device and inode, which all names of one file share; None for what is not a file."""
+    try:
+        found = os.stat(path) if isinstance(path, Path) else None
+    except OSError:
+        return None
+    return found and (found.st_dev, found.st_ino)
+
+
+def _place(out: Path) -> str:
+    """The same text for all names of one output, whether it exists or not."""
+    folder = out.parent.resolve()
+    name = str(folder / out.name)
+    return name.casefold() if _ignores_case(folder) else name
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Whether the file system takes `A.png` and `a.png` for the same file."""
+    while folder.name and (not folder.exists() or folder.name == folder.name.swapcase()):
+        folder = folder.parent
+    try:
+        return bool(folder.name) and os.path.samefile(folder, folder.with_name(folder.name.swapcase()))
+    except OSError:
+        return False
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Whether a file holds a picture, a video or neither, by its first bytes and not by its name.
+
+    Raises:
+        VideoError: the file is named like a picture or a video and holds none, or holds one of a kind
+            that cannot be read.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(32)
+    if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return "image"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC:
+        raise VideoError(f"'{path}' is a HEIC or AVIF picture, which cannot be read: save it as JPEG")
+    named_so = path.suffix.lower() in MEDIA
+    if not head and not named_so:
+        return None
+    try:
+        with open_input(path) as container:
+            if container.streams.video:
+                return "video"
+    except VideoError:
+        if named_so:
+            raise
+        return None
+    if named_so:
+        raise VideoError(f"'{path}' holds no video: give a video or a picture")
+    return None
+
+
+def _jobs(one: str | Path, out: str | Path | None, several: bool, word: str) -> Iterator[_Job]:
+    """The jobs of one input.
+
+    Raises:
+        VideoError: the input does not exist, or the output does not fit it.
+    """
+    means_folder = several or str(out).endswith(("/", os.sep)) or Path(out or "").is_dir()
+    folder = Path(out) if out not in (None, "-") and means_folder else None
     path = Path(one)
-    if path.is_dir():
+    if isinstance(one, str) and (one == "-" or is_live(one)):
+        name = "".join(c if c.isalnum() else "-" for c in one).strip("-")
+        if folder is not None:
+            out = folder / f"{name or 'stdin'}.mp4"
+        elif out is None:
+            out = "-" if one == "-" else f"{name}.{word}.mp4"
+        yield _Job(source=one, outputs={"video": out})
+    elif path.is_dir():
         yield from _folder_jobs(path, out, several, word)
     elif not path.exists():
         raise VideoError(f"'{one}' is not there: check the name")
     elif out is None:
-        yield Job(source=path, output=lambda kind: beside(path, kind, word), skips=several)
-    elif out != "-" and (several or _means_folder(out)):
-        folder = Path(out)
-        name: _Name = lambda kind: folder / mirrored(Path(path.name), kind)  # noqa: E731
-        yield Job(source=path, output=name, root=folder, skips=several)
+        yield _Job(source=path, outputs={kind: beside(path, kind, word) for kind in KINDS}, skips=several)
+    elif folder is None:
+        yield _Job(source=path, outputs=dict.fromkeys(KINDS, out))
     else:
-        yield Job(source=path, output=lambda kind: out)
+        outputs: dict[Kind, str | Path] = {kind: folder / mirrored(Path(path.name), kind) for kind in KINDS}
+        yield _Job(source=path, outputs=outputs, root=folder, skips=several)
 
 
-def _stream_job(one: str, out: str | Path | None, several: bool, word: Word) -> Job:
-    name = "".join(c if c.isalnum() else "-" for c in one).strip("-")
-    target: str | Path
-    if out is None:
-        target = "-" if one == "-" else f"{name}.{word}.mp4"
-    elif out != "-" and (several or _means_folder(out)):
-        target = Path(out) / f"{name or 'stdin'}.mp4"
-    else:
-        target = out
-    return Job(source=one, output=lambda kind: target)
-
-
-def _folder_jobs(root: Path, out: str | Path | None, several: bool, word: Word) -> Iterator[Job]:
+def _folder_jobs(root: Path, out: str | Path | None, several: bool, word: str) -> Iterator[_Job]:
     if out == "-":
         raise VideoError(f"folder '{root}' does not fit into stdout: name a folder")
     real = root if root.name not in ("", "..") else Path(os.path.abspath(root))
@@ -192,11 +296,72 @@ def _folder_jobs(root: Path, out: str | Path | None, several: bool, word: Word) 
         raise VideoError(f"'{target}' is a file: give a folder's output a folder's name")
     if target.exists() and os.path.samefile(root, target):
         raise VideoError(f"'{target}' is the input itself: give the output another name")
-    for found in files_in(root, target):
-        relative = found.path.relative_to(root)
-        name: _Name = lambda kind, at=relative: target / mirrored(at, kind)  # type: ignore[misc] # noqa: E731
-        yield Job(source=found.path, output=name, root=target, skips=True, refused=found.refused)
+    for path in files_in(root, leave_out=target):
+        relative, why = path.relative_to(root), _why_left_alone(path, root.resolve())
+        outputs: dict[Kind, str | Path] = {kind: target / mirrored(relative, kind) for kind in KINDS}
+        yield _Job(source=path, outputs=outputs, root=target, skips=True, left_alone=why)
 
 
-def _means_folder(out: str | Path) -> bool:
-    return str(out).endswith(("/", os.sep)) or Path(out).is_dir()
+def files_in(root: Path, *, leave_out: Path) -> Iterator[Path]:
+    """Every file below a folder in a fixed order, and links to folders, which are not followed.
+
+    Args:
+        root: the folder.
+        leave_out: the output folder, which may lie in it.
+
+    Raises:
+        VideoError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise VideoError(f"folder '{error.filename}' cannot be read: {error.strerror}") from error
+
+    out = leave_out.resolve()
+    for folder, folders, names in os.walk(root, onerror=refuse):
+        here = Path(folder)
+        links = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = sorted(n for n in folders if n not in links and (here / n).resolve() != out)
+        for name in [*sorted(links), *sorted(names)]:
+            if not (name.startswith(".") and name.endswith(SUFFIX)):
+                yield here / name
+
+
+def _why_left_alone(path: Path, root: Path) -> str | None:
+    """Why a file in the folder `root` is not read; None if it is."""
+    if path.is_symlink():
+        try:
+            target = path.resolve(strict=True)
+        except (OSError, RuntimeError):
+            return "the link leads nowhere"
+        if path.is_dir():
+            return "links to folders are not followed"
+        if not target.is_relative_to(root):
+            return "the link leads out of the folder"
+    return None if path.is_file() else "it is no regular file"
+
+
+def beside(source: Path, kind: Kind, word: str) -> Path:
+    """The default output: `NAME.anonymized.EXT` beside the input.
+
+    A suffix that cannot be written becomes .mp4 or .png.
+
+    >>> beside(Path("films/a.avi"), "video", "anonymized").as_posix()
+    'films/a.anonymized.mp4'
+    """
+    return source.with_name(f"{source.stem}.{word}{_suffix(source, kind)}")
+
+
+def mirrored(relative: Path, kind: Kind) -> Path:
+    """The name in the output folder: that of the input, with another suffix if it cannot be written.
+
+    >>> mirrored(Path("b/a.avi"), "video").as_posix(), mirrored(Path("a.JPG"), "image").name
+    ('b/a.avi.mp4', 'a.JPG')
+    """
+    suffix = _suffix(relative, kind)
+    return relative if suffix == relative.suffix else relative.with_name(relative.name + suffix)
+
+
+def _suffix(source: Path, kind: Kind) -> str:
+    if source.suffix.lower() in (FORMATS if kind == "image" else CONTAINERS):
+        return source.suffix
+    return ".png" if kind == "image" else ".mp4"

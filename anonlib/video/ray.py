@@ -1,6 +1,7 @@
-"""A worker of Ray with models of its own, and the ledger that the attempts of one run share.
+"""Anonymizing many files at once on Ray: workers, the ledger that they share, and the engine.
 
-Neither imports Ray: the engine carries them there.
+Ray repeats work that it believes lost, even while the first attempt still runs. So each attempt at a
+file writes under a hidden name of its own, and the ledger tells which one was complete first.
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ from typing import Any
 
 import torch
 
-from anonlib.errors import ConfigError, VideoError
+from anonlib.errors import AnonlibError, ConfigError, VideoError
 from anonlib.files import complete, own_part, sweep
-from anonlib.video.jobs import Run, Task, Watcher, perform
+from anonlib.video.jobs import Reports, Run, bar, perform
 from anonlib.video.opening import title
-from anonlib.video.report import FileReport
-from anonlib.video.settings import Models, Settings, load_models
+from anonlib.video.planning import Task
+from anonlib.video.settings import FileReport, Models, Settings, load_models
 
 TRIES = 3
-"""Attempts at a file before it is believed to kill its workers."""
+"""Attempts at a file; after as many dead workers the file counts as the cause."""
 Row = dict[str, Any]
-"""What travels: the number of a job, and text (JSON in ASCII, which keeps any file name)."""
+"""What Ray carries: the place of a file in the run, and text (ASCII JSON, which keeps any file name)."""
+_STORE_BYTES = 100 << 20
+_STARTS = 3
+_TOGETHER = 64
+"""The most files that travel to a worker in one parcel."""
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
 
 class Ledger:
@@ -50,17 +56,17 @@ class Ledger:
         self._answers: dict[int, str] = {}
 
     def begin(self, index: int) -> tuple[int, str | None]:
-        """Which attempt this is, from 1; and the answer of one that ended, if it was lost."""
+        """The number of this attempt, from 1; and the answer of an earlier one that finished."""
         self._tries[index] += 1
         return self._tries[index], self._answers.get(index)
 
     def claim(self, index: int, inode: int) -> list[int]:
-        """Notes a file about to be put in its place; all that were."""
+        """Notes the inode of a complete file, and returns those of all attempts so far."""
         self._claims[index].add(inode)
         return sorted(self._claims[index])
 
     def done(self, index: int, answer: str) -> None:
-        """Keeps the answer of an attempt that ended."""
+        """Keeps the answer of an attempt that finished."""
         self._answers[index] = answer
 
     def forget(self, index: int) -> None:
@@ -69,7 +75,7 @@ class Ledger:
 
 
 class Worker:
-    """Anonymizes one file after the other with models loaded once, for the first of them."""
+    """Anonymizes one file after the other, with models that it loads for the first of them."""
 
     def __init__(
         self,
@@ -84,9 +90,9 @@ class Worker:
 
         Args:
             settings: of the run.
-            folder: what names are relative to, so that they mean and say the same everywhere.
+            folder: the working folder of the run, so that relative names mean the same everywhere.
             probe: a file that every machine must see.
-            ask: calls a method of the run's ledger: its name, then its arguments.
+            ask: calls a method of the run's ledger by its name, with its arguments.
             load: makes the models.
         """
         self._settings, self._folder, self._probe = settings, folder, probe
@@ -95,11 +101,10 @@ class Worker:
 
     def __call__(self, row: Row) -> Row:
         """What was done with one file; or, under `stop`, why the run must end."""
-        index, found = row["index"], json.loads(row["task"])
-        task = Task(source=Path(found["source"]), out=found["out"], kind=found["kind"])
+        index, task = row["index"], json.loads(row["task"])
         try:
-            answer = self._done(index, task)
-        except ConfigError as error:
+            answer = self._done(index, Task(**{**task, "source": Path(task["source"])}))
+        except AnonlibError as error:
             answer = json.dumps({"stop": str(error)})
         except OSError as error:
             answer = json.dumps({"stop": error.strerror, "errno": error.errno})
@@ -108,46 +113,39 @@ class Worker:
     def _done(self, index: int, task: Task) -> str:
         tries, answer = self._ask("begin", index)
         if answer is None:
-            report = self._attempt(index, task) if tries <= TRIES else _deadly(task)
+            if tries <= TRIES:
+                claim = partial(self._ask, "claim", index)
+                opened = partial(complete, overwrite=self._settings.overwrite, claim=claim)
+                report = perform(task, self._settings, self._loaded, opened=opened)
+            else:
+                report = FileReport(input=str(task.source), output=str(task.out), kind=task.kind)
+                report.status = "failed"
+                report.warnings = [
+                    f"'{task.source}': {TRIES} workers died of it: try it alone, without --engine ray"
+                ]
             weights = self._models.hashes if self._models else {}
             answer = json.dumps({"report": asdict(report), "weights": weights})
             self._ask("done", index, answer)
         return answer
 
-    def _attempt(self, index: int, task: Task) -> FileReport:
-        opened = partial(
-            complete, overwrite=self._settings.overwrite, claim=partial(self._ask, "claim", index)
-        )
-        return perform(task, self._settings, self._loaded, opened=opened)
-
     def _loaded(self) -> Models:
         if self._models is None:
-            self._settle_in()
+            if os.path.isdir(self._folder):
+                os.chdir(self._folder)
+            if not os.path.exists(self._probe):
+                raise ConfigError(
+                    f"'{os.path.dirname(self._probe)}' is not the same folder on all machines of the "
+                    "Ray cluster: put inputs and outputs on a file system that they share"
+                )
             torch.set_num_threads(1)
             with _one_core():
                 self._models = self._load(self._settings)
         return self._models
 
-    def _settle_in(self) -> None:
-        if os.path.isdir(self._folder):
-            os.chdir(self._folder)
-        if not os.path.exists(self._probe):
-            raise ConfigError(
-                f"'{os.path.dirname(self._probe)}' is not the same folder on all machines of the "
-                "Ray cluster: put inputs and outputs on a file system that they share"
-            )
-
-
-def _deadly(task: Task) -> FileReport:
-    words = f"'{task.source}': {TRIES} workers died of it: try it alone, without --engine ray"
-    return FileReport(
-        input=str(task.source), output=str(task.out), kind=task.kind, status="failed", warnings=[words]
-    )
-
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Shows libraries that count cores, as OpenVINO does when it compiles, a single one."""
+    """Shows a single core to libraries that count them, as OpenVINO does when it compiles."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -159,31 +157,21 @@ def _one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-_STORE_BYTES = 100 << 20
-_STARTS = 3
-_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-_TOGETHER = 64
-"""Files at most that travel to a worker in one parcel."""
-
-Reports = Generator[tuple[int, FileReport], None, None]
-Rows = Generator[Row, None, None]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayEngine:
-    """Does the files of `anonymize_files` on Ray, in any order.
+    """The engine of `anonymize_files` that does many files at once on Ray, in any order.
 
-    It joins the cluster that `RAY_ADDRESS` names, or the one that the program is connected to, or
-    starts one on this machine that ends with the run.
+    It uses the cluster that the program is connected to or that `RAY_ADDRESS` names. Otherwise it
+    starts one on this machine, which ends with the run.
     """
 
     workers: int | None = None
-    """Processes, each with models of its own on one core; None for as many as there are cores."""
+    """Processes, each with its own models on one core; None for one a core."""
     load: Callable[[Settings], Models] = load_models
     """Makes the models of a worker."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be.
+        """Checks that Ray is installed and that there is a worker.
 
         Raises:
             ConfigError: Ray is not installed, or there is no worker.
@@ -193,52 +181,57 @@ class RayEngine:
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers {self.workers}: use 1 or more")
 
-    def __call__(self, run: Run, watcher: Watcher | None = None) -> Reports:
-        """Each finished job, by its place in `run.jobs`, as soon as its worker tells.
+    def __call__(self, run: Run) -> Reports:
+        """Yields the report of each file as soon as it is finished.
 
         Raises:
-            ConfigError: the run does not fit many workers, or there are too few cores.
+            ConfigError: the run does not fit several workers, or there are too few cores.
             VideoError: Ray itself ended.
             OSError: the disk is full.
         """
-        _check(run)
-        with closing(self._reports(run)) as reports:
-            for count in range(len(run.jobs)):
-                if watcher is not None:
-                    watcher.begin("Ray", count, len(run.jobs))
-                index, report = next(reports)
-                if watcher is not None:
-                    watcher.end(report)
-                yield index, report
-
-    def _reports(self, run: Run) -> Reports:
-        tasks: dict[int, Task] = {}
-        for index, job in enumerate(run.jobs):
-            settled = run.settle(job)
-            if isinstance(settled, Task):
-                tasks[index] = settled
-            else:
-                yield index, settled
+        if run.models is not None:
+            raise ConfigError("models do not travel to Ray: give RayEngine a function that loads them")
+        if run.settings.preview:
+            raise ConfigError("a preview is of one file: leave --engine ray out")
+        tasks = {index: file for index, file in enumerate(run.files) if isinstance(file, Task)}
+        for task in tasks.values():
+            if not isinstance(task.source, Path) or task.out == "-":
+                name = "stdout" if isinstance(task.source, Path) else title(task.source)
+                raise ConfigError(
+                    f"'{name}' with --engine ray: a camera, a pipe or an address has one end here, and "
+                    "the workers may be elsewhere; leave --engine ray out"
+                )
+        yield from ((index, file) for index, file in enumerate(run.files) if isinstance(file, FileReport))
         if tasks:
-            yield from self._on_ray(run, tasks)
+            with (
+                bar("Ray", " files", shown=run.progress, total=len(tasks)) as shown,
+                closing(self._reports(run, tasks)) as reports,
+            ):
+                for found in reports:
+                    shown.update()
+                    yield found
 
-    def _on_ray(self, run: Run, tasks: Mapping[int, Task]) -> Reports:
-        first = Path(next(iter(tasks.values())).out).parent
+    def _reports(self, run: Run, tasks: Mapping[int, Task]) -> Reports:
+        folders = {Path(task.out).parent for task in tasks.values()}
+        first = min(folders)
         first.mkdir(parents=True, exist_ok=True)
-        with (
-            _swept(tasks),
-            own_part(first) as (probe, _),
-            connected(),
-            closing(self._rows(run.settings, tasks, probe)) as rows,
-        ):
-            for row in rows:
-                answer = json.loads(row["answer"])
-                _check_stop(answer)
-                run.report.weights |= answer["weights"]
-                yield row["index"], FileReport(**answer["report"])
+        sweep(folders)
+        try:
+            with (
+                own_part(first) as (probe, _),
+                connected(),
+                closing(self._rows(run.settings, tasks, probe)) as rows,
+            ):
+                for row in rows:
+                    answer = json.loads(row["answer"])
+                    check_stop(answer)
+                    run.report.weights |= answer["weights"]
+                    yield row["index"], FileReport(**answer["report"])
+        finally:
+            sweep(folders)
 
-    def _rows(self, settings: Settings, tasks: Mapping[int, Task], probe: Path) -> Rows:
-        """What the workers answer, in the order in which they do."""
+    def _rows(self, settings: Settings, tasks: Mapping[int, Task], probe: Path) -> Generator[Row, None, None]:
+        """The answers of the workers, as they come."""
         import ray
         import ray.data
 
@@ -246,7 +239,7 @@ class RayEngine:
         workers, gpus = shares(self.workers, ray.cluster_resources(), settings.device)
         ledger: Any = ray.remote(num_cpus=0)(Ledger).remote()
         files = ray.data.from_items(
-            [_packed(index, task) for index, task in tasks.items()],
+            [{"index": i, "task": json.dumps(asdict(task), default=str)} for i, task in tasks.items()],
             override_num_blocks=parcels(len(tasks), workers),
         )
         files.context.enable_progress_bars = files.context.print_on_execution_start = False
@@ -272,7 +265,22 @@ class RayEngine:
                 f"Ray ended ({type(error).__name__}): the same command goes on where it stopped"
             ) from error
         finally:
-            ray.kill(ledger)  # an attempt that lives on puts nothing in place without it
+            ray.kill(ledger)  # without it, an attempt that still runs puts nothing in place
+
+
+def _ask(ledger: Any, method: str, *args: Any) -> Any:
+    """Calls the run's ledger from a worker."""
+    import ray
+
+    return ray.get(getattr(ledger, method).remote(*args))
+
+
+def check_stop(answer: dict[str, Any]) -> None:
+    """Raises the error for which a worker asked the run to stop."""
+    if "errno" in answer:
+        raise OSError(answer["errno"], answer["stop"])
+    if "stop" in answer:
+        raise ConfigError(answer["stop"])
 
 
 def shares(workers: int | None, resources: Mapping[str, float], device: str) -> tuple[int, float]:
@@ -289,7 +297,7 @@ def shares(workers: int | None, resources: Mapping[str, float], device: str) -> 
 
 
 def parcels(files: int, workers: int) -> int:
-    """In how many parts files travel: enough to keep all workers busy, few for millions.
+    """In how many parcels files travel: enough to keep all workers busy, few for millions.
 
     >>> parcels(5, 2), parcels(1000, 2), parcels(1_000_000, 2)
     (5, 16, 15625)
@@ -297,58 +305,12 @@ def parcels(files: int, workers: int) -> int:
     return min(files, max(8 * workers, math.ceil(files / _TOGETHER)))
 
 
-def _check(run: Run) -> None:
-    """Refuses what one reader or one place alone can do."""
-    if run.models is not None:
-        raise ConfigError("models do not travel to Ray: give RayEngine a function that loads them")
-    if run.settings.preview:
-        raise ConfigError("a preview is of one file: leave --engine ray out")
-    for job in run.jobs:
-        if not isinstance(job.source, Path) or job.output("video") == "-":
-            name = title(job.source) if not isinstance(job.source, Path) else "stdout"
-            raise ConfigError(
-                f"'{name}' with --engine ray: a camera, a pipe or an address has one end here, and "
-                "the workers may be elsewhere; leave --engine ray out"
-            )
-
-
-def _check_stop(answer: dict[str, Any]) -> None:
-    """Raises the error for which a worker asked the run to stop."""
-    if "errno" in answer:
-        raise OSError(answer["errno"], answer["stop"])
-    if "stop" in answer:
-        raise ConfigError(answer["stop"])
-
-
-def _packed(index: int, task: Task) -> Row:
-    words = {"source": str(task.source), "out": str(task.out), "kind": task.kind}
-    return {"index": index, "task": json.dumps(words)}
-
-
-def _ask(ledger: Any, method: str, *args: Any) -> Any:
-    """Calls the run's ledger from a worker."""
-    import ray
-
-    return ray.get(getattr(ledger, method).remote(*args))
-
-
-@contextmanager
-def _swept(tasks: Mapping[int, Task]) -> Iterator[None]:
-    """The output folders without what killed attempts left, before and after."""
-    folders = {Path(task.out).parent for task in tasks.values()}
-    sweep(folders)
-    try:
-        yield
-    finally:
-        sweep(folders)
-
-
 @contextmanager
 def connected(cores: int | None = None) -> Iterator[None]:
-    """A cluster, without dashboard, statistics sent home, or what the workers print.
+    """A Ray cluster without dashboard, usage statistics or the output of the workers.
 
     Args:
-        cores: of the one that is started here; None for all of this machine's.
+        cores: of a cluster that is started here; None for all cores of this machine.
 
     Raises:
         ConfigError: no cluster answers at `RAY_ADDRESS`.
@@ -362,7 +324,12 @@ def connected(cores: int | None = None) -> Iterator[None]:
         return
     try:
         if address := os.environ.get("RAY_ADDRESS"):
-            _join(address)
+            try:
+                ray.init(address=address, **_QUIET)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise ConfigError(
+                    f"RAY_ADDRESS '{address}': no Ray cluster answers there; start one with 'ray start'"
+                ) from error
         else:
             _start(cores)
         yield
@@ -370,19 +337,8 @@ def connected(cores: int | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _join(address: str) -> None:
-    import ray
-
-    try:
-        ray.init(address=address, **_QUIET)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"RAY_ADDRESS '{address}': no Ray cluster answers there; start one with 'ray start'"
-        ) from error
-
-
 def _start(cores: int | None) -> None:
-    """Starts Ray here; its parts give each other seconds, which a busy machine may not have."""
+    """Starts Ray here; on a busy machine its processes may time out, so this is tried again."""
     import ray
 
     for _ in range(_STARTS):

@@ -1,29 +1,43 @@
-"""What may be chosen for a run, with the defaults."""
+"""What a run is asked to do, the models that do it, and the report of what was done.
+
+A report holds names and numbers only: no picture, no part of one, nothing that identifies a face.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import platform
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+import anonlib
 from anonlib import anonymizers, detection
 from anonlib.assets import data_path
 from anonlib.config import ENLARGE
 from anonlib.detection import Faces
-from anonlib.errors import ConfigError, FaceDatasetError
+from anonlib.errors import ConfigError
+from anonlib.files import complete
+from anonlib.video.stream import Tally
 
 DEVICES = ("auto", "cpu", "cuda")
 PREVIEW_SECONDS = 3.0
-"""How much of a video `preview` anonymizes."""
+"""How much of a video a preview anonymizes."""
+Status = Literal["done", "partial", "failed", "skipped", "no media"]
+_PACKAGES = ("torch", "av", "pillow", "numpy", "openvino")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How faces are found and hidden, and what else is kept.
+    """How faces are found and hidden, and what else of a file is kept.
 
     >>> Settings(every=0)
     Traceback (most recent call last):
@@ -31,17 +45,19 @@ class Settings:
     """
 
     method: str = "modifier-lite"
-    """What hides a face, see `anonlib.anonymizers.names`."""
+    """How faces are hidden, see `anonlib.anonymizers.names`."""
+    weights: Path | None = None
+    """The trained M, for method `modifier` only; see `anonlib.anonymizers.create`."""
     detector: str = "ssh"
-    """What finds faces, see `anonlib.detection.names`."""
+    """How faces are found, see `anonlib.detection.names`."""
     device: str = "auto"
-    """Where the networks run: auto (a GPU if one is there), cpu or cuda."""
+    """Where the networks run: auto (a GPU if there is one), cpu or cuda."""
     every: int = 2
-    """Faces are looked for in each so-many-th frame and followed between."""
+    """The detector runs on every n-th frame; faces are tracked in between."""
     enlarge: float = ENLARGE
-    """How much larger than the face the region is that is replaced."""
+    """How much larger than the face the replaced region is."""
     hold: bool = False
-    """Whether frames in which a face may be lost become a few coarse blocks of colour."""
+    """Whether a frame in which a face may have been lost is replaced by a few blocks of colour."""
     audio: bool = True
     """Whether sound is kept."""
     keep_metadata: bool = False
@@ -49,10 +65,10 @@ class Settings:
     overwrite: bool = False
     """Whether an output that exists is replaced."""
     preview: bool = False
-    """Whether only the first seconds, of the first file, are anonymized."""
+    """Whether only the first seconds of the first file are anonymized."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be or would hide nobody."""
+        """Refuses values that are out of range, and the method that hides nobody."""
         if self.method == "unanonymized":
             raise ConfigError("method 'unanonymized' hides nobody: choose another")
         if self.device not in DEVICES:
@@ -63,14 +79,9 @@ class Settings:
             raise ConfigError(f"mask scale {self.enlarge:g}: use 1 to 10; the paper uses {ENLARGE}")
 
 
-_MTCNN = ("pnet.pt", "rnet.pt", "onet.pt")
-_SHIPPED = {"ssh": "face-detector", "cascade": "face-detector"}
-"""Names in `data/weights` of what is not called like the file."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """What finds faces and what hides them, ready for many files."""
+    """A face detector and an anonymizer, loaded once for many files."""
 
     detector: Callable[[Tensor], list[Faces]]
     """Frames `(B, 3, H, W)` in [0, 1] to the faces of each."""
@@ -84,19 +95,20 @@ def load_models(settings: Settings) -> Models:
     """The models that the settings name.
 
     Raises:
-        ConfigError: a name is unknown, or there is no GPU for device `cuda`.
+        ConfigError: a name is unknown, the method needs weights or takes none, or there is no GPU for
+            device `cuda`.
         CheckpointError: weights are missing or damaged.
     """
     device = place(settings.device)
     return Models(
         detector=detection.create(settings.detector, device=device, unsure=True),
-        anonymizer=anonymizers.create(settings.method, device=device),
-        hashes={**weight_hashes(settings.detector), **weight_hashes(settings.method)},
+        anonymizer=anonymizers.create(settings.method, weights=settings.weights, device=device),
+        hashes={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weight_files(settings)},
     )
 
 
 def place(device: str) -> str:
-    """The device that `auto`, `cpu` or `cuda` stands for here.
+    """The device that `auto`, `cpu` or `cuda` means here.
 
     >>> place("cpu")
     'cpu'
@@ -108,29 +120,124 @@ def place(device: str) -> str:
     return device
 
 
-def weight_hashes(name: str) -> dict[str, str]:
-    """SHA-256 of the files that a detector or a method reads; none for the hand-crafted.
+def weight_files(settings: Settings) -> list[Path]:
+    """The files of weights that the models of these settings read.
 
-    >>> weight_hashes("mask")
-    {}
-    >>> list(weight_hashes("mtcnn"))
-    ['pnet.pt', 'rnet.pt', 'onet.pt']
+    >>> [path.name for path in weight_files(Settings(method="mask", detector="cascade"))]
+    ['face-detector.safetensors', 'pnet.pt', 'rnet.pt', 'onet.pt']
     """
-    files = _mtcnn_files() if name in ("mtcnn", "cascade") else []
-    files += _shipped_files(_SHIPPED.get(name, name))
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = [settings.weights] if settings.weights else []
+    if settings.method == anonymizers.SHIPPED:
+        files.append(data_path("weights", f"{anonymizers.SHIPPED}.safetensors"))
+    if settings.detector != "mtcnn":
+        files.append(data_path("weights", "face-detector.safetensors"))
+    if settings.detector != "ssh":
+        import facenet_pytorch
+
+        folder = Path(facenet_pytorch.__file__).parent / "data"
+        files += [folder / name for name in ("pnet.pt", "rnet.pt", "onet.pt")]
+    return files
 
 
-def _mtcnn_files() -> list[Path]:
-    import facenet_pytorch
+@dataclass(slots=True, kw_only=True)
+class FileReport:
+    """What was done to one file."""
 
-    folder = Path(facenet_pytorch.__file__).parent / "data"
-    return [folder / name for name in _MTCNN if (folder / name).is_file()]
+    input: str
+    output: str | None = None
+    kind: Literal["video", "image", "other"] = "video"
+    status: Status = "done"
+    """`done`; `partial`: the intact part of a damaged file is written; `failed`: nothing is written;
+    `skipped`: the output was there before; `no media`: left alone."""
+    frames: int = 0
+    faces: int = 0
+    """Faces replaced, over all frames."""
+    tracks: int = 0
+    misses_bridged: int = 0
+    """Faces replaced where the detector did not find them."""
+    frames_held: int = 0
+    """Frames hidden as a whole."""
+    seconds: float = 0.0
+    detection_seconds: float = 0.0
+    modification_seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    def count(self, tally: Tally) -> None:
+        """Adds the counts of one more pass over pictures."""
+        self.frames += tally.frames
+        self.faces += tally.faces
+        self.tracks += tally.tracks
+        self.misses_bridged += tally.bridged
+        self.frames_held += tally.held
+        self.detection_seconds = round(self.detection_seconds + tally.detection_seconds, 3)
+        self.modification_seconds = round(self.modification_seconds + tally.modification_seconds, 3)
+
+    def lines(self) -> list[str]:
+        """What the command line prints about this file."""
+        if self.status == "failed":
+            return [f"error: {' '.join(warning.split())}" for warning in self.warnings]
+        if self.status in ("skipped", "no media"):
+            return [f"note: {self.input}: left alone, {warning}" for warning in self.warnings]
+        counted = f"{_plural(self.faces, 'face')} in {_plural(self.frames, 'frame')}"
+        word = "error" if self.status == "partial" else "note"
+        warnings = [f"{word}: {self.input}: {warning}" for warning in self.warnings]
+        return [f"{self.input} -> {self.output}: {counted}", *warnings]
 
 
-def _shipped_files(name: str) -> list[Path]:
-    try:
-        folder = data_path("weights")
-    except FaceDatasetError:
-        return []
-    return sorted(folder.glob(f"{name}.safetensors"))
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What was done in one run."""
+
+    settings: Settings
+    weights: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each file of weights, by its name."""
+    files: list[FileReport] = field(default_factory=list)
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def bad(self) -> list[FileReport]:
+        """The files whose output is missing or incomplete."""
+        return [file for file in self.files if file.status in ("failed", "partial")]
+
+    def lines(self) -> list[str]:
+        """What the command line prints: each file that was written or failed, then how many."""
+        found = [line for file in self.files for line in file.lines()]
+        counts = Counter(file.status for file in self.files)
+        if len(self.files) > 1 or counts["skipped"]:
+            found.append(", ".join(f"{counts[s]} {s}" for s in get_args(Status) if counts[s]))
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "started": self.started,
+            "versions": versions(),
+            "settings": asdict(self.settings),
+            "weights_sha256": self.weights,
+            "files": [asdict(file) for file in self.files],
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes the report as JSON, whole or not at all."""
+        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, default=str)
+        with complete(path) as file:
+            file.write((text + "\n").encode(errors="backslashreplace"))  # names may be no valid text
+
+
+def versions() -> dict[str, str]:
+    """The versions of anonlib, Python and the packages that decode, compute and encode.
+
+    >>> sorted(versions())[:2]
+    ['anonlib', 'av']
+    """
+    found = {"anonlib": anonlib.__version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

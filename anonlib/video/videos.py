@@ -15,8 +15,7 @@ import torch
 from anonlib.files import Opened, ahead, complete
 from anonlib.video.opening import Pipe, Source, is_live, title
 from anonlib.video.reader import VideoReader
-from anonlib.video.report import FileReport
-from anonlib.video.settings import PREVIEW_SECONDS, Models, Settings, load_models
+from anonlib.video.settings import PREVIEW_SECONDS, FileReport, Models, Settings, load_models
 from anonlib.video.stream import Tally, anonymize_pictures
 from anonlib.video.writer import CONTAINERS, Container, VideoWriter, container_of, pixel_format_for
 

@@ -305,5 +305,5 @@ def test_stdout_a_preview_and_loaded_models_are_refused(tmp_path: Path) -> None:
 def test_why_a_worker_stops_the_run_is_raised(check: dict[str, Any], message: str) -> None:
     expected: Callable[..., Exception] = OSError if "errno" in check else ConfigError
     with pytest.raises(expected, match=message):  # type: ignore[arg-type]
-        engine_module._check_stop(check)
-    engine_module._check_stop({"report": {}})
+        engine_module.check_stop(check)
+    engine_module.check_stop({"report": {}})
