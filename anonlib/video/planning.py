@@ -262,8 +262,9 @@ def _jobs(one: str | Path, out: str | Path | None, several: bool, word: str) -> 
     Raises:
         VideoError: the input does not exist, or the output does not fit it.
     """
-    means_folder = several or str(out).endswith(("/", os.sep)) or Path(out or "").is_dir()
-    folder = Path(out) if out not in (None, "-") and means_folder else None
+    folder = None
+    if out and out != "-" and (several or str(out).endswith(("/", os.sep)) or Path(out).is_dir()):
+        folder = Path(out)
     path = Path(one)
     if isinstance(one, str) and (one == "-" or is_live(one)):
         name = "".join(c if c.isalnum() else "-" for c in one).strip("-")

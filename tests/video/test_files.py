@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from anonlib import anonymizers
-from anonlib.errors import VideoError
-from anonlib.video import Models, Settings, anonymize_files
+from anonlib.errors import CheckpointError, RefusedError, VideoError
+from anonlib.video import Models, Settings, anonymize_files, planning
 from anonlib.video import jobs as tasks_module
 from tests.video.conftest import nothing
 
@@ -123,24 +123,82 @@ def test_an_output_folder_that_leads_elsewhere_is_refused(tmp_path: Path) -> Non
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out/sub").symlink_to(tmp_path / "elsewhere")
-    report = run([tmp_path / "in"], tmp_path / "out")
-    assert "through a link" in report.files[0].warnings[0]
+    with pytest.raises(RefusedError, match=r"in/sub/a\.png': its output .* through a link: remove the link"):
+        run([tmp_path / "in"], tmp_path / "out")
     assert below(tmp_path / "elsewhere") == []
 
 
-@pytest.mark.parametrize("how", ["same", "link", "hard link", "dots"])
-def test_the_input_is_never_the_output(tmp_path: Path, how: str) -> None:
-    source = photo(tmp_path / "a.png")
-    out = {"same": source, "dots": tmp_path / "x/../a.png"}.get(how, tmp_path / "b.png")
-    (tmp_path / "x").mkdir()
+@pytest.mark.parametrize("how", ["same", "link", "hard link", "dots", "linked folder"])
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_input_is_never_the_output(tmp_path: Path, how: str, others: int) -> None:
+    source = photo(tmp_path / "x/a.png")
+    out = {"same": source.parent, "dots": tmp_path / "x/../x"}.get(how, tmp_path / "y")
+    if how == "linked folder":
+        out.symlink_to(source.parent)
+    out.mkdir(exist_ok=True)
     if how == "link":
-        out.symlink_to(source)
+        (out / "a.png").symlink_to(source)
     if how == "hard link":
-        os.link(source, out)
-    before = source.read_bytes()
-    report = run([source], out, overwrite=True)
-    assert "is an input itself" in report.files[0].warnings[0]
-    assert source.read_bytes() == before
+        os.link(source, out / "a.png")
+    before = below(tmp_path), source.read_bytes()
+    inputs = [source, *(photo(tmp_path / f"z/{n}.png") for n in range(others))]
+    with pytest.raises(RefusedError, match=r"x/a\.png': its output '.*a\.png' is an input itself"):
+        run(inputs, out, overwrite=True)
+    assert set(below(tmp_path)) - set(before[0]) <= {"z/0.png"} and source.read_bytes() == before[1]
+
+
+def test_the_outputs_of_several_inputs_are_compared_with_all_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`anonlib anonymize a.png b.png -o .` would write over both inputs."""
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        photo(Path(f"{name}.png"))
+    with pytest.raises(RefusedError) as refused:
+        run(["a.png", "b.png"], ".")
+    assert refused.value.reasons == [
+        f"'{name}.png': its output '{name}.png' is an input itself: choose another --out, or leave that "
+        "input out"
+        for name in "ab"
+    ]
+    photo(Path("a.anonymized.png"))
+    with pytest.raises(RefusedError, match=r"'a\.png': its output 'a\.anonymized\.png' is an input itself") as it:
+        run(["a.png", "b.png", "a.anonymized.png"])
+    assert len(it.value.reasons) == 1
+    assert below(tmp_path) == ["a.anonymized.png", "a.png", "b.png"]
+
+
+@pytest.fixture
+def _no_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that takes `A.png` and `a.png` for the same file."""
+    stat, samefile = os.stat, os.path.samefile
+
+    def find(path: Any) -> Any:
+        path = Path(path)
+        same = [p for p in path.parent.iterdir() if p.name.casefold() == path.name.casefold()]
+        return same[0] if same else path
+
+    monkeypatch.setattr(planning.os, "stat", lambda path, **options: stat(find(path), **options))
+    monkeypatch.setattr(planning.os.path, "samefile", lambda a, b: samefile(find(a), find(b)))
+
+
+@pytest.mark.usefixtures("_no_case")
+def test_names_that_differ_in_case_may_be_one_file(tmp_path: Path) -> None:
+    source = photo(tmp_path / "in/a.png")
+    with pytest.raises(RefusedError, match=r"its output '.*A\.png' is an input itself"):
+        run([source], source.with_name("A.png"), overwrite=True)
+    photo(tmp_path / "more/A.png")
+    with pytest.raises(RefusedError, match=r"'.*more/A\.png': its output .* is also that of '.*in/a\.png'"):
+        run([tmp_path / "in/a.png", tmp_path / "more/A.png"], tmp_path / "out")
+
+
+def test_names_that_differ_in_case_are_two_files_here(tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    photo(tmp_path / "in/A.png")
+    if len(below(tmp_path)) == 1:
+        pytest.skip("this file system ignores case")
+    run([tmp_path / "in"], tmp_path / "2024/01")
+    assert below(tmp_path / "2024/01") == ["A.png", "a.png"]
 
 
 def test_a_folder_is_not_its_own_output(tmp_path: Path) -> None:
@@ -152,25 +210,88 @@ def test_a_folder_is_not_its_own_output(tmp_path: Path) -> None:
 def test_what_exists_is_kept_unless_asked(tmp_path: Path) -> None:
     source, out = photo(tmp_path / "a.png"), photo(tmp_path / "b.png", 7)
     before = out.read_bytes()
-    assert "give --overwrite" in run([source], out).files[0].warnings[0]
+    with pytest.raises(RefusedError, match="give --overwrite"):
+        run([source], out)
     assert out.read_bytes() == before
     assert run([source], out, overwrite=True).files[0].status == "done"
     assert out.read_bytes() != before
 
 
-def test_several_files_rerun_without_doing_their_outputs(tmp_path: Path) -> None:
-    photo(tmp_path / "a.png")
-    photo(tmp_path / "b.png")
-    run([tmp_path / "a.png", tmp_path / "b.png"])
-    report = run(sorted(tmp_path.glob("*.png")))
-    assert statuses(report) == {"a.png": "skipped", "b.png": "skipped"}
+def test_several_files_are_gone_on_with(tmp_path: Path) -> None:
+    inputs = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
+    run(inputs)
+    (tmp_path / "b.anonymized.png").unlink()
+    report = run(inputs)
+    assert statuses(report) == {"a.png": "skipped", "b.png": "done"}
+    assert report.lines()[-1] == "1 done, 1 skipped"
 
 
-def test_two_inputs_of_one_name_do_not_meet(tmp_path: Path) -> None:
+def test_two_inputs_of_one_name_are_refused(tmp_path: Path) -> None:
     inputs = [photo(tmp_path / "x/a.png"), photo(tmp_path / "y/a.png")]
-    report = run(inputs, tmp_path / "out")
-    assert [f.status for f in report.files] == ["done", "failed"]
-    assert "written for another input" in report.files[1].warnings[0]
+    with pytest.raises(RefusedError, match=r"y/a\.png': its output .* is also that of '.*x/a\.png'"):
+        run(inputs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_that_is_named_twice_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = photo(tmp_path / "a.png")
+    (tmp_path / "x").mkdir()
+    os.link(source, tmp_path / "x/a.png")
+    report = run([source, "a.png", "./a.png", tmp_path / "x/a.png"], tmp_path / "out")
+    assert statuses(report) == {"a.png": "done"} and len(report.files) == 1
+    report = run([tmp_path / "x", tmp_path / "x/a.png"])
+    assert len(report.files) == 2 and not report.bad
+    assert below(tmp_path / "x.anonymized") + below(tmp_path / "x") == ["a.png", "a.anonymized.png", "a.png"]
+
+
+def test_every_refused_input_is_named_and_nothing_starts(tmp_path: Path) -> None:
+    good, notes, empty = photo(tmp_path / "a.png"), tmp_path / "notes.txt", tmp_path / "empty"
+    notes.write_text("words")
+    empty.mkdir()
+    with pytest.raises(RefusedError) as refused:
+        run([good, notes, empty, tmp_path / "b.png"])
+    assert [reason.split("'")[1:] for reason in refused.value.reasons] == [
+        [str(tmp_path / "b.png"), " is not there: check the name"],
+        [str(notes), " holds no picture and no video: check the name, or leave it out"],
+        [str(empty), " holds no picture and no video: check the name, or leave it out"],
+    ]
+    assert below(tmp_path) == ["a.png", "notes.txt"]
+
+
+def test_a_name_that_cannot_be_written_is_refused(video: Make, tmp_path: Path) -> None:
+    for source, out, message in [
+        (photo(tmp_path / "a.png"), tmp_path / "b.mp4", "pictures are written as"),
+        (video(), tmp_path / "b.png", "videos are written as"),
+        (tmp_path / "a.png", "-", "is a picture: name a file for its output"),
+        (tmp_path / "a.png", tmp_path / "x.png", "is a folder"),
+    ]:
+        (tmp_path / "x.png/a.png").mkdir(parents=True, exist_ok=True)
+        with pytest.raises(RefusedError, match=message):
+            run([source], out)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo(tmp_path / "in/a.png")
+    photo(tmp_path / "in/locked/b.png")
+    scan = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(RefusedError, match=r"in/locked' cannot be read: Permission denied"):
+        run([tmp_path / "in"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_cannot_be_loaded_end_the_run(tmp_path: Path) -> None:
+    settings = Settings(method="modifier", weights=photo(tmp_path / "m.safetensors"), device="cpu")
+    with pytest.raises(CheckpointError, match=r"m\.safetensors"):
+        anonymize_files([photo(tmp_path / "a.png")], settings=settings)
+    assert below(tmp_path) == ["a.png", "m.safetensors"]
 
 
 def test_what_does_not_fit_is_refused_at_once(tmp_path: Path) -> None:
@@ -212,6 +333,8 @@ def test_a_report_in_the_place_of_an_input_is_refused(tmp_path: Path) -> None:
     source = photo(tmp_path / "a.png")
     with pytest.raises(VideoError, match="name another file"):
         run([source], report=source)
+    with pytest.raises(VideoError, match="is also that of 'the report'"):
+        run([source], tmp_path / "b.png", report=tmp_path / "b.png")
 
 
 def test_a_full_disk_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,7 +290,7 @@ def test_what_has_one_end_is_refused(source: str, tmp_path: Path) -> None:
 def test_stdout_a_preview_and_loaded_models_are_refused(tmp_path: Path) -> None:
     source, engine = photo(tmp_path / "a.png"), RayEngine()
     with pytest.raises(ConfigError, match="'stdout' with --engine ray"):
-        anonymize_files([source], "-", engine=engine)
+        anonymize_files([make_video(tmp_path / "a.mp4", pts=range(2))], "-", engine=engine)
     with pytest.raises(ConfigError, match="leave --engine ray out"):
         anonymize_files([source], settings=Settings(preview=True), engine=engine)
     with pytest.raises(ConfigError, match="models do not travel"):
