@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 from uuid import uuid4
 
-from anonlib.errors import ResultsError
+from anonlib.errors import ConfigError, ResultsError
 
 if TYPE_CHECKING:
     import torch
@@ -260,6 +260,24 @@ def hardware(device: torch.device | str = "cpu") -> str:
     except (OSError, StopIteration):
         processor = platform.processor() or platform.machine()
     return f"{processor}, {torch.get_num_threads()} threads"
+
+
+def chosen_device(device: str) -> str:
+    """The device that `auto`, `cpu` or `cuda` means here.
+
+    Raises:
+        ConfigError: `cuda`, and there is no GPU.
+
+    >>> chosen_device("cpu")
+    'cpu'
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device 'cuda': PyTorch finds no NVIDIA GPU here; use --device cpu")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
 
 
 def peak_memory_gb() -> float | None:

@@ -62,6 +62,7 @@ def test_methods_are_listed_in_order() -> None:
     assert names[-2:] == ["modifier", "modifier-lite"]
     assert lines[-1] == "modifier-lite  Learned, for real faces"
     assert len(names) == 12
+    assert "(needs --weights FILE, the M that you trained: " in lines[-2]
 
 
 def test_profiles_are_listed() -> None:
@@ -144,8 +145,7 @@ def test_results_go_to_a_folder_named_after_the_profile(
         (
             OSError(errno.ENOSPC, "No space left on device", "r/table1.csv"),
             2,
-            "error: 'r/table1.csv': the disk is full; free some space and repeat the same command, "
-            "it goes on",
+            "error: 'r/table1.csv': the disk is full: free some space and run the same command again",
         ),
         (PermissionError(errno.EACCES, "Permission denied", "r"), 2, "error: 'r': Permission denied"),
         (KeyboardInterrupt(), 130, "interrupted: the same command goes on where this one stopped"),

@@ -81,6 +81,7 @@ def test_options_reach_the_report(photo: Path, tmp_path: Path) -> None:
     settings = json.loads(report.read_text())["settings"]
     assert settings == {
         "method": "blur8",
+        "weights": None,
         "detector": "mtcnn",
         "device": "auto",
         "every": 3,
@@ -93,10 +94,10 @@ def test_options_reach_the_report(photo: Path, tmp_path: Path) -> None:
     }
 
 
-def test_a_bad_file_ends_in_exit_code_2_and_the_rest_is_done(photo: Path) -> None:
+def test_a_bad_file_ends_in_exit_code_1_and_the_rest_is_done(photo: Path) -> None:
     (photo.parent / "b.mp4").write_bytes(b"")
     result = call(photo.parent, "--method", "mask", "-o", photo.parent / "out")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "b.mp4' is empty: fetch it again or delete it" in result.stderr
     assert result.stderr.splitlines()[-1] == "1 done, 1 failed"
     assert (photo.parent / "out" / "a.png").is_file()
@@ -108,6 +109,11 @@ def test_a_bad_file_ends_in_exit_code_2_and_the_rest_is_done(photo: Path) -> Non
         (["missing.mp4"], "'missing.mp4' is not there: check the name"),
         (["a.png", "--method", "magic"], "anonymizer 'magic' is unknown"),
         (["a.png", "--method", "unanonymized"], "hides nobody"),
+        (["a.png", "--method", "modifier"], "anonymizer 'modifier' needs --weights FILE"),
+        (["a.png", "--weights", "a.png"], "weights 'a.png' are for method 'modifier' alone"),
+        (["a.png", "--method", "mask", "--weights", "a.png"], "are for method 'modifier' alone"),
+        (["a.png", "--method", "modifier", "--weights", "a.png"], "weights a.png are missing or damaged"),
+        (["a.png", "--method", "modifier", "--weights", "no"], "weights no are missing or damaged"),
         (["a.png", "-o", "a.png"], "is an input itself"),
         (["a.png", "-o", "a.avi", "--method", "mask"], "pictures are written as .jpg"),
     ],
@@ -119,6 +125,39 @@ def test_mistakes_are_one_line(
     result = call(*args)
     assert result.exit_code == 2 and message in result.stderr
     assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("error: ")
+
+
+def test_every_refused_input_is_named_and_nothing_is_written(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clear pictures whose outputs would replace them; formerly dropped without a word."""
+    monkeypatch.chdir(photo.parent)
+    Image.new("RGB", (16, 16)).save("b.png")
+    result = call("a.png", "b.png", "missing.mp4", "-o", ".", "--method", "mask")
+    assert result.exit_code == 2 and result.stdout == ""
+    assert [line.split("'")[:2] for line in result.stderr.splitlines()] == [
+        ["error: ", "missing.mp4"],
+        ["error: ", "a.png"],
+        ["error: ", "b.png"],
+    ]
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["a.png", "b.png"]
+
+
+def test_the_modifier_that_a_reader_trained_hides_faces(photo: Path, tmp_path: Path) -> None:
+    from anonlib.config import ModifierConfig, to_dict
+    from anonlib.networks import Modifier
+    from anonlib.training.checkpoints import save_weights
+
+    config = ModifierConfig(size=16, width=4, blocks=1)
+    save_weights(tmp_path / "m.safetensors", Modifier(config), config=to_dict(config))
+    report = tmp_path / "r.json"
+    result = call(photo, "--method", "modifier", "--weights", tmp_path / "m.safetensors", "--report", report)
+    assert result.exit_code == 0, result.output
+    written = json.loads(report.read_text())
+    assert written["settings"]["weights"] == str(tmp_path / "m.safetensors")
+    assert "m.safetensors" in written["weights_sha256"]
+    with Image.open(photo) as clear, Image.open(photo.with_name("a.anonymized.png")) as hidden:
+        assert not np.array_equal(np.array(clear), np.array(hidden))
 
 
 def test_ctrl_c_is_130(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,4 +177,4 @@ def test_stdin_that_is_no_video_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         "anonlib.video.opening.sys", type("S", (), {"stdin": Stdin, "platform": sys.platform})
     )
     result = call("-", "-o", "-", "--method", "mask")
-    assert result.exit_code == 2 and "stdin holds no video" in result.stderr
+    assert result.exit_code == 1 and "stdin holds no video" in result.stderr

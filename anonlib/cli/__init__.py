@@ -1,7 +1,7 @@
-"""The command line: thin, one function a command, one file each.
+"""The command line: one function a command, one file each.
 
-Mistakes a user can mend end in one line on stderr and exit code 2, Ctrl-C in exit code 130.
-Heavy imports wait inside the commands, so that `anonlib --help` answers at once.
+An error that the user can mend ends in one line on stderr and exit code 2, Ctrl-C in exit code 130.
+Heavy packages are imported inside the commands, so that `anonlib --help` answers at once.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 import anonlib
+from anonlib import config
 from anonlib.cli.anonymize import anonymize
 from anonlib.cli.data import data
-from anonlib.cli.lists import methods, profiles
 from anonlib.cli.reproduce import reproduce
 from anonlib.cli.verify import verify
 
@@ -37,14 +37,36 @@ def _anonlib(
     """Learn to anonymize faces so that actions can still be detected.
 
     Rebuilds Ren, Lee and Ryoo, "Learning to Anonymize Faces for Privacy Preserving Action
-    Detection" (ECCV 2018), on people who do not exist or on faces of your own.
+    Detection" (ECCV 2018), on drawn people or on your own data.
 
     \b
     Start here:
-      anonlib reproduce --profile smoke     does everything work? (a minute or two)
+      anonlib reproduce --profile smoke     test the installation (a minute or two)
       anonlib reproduce --profile laptop    the experiment on two CPU cores (under 20 minutes)
       anonlib reproduce --help              real faces, a GPU, other seeds
     """
+
+
+def methods() -> None:
+    """List the anonymizers, learned or not."""
+    from anonlib.anonymizers import NEEDS, SHIPPED, names
+    from anonlib.viz.styles import style
+
+    for name in (*names(), SHIPPED):
+        needs = f" ({NEEDS[name]})" if name in NEEDS else ""
+        typer.echo(f"{name:<15}{style(name).label}{needs}")
+
+
+def profiles() -> None:
+    """List the sizes of the experiment."""
+    for name in config.profiles():
+        p = config.profile(name)
+        typer.echo(
+            f"{name:<12}M {p.modifier.size} px, {p.modifier.blocks} blocks; "
+            f"D SphereFace-{p.classifier.depth}; A {p.detector.backbone}; "
+            f"{p.data.people} people, {p.data.train_clips} clips, "
+            f"{p.training.adversarial_steps} + {p.training.detector_steps} steps"
+        )
 
 
 for command in (reproduce, verify, anonymize, methods, profiles):
@@ -53,5 +75,5 @@ app.add_typer(data, name="data")
 
 
 def main() -> None:
-    """Entry point of the `anonlib` command."""
+    """Runs the `anonlib` command."""
     app()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from anonlib.cli.shared import FAILED, Device, plain_errors
+from anonlib.cli.shared import Device, Weights, plain_errors
+from anonlib.config import ENLARGE
 from anonlib.errors import ConfigError
 
-if TYPE_CHECKING:
-    from anonlib.video.jobs import Engine
+SOME_FAILED = 1
 
 
 @plain_errors()
@@ -35,22 +35,23 @@ def anonymize(
         ),
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="What hides a face; `anonlib methods` lists them.")
-    ] = None,
-    detector: Annotated[str | None, typer.Option(help="What finds faces: ssh, cascade or mtcnn.")] = None,
-    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what was done as JSON.")] = None,
-    device: Annotated[
-        Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
-    ] = "auto",
-    every: Annotated[int | None, typer.Option(help="Look for faces in each so-many-th frame.", min=1)] = None,
+        str, typer.Option(help="How faces are hidden; `anonlib methods` lists the methods.")
+    ] = "modifier-lite",
+    weights: Weights = None,
+    detector: Annotated[str, typer.Option(help="How faces are found: ssh, cascade or mtcnn.")] = "ssh",
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as JSON.")] = None,
+    device: Device = "auto",
+    every: Annotated[
+        int, typer.Option(help="Detect faces in every n-th frame and track them in between.", min=1)
+    ] = 2,
     mask_scale: Annotated[
-        float | None, typer.Option(help="How much larger than the face its mask is.", min=1)
-    ] = None,
+        float, typer.Option(help="How much larger than the face the replaced region is.", min=1)
+    ] = ENLARGE,
     preview: Annotated[
         bool, typer.Option("--preview", help="Only the first file, and 3 seconds of a video.")
     ] = False,
     hold: Annotated[
-        bool, typer.Option("--hold", help="Make frames in which a face may be lost coarse blocks.")
+        bool, typer.Option("--hold", help="Replace a frame by coarse blocks where a face may have been lost.")
     ] = False,
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Keep titles, dates, places and subtitles.")
@@ -66,49 +67,52 @@ def anonymize(
 ) -> None:
     """Replace every face in pictures and videos.
 
-    An output is there when it is complete, never before. What is finished in a folder is skipped,
-    so that the same command goes on where it was stopped. Ctrl-C ends the recording of a camera.
-    Nothing of a face is logged or reported.
+    Every input is processed, or refused by name before anything is written: if its output is an
+    input or the output of another input, if the output exists, or if the input holds no picture and
+    no video. Of a folder, other files are left alone.
 
-    --engine ray shares the files among the cores of this machine, or of the Ray cluster that
-    RAY_ADDRESS names, whose machines must see the files under the same paths.
+    An output appears when it is complete. With a folder or several inputs, an output that exists is
+    skipped, so the same command goes on where it was stopped. Ctrl-C ends the recording of a camera.
+    No part of a face is logged or reported.
 
+    --engine ray uses the cores of this machine, or the Ray cluster that RAY_ADDRESS names. Its
+    machines must see the files under the same paths.
+
+    \b
+    Exit code:
+      0  every input is processed
+      1  a file failed or is incomplete, as the last lines say; the others are done
+      2  an input or an option was refused; nothing was started
     \b
     Examples:
       anonlib anonymize holiday.mp4
       anonlib anonymize holiday.mp4 --preview --method blur8
       anonlib anonymize photos/ -o safe/ --report report.json
       anonlib anonymize archive/ -o safe/ --engine ray --workers 8
+      anonlib anonymize talk.mp4 --method modifier --weights results/tour/weights/modifier.safetensors
       anonlib anonymize camera:0 -o door.mp4
       cat film.mkv | anonlib anonymize - -o - > safe.mkv
     """
-    from anonlib.video import Settings, anonymize_files
+    from anonlib.video import RayEngine, Settings, anonymize_files
 
-    chosen = {"method": method, "detector": detector, "every": every, "enlarge": mask_scale}
     settings = Settings(
+        method=method,
+        weights=weights,
+        detector=detector,
         device=device,
-        preview=preview,
+        every=every,
+        enlarge=mask_scale,
         hold=hold,
-        keep_metadata=keep_metadata,
         audio=not no_audio,
+        keep_metadata=keep_metadata,
         overwrite=overwrite,
-        **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[arg-type]
+        preview=preview,
     )
-    done = anonymize_files(
-        inputs, out, settings=settings, report=report, progress=True, engine=_engine(engine, workers)
-    )
+    if engine == "local" and workers is not None:
+        raise ConfigError("--workers goes with --engine ray: give both or neither")
+    chosen = RayEngine(workers=workers) if engine == "ray" else None
+    done = anonymize_files(inputs, out, settings=settings, report=report, progress=True, engine=chosen)
     for line in done.lines():
         typer.echo(line, err=True)
     if done.bad:
-        raise typer.Exit(FAILED)
-
-
-def _engine(name: str, workers: int | None) -> Engine | None:
-    """What does the files; None for one after the other."""
-    if name == "local":
-        if workers is not None:
-            raise ConfigError("--workers goes with --engine ray: give both or neither")
-        return None
-    from anonlib.video import RayEngine
-
-    return RayEngine(workers=workers)
+        raise typer.Exit(SOME_FAILED)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from anonlib import config
-from anonlib.cli.shared import Device, plain_errors, prepare_device
+from anonlib.cli.shared import Device, Threads, plain_errors, prepare_device
 
 if TYPE_CHECKING:
     from anonlib.experiment.tables import Reproduction
@@ -58,12 +58,8 @@ def reproduce(
         Literal["imagenet"] | None,
         typer.Option(help="Start A from torchvision's weights, which are downloaded."),
     ] = None,
-    device: Annotated[
-        Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
-    ] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", min=1, show_default="PyTorch's choice")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     devices: Annotated[
         int, typer.Option(help="GPUs, or processes on a CPU; each takes a batch of its own.", min=1)
     ] = 1,

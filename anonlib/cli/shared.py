@@ -1,55 +1,60 @@
-"""What the commands share: errors in one line, and where to compute."""
+"""What the commands share: errors in one line, and common options."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from anonlib.errors import AnonlibError, ConfigError
+from anonlib.errors import AnonlibError, RefusedError
 
-Device = Literal["auto", "cpu", "cuda"]
 FAILED, INTERRUPTED = 2, 130
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto takes a GPU if there is one.")
+]
+Threads = Annotated[int | None, typer.Option(help="CPU threads.", min=1, show_default="PyTorch's choice")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="For --method modifier: the M that you trained, a .safetensors file."),
+]
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn what the user can mend, and Ctrl-C, into one line on stderr and an exit code."""
+    """Turns errors that the user can mend, and Ctrl-C, into a line on stderr and an exit code."""
     try:
         yield
     except BrokenPipeError:  # `anonlib ... | head`: typer ends quietly
         raise
+    except RefusedError as error:
+        _stop(FAILED, *(f"error: {reason}" for reason in error.reasons))
     except AnonlibError as error:
-        _stop(f"error: {error}", FAILED)
+        _stop(FAILED, f"error: {error}")
     except OSError as error:
-        _stop(f"error: {_explain(error)}", FAILED)
+        name = f"'{error.filename}': " if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _stop(FAILED, f"error: {name}the disk is full: free some space and run the same command again")
+        _stop(FAILED, f"error: {name}{error.strerror or error}")
     except KeyboardInterrupt:
-        _stop("interrupted: the same command goes on where this one stopped", INTERRUPTED)
+        _stop(INTERRUPTED, "interrupted: the same command goes on where this one stopped")
 
 
-def _stop(line: str, code: int) -> None:
-    typer.echo(" ".join(line.split()), err=True)
+def _stop(code: int, *lines: str) -> NoReturn:
+    for line in lines:
+        typer.echo(" ".join(line.split()), err=True)
     raise typer.Exit(code)
 
 
-def _explain(error: OSError) -> str:
-    name = f"'{error.filename}': " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{name}the disk is full; free some space and repeat the same command, it goes on"
-    return f"{name}{error.strerror or error}"
-
-
-def prepare_device(device: Device, threads: int | None) -> str:
-    """Sets the threads; where to compute, `cpu` or `cuda`."""
+def prepare_device(device: str, threads: int | None) -> str:
+    """Sets the number of threads; returns `cpu` or `cuda`."""
     import torch
+
+    from anonlib.files import chosen_device
 
     if threads is not None:
         torch.set_num_threads(threads)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device 'cuda': PyTorch finds no NVIDIA GPU here; use --device cpu")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
+    return chosen_device(device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anonlib.cli.shared import Device, plain_errors, prepare_device
+from anonlib.cli.shared import Device, Threads, plain_errors, prepare_device
 
 if TYPE_CHECKING:
     from anonlib.attack.verify import Request, Verification
@@ -37,12 +37,8 @@ def verify(
     ] = 0,
     json: Annotated[Path | None, typer.Option(metavar="OUT", help="Write the record to this file.")] = None,
     seed: Annotated[int, typer.Option(help="Of the retrained D.", min=0)] = 0,
-    device: Annotated[
-        Device, typer.Option(help="Where to compute; auto takes a GPU if one is there.")
-    ] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", min=1, show_default="PyTorch's choice")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Measure who is still recognised on LFW, original against modified.
 

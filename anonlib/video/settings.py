@@ -16,7 +16,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import torch
 from torch import Tensor
 
 import anonlib
@@ -25,7 +24,7 @@ from anonlib.assets import data_path
 from anonlib.config import ENLARGE
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
-from anonlib.files import complete
+from anonlib.files import chosen_device, complete
 from anonlib.video.stream import Tally
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -99,25 +98,12 @@ def load_models(settings: Settings) -> Models:
             device `cuda`.
         CheckpointError: weights are missing or damaged.
     """
-    device = place(settings.device)
+    device = chosen_device(settings.device)
     return Models(
         detector=detection.create(settings.detector, device=device, unsure=True),
         anonymizer=anonymizers.create(settings.method, weights=settings.weights, device=device),
         hashes={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weight_files(settings)},
     )
-
-
-def place(device: str) -> str:
-    """The device that `auto`, `cpu` or `cuda` means here.
-
-    >>> place("cpu")
-    'cpu'
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device 'cuda': PyTorch finds no NVIDIA GPU here; use --device cpu")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
 
 
 def weight_files(settings: Settings) -> list[Path]:

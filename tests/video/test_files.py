@@ -162,7 +162,9 @@ def test_the_outputs_of_several_inputs_are_compared_with_all_inputs(
         for name in "ab"
     ]
     photo(Path("a.anonymized.png"))
-    with pytest.raises(RefusedError, match=r"'a\.png': its output 'a\.anonymized\.png' is an input itself") as it:
+    with pytest.raises(
+        RefusedError, match=r"'a\.png': its output 'a\.anonymized\.png' is an input itself"
+    ) as it:
         run(["a.png", "b.png", "a.anonymized.png"])
     assert len(it.value.reasons) == 1
     assert below(tmp_path) == ["a.anonymized.png", "a.png", "b.png"]
