@@ -190,7 +190,7 @@ def _person(faces: Faces, picture: Tensor) -> Tensor | None:
     if not len(faces):
         return None
     centre = (picture.shape[2] / 2, picture.shape[1] / 2)
-    return most_prominent(faces.boxes, faces.scores, faces.landmarks, centre=centre, probability=PROBABILITY)
+    return most_prominent(faces, centre=centre, probability=PROBABILITY)
 
 
 def _crop(pictures: list[Tensor], points: list[Tensor | None], *, size: int) -> Crops:

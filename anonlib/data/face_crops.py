@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from anonlib.data.images import read_image
-from anonlib.detection.mtcnn import DetectLandmarks, Mtcnn
+from anonlib.detection.mtcnn import DetectLandmarks, MtcnnLandmarks
 from anonlib.errors import ResultsError
 from anonlib.files import complete
 from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform, warp_affine
@@ -78,18 +78,18 @@ def crop_pictures(
     Args:
         paths: picture files.
         size: side of the crops.
-        detect: finds the landmarks; `Mtcnn` by default.
+        detect: finds the landmarks; `MtcnnLandmarks` by default.
         progress: whether to show a progress bar.
 
     Raises:
         ImageError: a file is no readable picture.
     """
     loaded = [] if detect is None else [detect]  # MTCNN is loaded when the cache has not all
-    key = getattr(Mtcnn if detect is None else detect, "cache_key", None)
+    key = getattr(MtcnnLandmarks if detect is None else detect, "cache_key", None)
 
     def compute(part: Sequence[Path]) -> Arrays:
         if not loaded:
-            loaded.append(Mtcnn())
+            loaded.append(MtcnnLandmarks())
         return _crop_chunk(part, size=size, detect=loaded[0])
 
     parts = []

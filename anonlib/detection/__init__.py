@@ -1,4 +1,4 @@
-"""Faces in frames: where they are, how sure the detector is, five landmarks each, who is missed."""
+"""Finding faces in frames: three detectors, five landmarks a face, tracking, and detection errors."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from anonlib.detection.cascade import CascadeDetector
-from anonlib.detection.matching import face_precision_recall, false_finds, missed_faces
-from anonlib.detection.mtcnn import Faces, MtcnnDetector
+from anonlib.detection.faces import Faces, face_precision_recall, false_finds, missed_faces
+from anonlib.detection.mtcnn import MtcnnDetector
 from anonlib.detection.ssh import SshDetector, fast_ssh
 from anonlib.errors import ConfigError
 
@@ -27,10 +27,10 @@ __all__ = [
 ]
 
 Detector = Callable[[Tensor], list[Faces]]
-"""Frames `(B, 3, H, W)` in [0, 1] to the faces of each."""
+"""Maps frames `(B, 3, H, W)` in [0, 1] to the faces of each, on the CPU."""
 
 UNSURE = 0.3
-"""Score from which SSH's finds go on with a face that is already followed."""
+"""Smallest score of SSH for a face that the tracker already follows."""
 
 _DETECTORS: dict[str, Callable[..., Detector]] = {
     "ssh": SshDetector,
@@ -49,13 +49,13 @@ def names() -> tuple[str, ...]:
 
 
 def create(name: str, *, device: str = "cpu", unsure: bool = False) -> Detector:
-    """The detector of that name, with its own default thresholds.
+    """The detector of that name, with its default thresholds.
 
     Args:
         name: one of `names()`.
         device: where its networks run.
-        unsure: whether SSH also tells of faces it is not sure of, from 0.3 on: a tracker goes on
-            with them and begins with none.
+        unsure: whether SSH also returns faces with scores from 0.3 to 0.5. The tracker uses them
+            to continue a track but never to start one.
 
     Raises:
         ConfigError: no detector has that name.

@@ -1,4 +1,4 @@
-"""The paper's cascade: SSH proposes, the later stages of MTCNN judge."""
+"""The paper's cascade: SSH proposes faces, and the later networks of MTCNN classify them."""
 
 from __future__ import annotations
 
@@ -8,93 +8,79 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anonlib.detection.mtcnn import Faces
+from anonlib.detection.faces import Faces
 from anonlib.detection.ssh import Network, SshDetector
 from anonlib.errors import ConfigError
 
 PROPOSED = 0.8
-"""Probability that SSH must give a proposal."""
-JUDGED = (0.6, 0.7)
-"""Probabilities that R-Net and O-Net must give, as facenet-pytorch sets them."""
+"""Smallest score of SSH's proposals."""
+THRESHOLDS = (0.6, 0.7)
+"""Smallest probabilities of R-Net and O-Net: the defaults of facenet-pytorch."""
 
 
 class CascadeDetector:
-    """Keeps of SSH's faces those that MTCNN's R-Net and O-Net take for faces too.
+    """Keeps those of SSH's faces that MTCNN's R-Net and O-Net classify as faces.
 
     Implements Ren et al., section 4, Face Detection: SSH at a score above 0.8, then MTCNN as a
-    binary classifier. Differs from the paper: which of MTCNN's stages judge is not said there;
-    here all after the proposals, each on SSH's own box made square. The box, the score and the
-    landmarks stay SSH's.
+    binary classifier. Differs from the paper: the paper does not say which networks of MTCNN
+    classify. Here R-Net and O-Net do, on SSH's box made square. Box, score and landmarks are SSH's.
     """
 
     def __init__(
         self,
         *,
         network: Network | None = None,
-        proposed: float = PROPOSED,
-        judged: tuple[float, float] = JUDGED,
-        longest: int = 640,
+        thresholds: tuple[float, float] = THRESHOLDS,
         device: str = "cpu",
     ) -> None:
         """Loads SSH, R-Net and O-Net.
 
         Args:
-            network: SSH, compiled for instance; the shipped one by default.
-            proposed: probability in [0, 1] from which on SSH proposes.
-            judged: probabilities in [0, 1] from which on R-Net and O-Net agree.
-            longest: pixels of the longer side that SSH sees at most.
+            network: SSH, for example compiled; the shipped one by default.
+            thresholds: smallest probability, in [0, 1], that R-Net and O-Net accept.
             device: where the networks run.
 
         Raises:
-            ConfigError: a threshold is no probability.
+            ConfigError: a threshold is not a probability.
             CheckpointError: the shipped weights are missing or damaged.
         """
-        if not all(0 <= threshold <= 1 for threshold in judged):
-            raise ConfigError(f"R-Net and O-Net thresholds {judged}: use two numbers from 0 to 1")
+        if not all(0 <= threshold <= 1 for threshold in thresholds):
+            raise ConfigError(f"R-Net and O-Net thresholds {thresholds}: use two numbers from 0 to 1")
         from facenet_pytorch.models.mtcnn import ONet, RNet
 
-        self.propose = SshDetector(network=network, threshold=proposed, longest=longest, device=device)
-        self.judges: Sequence[tuple[nn.Module, int, float]] = (
-            (RNet().eval().to(device), 24, judged[0]),
-            (ONet().eval().to(device), 48, judged[1]),
+        self.propose = SshDetector(network=network, threshold=PROPOSED, device=device)
+        self.classifiers: Sequence[tuple[nn.Module, int, float]] = (
+            (RNet().eval().to(device), 24, thresholds[0]),
+            (ONet().eval().to(device), 48, thresholds[1]),
         )
         self.device = device
 
     def __call__(self, frames: Tensor) -> list[Faces]:
-        """The faces of each frame.
-
-        Args:
-            frames: `(B, 3, H, W)` in [0, 1], of any size.
-
-        Returns:
-            One `Faces` a frame, on the CPU, the surest first; empty where nobody is found.
-        """
-        return [self._agreed(frame, faces) for frame, faces in zip(frames, self.propose(frames), strict=True)]
+        """The faces of each frame `(B, 3, H, W)` in [0, 1] of any size, on the CPU."""
+        return [
+            self._classify(frame, faces) for frame, faces in zip(frames, self.propose(frames), strict=True)
+        ]
 
     @torch.inference_mode()
-    def _agreed(self, frame: Tensor, faces: Faces) -> Faces:
-        """Those of a frame's proposals that every judge takes for a face."""
+    def _classify(self, frame: Tensor, faces: Faces) -> Faces:
+        """The proposals that both networks classify as faces."""
         frame = frame.detach().float().to(self.device)
-        for network, side, threshold in self.judges:
+        for network, side, threshold in self.classifiers:
             if not len(faces):
                 break
-            crops = [square_crop(frame, box, side=side) for box in faces.boxes]
-            likely: Tensor = network(2 * torch.stack(crops) - 1)[-1][:, 1].cpu()
-            kept = likely >= threshold
-            faces = Faces(boxes=faces.boxes[kept], scores=faces.scores[kept], landmarks=faces.landmarks[kept])
+            crops = torch.stack([square_crop(frame, box, side=side) for box in faces.boxes])
+            probability: Tensor = network(2 * crops - 1)[-1][:, 1].cpu()
+            faces = faces.select(probability >= threshold)
         return faces
 
 
 def square_crop(frame: Tensor, box: Tensor, *, side: int) -> Tensor:
-    """The square around a box, cut off at the frame's edge and resized, as MTCNN crops.
+    """The square around a box, clipped to the frame and resized, as MTCNN crops.
 
     Args:
         frame: `(3, H, W)`.
         box: `(4,)` xyxy pixels.
-        side: of the crop.
-
-    Returns:
-        `(3, side, side)`.
+        side: of the crop in pixels.
 
     >>> square_crop(torch.rand(3, 50, 60), torch.tensor([10.0, 5.0, 20.0, 35.0]), side=24).shape
     torch.Size([3, 24, 24])

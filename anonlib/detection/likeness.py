@@ -1,8 +1,8 @@
-"""Does the picture still look, near this place, like the face last seen there?
+"""Comparing pictures: is a face still near its place, and does a new scene begin?
 
-A face is remembered as a patch of 16x16 grey cells of its box. The same cells are taken from
-a later picture, with a margin, and the patch is compared with every place in it. Cells outside
-the picture are left out of the comparison.
+A face is remembered as a patch of 16x16 brightness values, one for each cell of its box. To find
+the face in a later picture, the same cells are sampled there with a margin around the box, and the
+patch is compared with every place in them. Cells outside the picture do not count.
 """
 
 from __future__ import annotations
@@ -12,15 +12,55 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CELLS = 16
-"""Cells a side of the remembered patch."""
+"""Cells along each side of a patch."""
 NOISE = 4e-4
-"""Variance of grey levels in [0, 1] below which a patch counts as plain."""
+"""Variance of brightness, in [0, 1], of a patch without any structure."""
 FEWEST = CELLS * CELLS // 4
-"""Cells inside the picture that a comparison needs."""
+"""Smallest number of cells inside the picture for a comparison."""
 NEARER = 0.05
-"""How much less alike a place may be, if it is the expected one and not at the margin."""
+"""What is subtracted from the likeness at the margin, so that near places are preferred."""
+
+THUMBNAIL = (18, 32)
+"""Rows and columns of the pictures that are compared to detect a cut."""
+LEAST = 0.06
+"""Smallest mean change of brightness, in [0, 1], at a cut."""
+LEAP = 3.0
+"""Smallest ratio of the change at a cut to the usual change."""
+MEMORY = 0.8
+"""Weight of the past in the moving average of the usual change."""
 
 Levels = list[Tensor]
+
+
+class CutFinder:
+    """Detects cuts: the picture changes at once, and far more than it did before.
+
+    It prefers false alarms, which only cost a detection. A missed cut (a dissolve) is no danger
+    either: the faces of the old scene stay hidden until the tracker ends them.
+
+    >>> finder = CutFinder()
+    >>> dark, bright = torch.zeros(36, 64), torch.full((36, 64), 0.7)
+    >>> [finder(picture) for picture in (dark, dark, bright, bright)]
+    [True, False, True, False]
+    """
+
+    def __init__(self) -> None:
+        self.last: Tensor | None = None
+        self.shape: tuple[int, ...] = ()
+        self.usual = 0.0
+
+    def __call__(self, grey: Tensor) -> bool:
+        """Whether this picture, `(h, w)` brightness in [0, 1], begins a scene; the first does."""
+        thumbnail = F.adaptive_avg_pool2d(grey[None], THUMBNAIL)[0]
+        last, self.last = self.last, thumbnail
+        if last is None or tuple(grey.shape) != self.shape:
+            self.shape, self.usual = tuple(grey.shape), 0.0
+            return True
+        change = float((thumbnail - last).abs().mean())
+        cut = change > max(LEAST, LEAP * self.usual)
+        if not cut:
+            self.usual = MEMORY * self.usual + (1 - MEMORY) * change
+        return cut
 
 
 def grey_levels(picture: Tensor) -> Levels:
@@ -40,7 +80,7 @@ def grey_levels(picture: Tensor) -> Levels:
 
 
 def sample_cells(levels: Levels, boxes: Tensor, margin: int = 0) -> tuple[Tensor, Tensor]:
-    """Grey cells of boxes, each box 16x16 cells, with a margin of cells on every side.
+    """Brightness in the 16x16 cells of each box, with a margin of cells on every side.
 
     Args:
         levels: see `grey_levels`.
@@ -48,7 +88,7 @@ def sample_cells(levels: Levels, boxes: Tensor, margin: int = 0) -> tuple[Tensor
         margin: cells added on every side.
 
     Returns:
-        Brightness and whether the cell's centre lies in the picture, both `(n, s, s)` with
+        Brightness, and 1 where the centre of the cell lies in the picture; both `(n, s, s)` with
         s = 16 + 2 margin.
     """
     side = CELLS + 2 * margin
@@ -58,33 +98,26 @@ def sample_cells(levels: Levels, boxes: Tensor, margin: int = 0) -> tuple[Tensor
     xs = boxes[:, :1] + size[:, :1] * steps
     ys = boxes[:, 1:2] + size[:, 1:] * steps
     inside = ((ys >= 0) & (ys < height))[:, :, None] & ((xs >= 0) & (xs < width))[:, None]
-    grid = torch.stack(
-        [
-            (xs * 2 / width - 1)[:, None].expand(-1, side, -1),
-            (ys * 2 / height - 1)[:, :, None].expand(-1, -1, side),
-        ],
-        dim=-1,
-    ).float()
+    grid_x = (xs * 2 / width - 1)[:, None].expand(-1, side, -1)
+    grid_y = (ys * 2 / height - 1)[:, :, None].expand(-1, -1, side)
+    grid = torch.stack([grid_x, grid_y], dim=-1).float()
     cells = torch.empty(len(boxes), side, side)
+    # Each box is sampled from the level at which a cell is about a pixel wide.
     fitting = size.amin(dim=1).clamp(min=1).log2().long().clamp(max=len(levels) - 1)
     for index in fitting.unique().tolist():
-        mine = (fitting == index).nonzero()[:, 0]
-        taken = F.grid_sample(
-            levels[index][None, None],
-            grid[mine].reshape(1, -1, side, 2),
-            padding_mode="border",
-            align_corners=False,
-        )
-        cells[mine] = taken.reshape(-1, side, side)
+        rows = (fitting == index).nonzero()[:, 0]
+        level, places = levels[index][None, None], grid[rows].reshape(1, -1, side, 2)
+        sampled = F.grid_sample(level, places, padding_mode="border", align_corners=False)
+        cells[rows] = sampled.reshape(-1, side, side)
     return cells, inside.float()
 
 
 def clear_cells(boxes: Tensor, others: Tensor) -> Tensor:
-    """`(n, 16, 16)` 1 for the cells of boxes `(n, 4)` whose centre is in none of their others.
+    """1 for each of the 16x16 cells of a box whose centre is in no other box; `(n, 16, 16)`.
 
     Args:
         boxes: `(n, 4)` xyxy pixels.
-        others: `(m, 4)`; a box among them is not its own other.
+        others: `(m, 4)`; a box equal to the one at hand is ignored.
 
     >>> box = torch.tensor([[0.0, 0.0, 16.0, 16.0]])
     >>> clear_cells(box, torch.cat([box, torch.tensor([[8.0, 0.0, 30.0, 30.0]])]))[0].mean()
@@ -104,21 +137,21 @@ def clear_cells(boxes: Tensor, others: Tensor) -> Tensor:
 def find_patches(
     levels: Levels, boxes: Tensor, patches: Tensor, weights: Tensor, margin: int
 ) -> tuple[Tensor, Tensor]:
-    """Where, near each box, the picture is most like the patch.
+    """The place near each box where the picture is most like the patch.
 
     The likeness is (2 cov(x, p) + c) / (var x + var p + c), the contrast and structure term of
-    SSIM: 1 for the same picture at any brightness, 0 for an unrelated one. A plain patch is like
-    any plain place.
+    SSIM: 1 for the same picture at any brightness, 0 for an unrelated one. A patch without
+    structure is like every place without structure.
 
     Args:
         levels: see `grey_levels`.
         boxes: `(n, 4)` expected places, xyxy pixels with area.
         patches: `(n, 16, 16)` brightness.
-        weights: `(n, 16, 16)` 1 where the patch shows the face, 0 where another hides it.
-        margin: cells looked around, 16 to a box.
+        weights: `(n, 16, 16)` 1 where the patch shows the face, 0 where another face hides it.
+        margin: how far to search, in cells; a box is 16 cells wide.
 
     Returns:
-        Shift of the best place `(n, 2)` xy pixels, and its likeness `(n,)` in [-1, 1].
+        Shift to the best place `(n, 2)` xy pixels, and its likeness `(n,)` in [-1, 1].
     """
     if not len(boxes):
         return boxes.new_zeros(0, 2), torch.zeros(0)
@@ -135,7 +168,7 @@ def find_patches(
 
 
 def _likeness(cells: Tensor, inside: Tensor, patches: Tensor, weights: Tensor) -> Tensor:
-    """`(n, s, s)` cells against `(n, 16, 16)` patches at every place, `(n, o, o)`."""
+    """Likeness of `(n, s, s)` cells and `(n, 16, 16)` patches at every place, `(n, o, o)`."""
     x = _places(cells)
     p, w = (values.flatten(1)[:, :, None] for values in (patches, weights))
     if bool(inside.all()):
@@ -155,12 +188,12 @@ def _likeness(cells: Tensor, inside: Tensor, patches: Tensor, weights: Tensor) -
 
 
 def _places(cells: Tensor) -> Tensor:
-    """The 16x16 cells at every place of `(n, s, s)`, as `(n, o * o, 256)`."""
+    """The 16x16 windows of `(n, s, s)` cells, as `(n, o * o, 256)`."""
     return cells.unfold(1, CELLS, 1).unfold(2, CELLS, 1).reshape(len(cells), -1, CELLS * CELLS)
 
 
 def _summit(alike: Tensor, along: Tensor, across: Tensor) -> Tensor:
-    """Where between the cells the likeness is highest along one axis, in [-0.5, 0.5] cells."""
+    """Maximum along one axis of a parabola through three likenesses, in [-0.5, 0.5] cells."""
     n, last = torch.arange(len(alike)), alike.shape[1] - 1
     before = alike[n, (along - 1).clamp(min=0), across]
     after = alike[n, (along + 1).clamp(max=last), across]

@@ -1,20 +1,18 @@
-"""All faces of a frame by SSH: one small network, one pass, every size at once."""
+"""Faces by SSH: one small network that finds faces of every size in one pass."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
-from anonlib.assets import data_path
-from anonlib.detection.mtcnn import Faces
+from anonlib.assets import data_path, load_weights
+from anonlib.detection.faces import Faces
 from anonlib.errors import CheckpointError, ConfigError
 from anonlib.networks.compiled import compiled_if_possible
 from anonlib.networks.ssh import Ssh, anchors, decode_boxes, decode_landmarks
@@ -24,11 +22,11 @@ Network = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 `(B, A, 4)` and of landmarks `(B, A, 10)`; `Ssh` is one."""
 
 THRESHOLD = 0.5
-"""Probability from which on a find is shown; chosen on held-back training people."""
+"""Smallest score of a face; chosen on held-out training people."""
 LONGEST = 640
-"""Pixels of the longer side that the network sees at most."""
+"""Longer side in pixels of the largest picture that the network gets."""
 OVERLAP = 0.4
-"""Of two finds that overlap by more only the surer is kept."""
+"""If two boxes overlap by more (IoU), the one with the lower score is dropped."""
 _COARSEST = 32
 _BATCH = 16
 _anchors = lru_cache(maxsize=4)(anchors)
@@ -38,7 +36,7 @@ class SshDetector:
     """Finds the faces of frames by SSH.
 
     Implements Ren et al., section 4, Face Detection, the first half of the cascade.
-    Differs from the paper: a thin network, a frame seen at one size.
+    Differs from the paper: the network is thinner, and each frame is searched at one size only.
     """
 
     def __init__(
@@ -49,16 +47,16 @@ class SshDetector:
         longest: int = LONGEST,
         device: str = "cpu",
     ) -> None:
-        """Loads the shipped network, or takes another that computes the same.
+        """Loads the shipped network, or takes another one.
 
         Args:
-            network: a compiled network, for instance; the shipped one in torch by default.
-            threshold: probability in [0, 1] from which on a find is a face.
-            longest: frames with a longer side are reduced to it; none is enlarged.
-            device: where the shipped network runs.
+            network: for example a compiled network; the shipped one in torch by default.
+            threshold: smallest score of a face, in [0, 1].
+            longest: frames with a longer side are scaled down to it; none is enlarged.
+            device: where the network runs.
 
         Raises:
-            ConfigError: the threshold is no probability, or `longest` is under 32 pixels.
+            ConfigError: the threshold is not a probability, or `longest` is under 32 pixels.
             CheckpointError: the shipped weights are missing or damaged.
         """
         if not 0 <= threshold <= 1:
@@ -69,15 +67,8 @@ class SshDetector:
         self.threshold, self.longest, self.device = threshold, longest, device
 
     def __call__(self, frames: Tensor) -> list[Faces]:
-        """The faces of each frame.
-
-        Args:
-            frames: `(B, 3, H, W)` in [0, 1], of any size.
-
-        Returns:
-            One `Faces` a frame, on the CPU, the surest first; empty where nobody is found.
-        """
-        return [faces for part in frames.split(_BATCH) for faces in self._find(part)]
+        """The faces of each frame `(B, 3, H, W)` in [0, 1] of any size, on the CPU."""
+        return [faces for batch in frames.split(_BATCH) for faces in self._find(batch)]
 
     @torch.inference_mode()
     def _find(self, frames: Tensor) -> list[Faces]:
@@ -89,11 +80,11 @@ class SshDetector:
         ]
 
     def _faces(self, scores: Tensor, boxes: Tensor, points: Tensor, places: Tensor, scale: Tensor) -> Faces:
-        """Faces of one frame, in its pixels, from what is said at every anchor."""
+        """Faces in pixels of the frame, from the network's output at every anchor."""
         sure = scores >= self.threshold
         scores, places = scores[sure], places[sure]
         found = decode_boxes(boxes[sure], places)
-        kept = batched_nms(found, scores, torch.zeros(len(found)), OVERLAP)
+        kept = nms(found, scores, OVERLAP)
         landmarks = decode_landmarks(points[sure][kept], places[kept])
         return Faces(boxes=found[kept] * scale.repeat(2), scores=scores[kept], landmarks=landmarks * scale)
 
@@ -102,28 +93,26 @@ def load_ssh(path: Path | None = None, *, device: str = "cpu") -> Ssh:
     """The shipped network, ready to detect.
 
     Args:
-        path: other weights, as the training script writes them.
+        path: other weights, as `recipes/train_face_detector.py` writes them.
         device: where it shall run.
 
     Raises:
-        CheckpointError: the weights are missing, damaged or do not fit.
+        CheckpointError: the weights are missing, damaged or of another network.
     """
     path = path or data_path("weights", "face-detector.safetensors")
+    tensors, config = load_weights(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            network = Ssh(json.loads(file.metadata()["config"])["width"])
+        network = Ssh(config["width"])
         network.load_state_dict(tensors)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
-            f"weights {path} are missing, damaged or not SSH's ({type(error).__name__}); restore "
-            "the file from the repository or train it again"
+            f"weights {path} are not SSH's: restore the file from the repository or train it again"
         ) from error
     return network.eval().to(device)
 
 
 def fast_ssh(*, device: str = "cpu") -> Network:
-    """The shipped network; compiled on a CPU where OpenVINO is installed.
+    """The shipped network; compiled by OpenVINO on a CPU if OpenVINO is installed.
 
     Raises:
         CheckpointError: see `load_ssh`.
@@ -136,14 +125,14 @@ def fast_ssh(*, device: str = "cpu") -> Network:
 
 
 def reduced(frames: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
-    """Frames no longer than `longest`, with a border on the right and below to multiples of 32.
+    """Frames scaled down to `longest` pixels, padded right and below to multiples of 32.
 
     Args:
         frames: `(B, 3, H, W)`.
-        longest: pixels.
+        longest: pixels of the longer side.
 
     Returns:
-        `(B, 3, H', W')`, and `(2,)` the pixels of the frame in one of its own, along x and y.
+        `(B, 3, H', W')`, and `(2,)` how many pixels of the frame one of its pixels is, in x and y.
 
     >>> small, scale = reduced(torch.rand(1, 3, 100, 200), longest=100)
     >>> small.shape, scale

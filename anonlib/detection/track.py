@@ -1,8 +1,7 @@
-"""The way of one face through the pictures: where it was seen, and where it must have been."""
+"""The track of one face through a video, and the assignment of detections to tracks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
@@ -13,174 +12,161 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from torchvision.ops import box_iou
 
 Array = NDArray[Any]
 RADIUS = 5
-"""Pictures before and after one that its smooth place is fitted to."""
+"""Frames before and after a frame that its smooth box is fitted to."""
 SPREAD = 2.5
-"""Width in pictures of the Gaussian weights of that fit."""
+"""Standard deviation, in frames, of the Gaussian weights of that fit."""
 STRAY = 0.1
-"""How far, in sizes of the face, the smooth place may be from the one that was found."""
-GROW_SEEN = 0.01
-"""Growth of the box a picture of distance from where the detector last or next saw the face."""
-GROW_FOUND = 0.05
-"""The same for the distance from where the face was last or next found at all."""
+"""Largest distance of the smooth centre from the measured one, in sizes of the face."""
+GROW_UNDETECTED = 0.01
+"""Growth of the box per frame of distance from the nearest detection of the face."""
+GROW_UNLOCATED = 0.05
+"""Growth per frame of distance from the nearest frame in which the face was located."""
 LARGEST = 2.0
-"""Most that a box grows."""
+"""Largest growth of a box."""
 DECAY = 0.95
-"""Share of its speed that a face keeps a picture while it is not found."""
+"""Factor by which the speed falls in each frame in which the face is not located."""
+REACH = 0.6
+"""Largest distance, in sizes of the face, between its expected place and its detection."""
+WIDER = 0.1
+"""Growth of that distance per frame in which the face is not located, up to twice."""
+RATIO = 2.0
+"""Largest ratio between the sizes of a face and of its detection."""
+_IMPOSSIBLE = 1e6
 
 
 class Kind(IntEnum):
-    """How a place of a face is known."""
+    """How the place of a face in a frame is known. The first two kinds count as located."""
 
-    SEEN = 0
-    """The detector saw it."""
-    FOUND = 1
-    """The picture there looks like the face."""
-    GUESSED = 2
-    """It must be about here."""
+    DETECTED = 0
+    """By the detector."""
+    MATCHED = 1
+    """The frame looks like the face there."""
+    PREDICTED = 2
+    """By extrapolation only."""
 
 
 @dataclass(slots=True)
 class Spot:
-    """A face in one picture, xy pixels."""
+    """A face in one frame, xy pixels."""
 
     centre: Array
     size: Array
     kind: Kind
     fixed: bool = False
-    """A guess that has been shown: later findings no longer move it."""
+    """Whether the frame has been shown. Later frames no longer change a prediction in it."""
 
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One face. Times are numbers of pictures."""
+    """One face. Times are frame numbers."""
 
     patch: Tensor
     """`(16, 16)` brightness, see `likeness`."""
     weight: Tensor
-    """`(16, 16)` 1 where the patch shows the face, 0 where another one has always hidden it."""
+    """`(16, 16)` 1 where the patch shows the face, 0 where another face has always hidden it."""
     path: dict[int, Spot] = field(default_factory=dict)
     centre: Array = field(default_factory=lambda: np.zeros(2))
-    """Where it is now, or is expected."""
+    """Its current place, measured or expected."""
     size: Array = field(default_factory=lambda: np.ones(2))
     speed: Array = field(default_factory=lambda: np.zeros(2))
-    """Pixels a picture."""
-    last_seen: int = 0
-    last_found: int = 0
+    """Pixels per frame."""
+    last_detected: int = 0
+    last_located: int = 0
     doubted_since: int | None = None
-    """The suspected cut after which it has not been found again."""
+    """The time of a suspected cut, if the face has not been located since."""
 
     def box(self) -> Array:
-        """`(4,)` xyxy pixels, now."""
+        """The current box, `(4,)` xyxy pixels."""
         return np.concatenate([self.centre - self.size / 2, self.centre + self.size / 2])
 
     def predict(self, time: int) -> None:
-        """Moves on to the next picture."""
-        if time - self.last_found > 1:
+        """Moves to the expected place in the next frame."""
+        if time - self.last_located > 1:
             self.speed = self.speed * DECAY
         self.centre = self.centre + self.speed
 
     def place(self, time: int, centre: Array, kind: Kind, size: Array | None = None) -> None:
-        """Notes where it is in this picture, the latest."""
-        if kind != Kind.GUESSED:
+        """Records its place in the newest frame."""
+        if kind != Kind.PREDICTED:
             self._measure_speed(time, centre)
-            self.last_found = time
-        if kind == Kind.SEEN:
-            self.last_seen = time
+            self.last_located = time
+        if kind == Kind.DETECTED:
+            self.last_detected = time
         self.centre = centre
         self.size = self.size if size is None else size
         self.path[time] = Spot(centre, self.size, kind)
 
     def _measure_speed(self, time: int, centre: Array) -> None:
-        before = self.path.get(self.last_found)
-        if before is None or time == self.last_found:
+        before = self.path.get(self.last_located)
+        if before is None or time == self.last_located:
             return
-        speed = (centre - before.centre) / (time - self.last_found)
-        first = sum(spot.kind != Kind.GUESSED for spot in self.path.values()) == 1
+        speed = (centre - before.centre) / (time - self.last_located)
+        first = sum(spot.kind != Kind.PREDICTED for spot in self.path.values()) == 1
         self.speed = speed if first else (self.speed + speed) / 2
 
     def settle(self, time: int) -> None:
-        """Says that this picture has been shown, and drops what no later one needs."""
+        """Marks this frame as shown, and drops what later frames do not need."""
         if time in self.path:
             self.path[time].fixed = True
-        for old in [t for t in self.path if t < time - RADIUS and t != self.last_found]:
+        for old in [t for t in self.path if t < time - RADIUS and t != self.last_located]:
             del self.path[old]
 
     def unsure(self, time: int) -> bool:
-        """Whether its place is a guess, and no later picture tells."""
-        return self.path[time].kind == Kind.GUESSED and time > self.last_found
+        """Whether its place is a prediction, and it was not located later either."""
+        return self.path[time].kind == Kind.PREDICTED and time > self.last_located
 
     def smooth_box(self, time: int) -> Array:
-        """`(4,)` xyxy pixels at a picture of its path, grown by what is not known.
+        """The smoothed box at one time of its path, grown with uncertainty; `(4,)` xyxy pixels.
 
-        Places between two findings are interpolated; centre and size are each fitted by a line
-        over the pictures about this one, which follows a steady motion without lag. The centre
-        is known wherever the face was found, the size only where the detector saw it.
+        Centre and size are each fitted by a line over the frames around this one, which does not
+        lag behind a steady motion. Missing values are interpolated: the centre is known wherever
+        the face was located, the size only where it was detected.
         """
         times = np.array([t for t in sorted(self.path) if abs(t - time) <= RADIUS])
-        raw_centre, raw_size = self._raw(times, Kind.FOUND), self._raw(times, Kind.SEEN)
+        raw_centre, raw_size = self._raw(times, Kind.MATCHED), self._raw(times, Kind.DETECTED)
         here = int(np.searchsorted(times, time))
         centre, size = (_fit_line(times - time, raw) for raw in (raw_centre, raw_size))
         stray = STRAY * raw_size[here]
         centre = np.clip(centre, raw_centre[here] - stray, raw_centre[here] + stray)
         size = np.maximum(size, (1 - STRAY) * raw_size[here])
-        half = size / 2 * self._growth(time)
+        undetected, unlocated = self._distance(time, Kind.DETECTED), self._distance(time, Kind.MATCHED)
+        growth = min(1 + GROW_UNDETECTED * undetected + GROW_UNLOCATED * unlocated, LARGEST)
+        half = size / 2 * growth
         return np.concatenate([centre - half, centre + half])
 
     def _raw(self, times: Array, worst: Kind) -> Array:
-        """`(n, 2)` centres (`worst` FOUND) or sizes (`worst` SEEN), interpolated where unknown."""
+        """`(n, 2)` centres (`worst` MATCHED) or sizes (`worst` DETECTED), interpolated if unknown."""
         known = [t for t, spot in self.path.items() if spot.kind <= worst]
         first, last = min(known, default=0), max(known, default=-1)
         nodes = sorted(
             t for t, spot in self.path.items() if spot.kind <= worst or spot.fixed or not first <= t <= last
         )
         spots = [self.path[t] for t in nodes]
-        rows = np.array([s.centre if worst == Kind.FOUND else s.size for s in spots])
+        rows = np.array([s.centre if worst == Kind.MATCHED else s.size for s in spots])
         whole = len(nodes) == nodes[-1] - nodes[0] + 1
         if whole and nodes[0] <= times[0] and times[-1] <= nodes[-1]:
             return rows[times - nodes[0]]
         return np.stack([np.interp(times, nodes, rows[:, i]) for i in range(2)], axis=1)
 
-    def _growth(self, time: int) -> float:
-        unseen = self._distance(time, Kind.SEEN)
-        unfound = self._distance(time, Kind.FOUND)
-        return min(1 + GROW_SEEN * unseen + GROW_FOUND * unfound, LARGEST)
-
     def _distance(self, time: int, worst: Kind) -> int:
-        """Pictures to the nearest in which it is known that well."""
+        """Frames to the nearest one in which the face is known at least as well as `worst`."""
         known = [t for t, spot in self.path.items() if spot.kind <= worst]
-        known.append(self.last_seen if worst == Kind.SEEN else self.last_found)
+        known.append(self.last_detected if worst == Kind.DETECTED else self.last_located)
         return min(abs(t - time) for t in known)
 
 
-def remember(tracks: Sequence[Track], patches: Tensor, clear: Tensor, rates: Tensor) -> None:
-    """Mixes a share of what faces look like now into their patches, where nothing hides them.
-
-    Args:
-        tracks: n of them, changed.
-        patches: `(n, 16, 16)` what they look like now.
-        clear: `(n, 16, 16)` 1 where nothing hides them, else 0.
-        rates: `(n,)` shares in [0, 1].
-    """
-    old = torch.stack([track.patch for track in tracks])
-    weights = torch.stack([track.weight for track in tracks])
-    share = torch.where(weights > 0, rates[:, None, None], 1.0) * clear
-    mixed = (1 - share) * old + share * patches
-    known = torch.maximum(weights, clear)
-    for track, patch, weight in zip(tracks, mixed, known, strict=True):
-        track.patch, track.weight = patch, weight
-
-
 def _fit_line(offsets: Array, values: Array) -> Array:
-    """Value at offset 0 of the line through `(n, 2)` values, near ones weighing more."""
+    """Value at offset 0 of the weighted least-squares line through `(n, 2)` values."""
     return _shares(tuple(offsets.tolist())) @ values
 
 
 @lru_cache
 def _shares(offsets: tuple[int, ...]) -> Array:
-    """`(n,)` what each value adds to the line's value at offset 0."""
+    """`(n,)` factor of each value in the line's value at offset 0."""
     at = np.array(offsets)
     weights = np.exp(-0.5 * (at / SPREAD) ** 2)
     weights /= weights.sum()
@@ -191,39 +177,25 @@ def _shares(offsets: tuple[int, ...]) -> Array:
     return weights * (1 - mean * (at - mean) / spread)
 
 
-REACH = 0.6
-"""Distance, in sizes, from its expected place at which a detection can be the face's."""
-WIDER = 0.1
-"""Growth of that reach a picture in which the face is not found, up to twice."""
-RATIO = 2.0
-"""Greatest ratio of the sizes of a face and of a detection that can be the face's."""
-_IMPOSSIBLE = 1e6
-
-
 def overlap(a: Array, b: Array) -> Array:
-    """Intersection over union of boxes `(n, 4)` and `(m, 4)`, `(n, m)`.
+    """Intersection over union of boxes `(n, 4)` and `(m, 4)` with area; `(n, m)`.
 
-    >>> overlap(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [2, 2, 4, 4]])).round(2)
+    >>> overlap(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2], [2, 2, 4, 4]])).round(2)
     array([[0.33, 0.  ]])
     """
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(high - low, 0)
-    shared = sides[..., 0] * sides[..., 1]
-    areas = [(x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b)]
-    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
+    return box_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy()
 
 
 def associate(expected: Array, lost_for: Array, boxes: Array) -> list[tuple[int, int]]:
-    """Pairs of faces and detections whose overlap is largest and whose distance least in all.
+    """Assigns detections to faces by the Hungarian method, on overlap and distance.
 
     Args:
-        expected: `(n, 4)` xyxy, where the faces must be now.
-        lost_for: `(n,)` pictures since each was found, 1 or more; their reach is wider.
+        expected: `(n, 4)` xyxy, the expected boxes of the faces.
+        lost_for: `(n,)` frames since each was located, 1 or more; they widen the search.
         boxes: `(m, 4)` detections.
 
     Returns:
-        Rows of `expected` and of `boxes`; no row twice.
+        Pairs of a row of `expected` and a row of `boxes`; no row appears twice.
 
     >>> faces = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10]])
     >>> associate(faces, np.ones(2), np.array([[21.0, 0, 31, 10], [90, 0, 99, 10]]))

@@ -16,7 +16,7 @@ import numpy as np
 
 from anonlib.attack.verification import Anonymizer, anonymize_faces
 from anonlib.data.face_folders import FaceFolder
-from anonlib.detection.mtcnn import DetectLandmarks, Mtcnn
+from anonlib.detection.mtcnn import DetectLandmarks, MtcnnLandmarks
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.experiment.datasets import join_people
 from anonlib.metrics.verification import verification_pairs
@@ -223,7 +223,7 @@ def folder_study(
         ImageError: a picture cannot be read.
     """
     # The bound method has no `cache_key`, so that no face is left in the cache.
-    folder = FaceFolder(root, detect=detect or Mtcnn().__call__, progress=False)
+    folder = FaceFolder(root, detect=detect or MtcnnLandmarks().__call__, progress=False)
     found = {name: load_person(folder, name, size=size) for name in folder.people_with(2)}
     kept = {name: faces for name, faces in found.items() if faces is not None}
     if not kept:

@@ -21,9 +21,8 @@ from anonlib import anonymizers, detection
 from anonlib.anonymizers import SMALLEST_FACE
 from anonlib.config import ENLARGE
 from anonlib.detection import Faces
-from anonlib.detection.cuts import CutFinder
-from anonlib.detection.likeness import grey_levels
-from anonlib.detection.tracking import Cover, Glimpse, Tracker
+from anonlib.detection.likeness import CutFinder, grey_levels
+from anonlib.detection.tracking import Cover, Observation, Tracker
 from anonlib.errors import ConfigError
 from anonlib.files import ahead
 from anonlib.video.picture import Grey, Picture, RgbPicture, small_size
@@ -61,7 +60,7 @@ class _Looked(Generic[P]):
     """A picture that the detector has seen, or passed over."""
 
     picture: P
-    glimpse: Glimpse
+    observation: Observation
 
 
 def anonymize_pictures(
@@ -171,7 +170,7 @@ def _look(
         since = 0 if asked else since + 1
         asked &= not _blind(*levels[0].shape)
         faces = _detect(detector, picture.small(LONGEST), tally) if asked else None
-        yield _Looked(picture, Glimpse(levels=levels, faces=faces, cut=cut))
+        yield _Looked(picture, Observation(levels=levels, faces=faces, cut=cut))
         del picture
 
 
@@ -231,7 +230,7 @@ def _followed(
     with closing(looked):
         for one in looked:
             waiting.append(one.picture)
-            yield from settled(tracker.push(one.glimpse))
+            yield from settled(tracker.push(one.observation))
     yield from settled(tracker.flush())
 
 

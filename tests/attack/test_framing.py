@@ -131,8 +131,8 @@ def test_crops_are_anonymized_as_they_are(paths: list[Path], monkeypatch) -> Non
     def landmarks(self: object, pictures: list[Tensor]) -> list[Tensor | None]:
         return [f.landmarks[0] if len(f) else None for f in framing.find_faces(Squares(), pictures)]
 
-    monkeypatch.setattr("anonlib.data.face_crops.Mtcnn.__init__", lambda self: None)
-    monkeypatch.setattr("anonlib.data.face_crops.Mtcnn.__call__", landmarks)
+    monkeypatch.setattr("anonlib.data.face_crops.MtcnnLandmarks.__init__", lambda self: None)
+    monkeypatch.setattr("anonlib.data.face_crops.MtcnnLandmarks.__call__", landmarks)
     seen = see(paths, create("mask"), framing="crop", detector=Squares(), progress=False)
     assert seen.original.images.shape == (4, 3, 128, 128)
     assert not seen.modified.images[seen.original.found].any()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from anonlib.data.face_crops import cache_folder, crop_face, crop_pictures
-from anonlib.detection.mtcnn import Mtcnn, most_prominent
+from anonlib.detection.mtcnn import MtcnnLandmarks
 from anonlib.errors import ImageError
 from anonlib.geometry import CANONICAL_LANDMARKS
 
@@ -179,30 +179,9 @@ def test_a_damaged_picture_is_named(tmp_path):
         crop_pictures([tmp_path / "a.jpg"], size=16, detect=Eyes(), progress=False)
 
 
-@pytest.mark.parametrize(
-    ("boxes", "chances", "expected"),
-    [
-        ([[0, 0, 30, 30], [40, 40, 60, 60]], [0.99, 0.99], 1),  # central before large
-        ([[40, 40, 60, 60], [20, 20, 80, 80]], [0.99, 0.99], 1),  # large before small
-        ([[40, 40, 60, 60], [20, 20, 80, 80]], [0.99, 0.5], 0),  # sure before unsure
-        ([[40, 40, 60, 60]], [0.5], None),
-        (None, [None], None),
-    ],
-)
-def test_the_most_prominent_face_is_chosen(boxes, chances, expected):
-    """With numpy 2, facenet-pytorch returns arrays of objects, and None for no face."""
-    points = None if boxes is None else np.arange(10.0)[: len(boxes), None, None] * np.ones((5, 2))
-    columns = [None if x is None else np.array(x, dtype=object) for x in (boxes, chances, points)]
-    found = most_prominent(*columns, centre=(50, 50), probability=0.9)
-    if expected is None:
-        assert found is None
-    else:
-        assert torch.equal(found, torch.full((5, 2), float(expected)))
-
-
 @pytest.fixture(scope="module")
-def mtcnn() -> Mtcnn:
-    return Mtcnn()
+def mtcnn() -> MtcnnLandmarks:
+    return MtcnnLandmarks()
 
 
 @pytest.mark.slow  # importing facenet-pytorch takes ten seconds

@@ -18,8 +18,8 @@ def proposes(pictures):
     return logits, torch.zeros(*logits.shape, 4), torch.zeros(*logits.shape, 10)
 
 
-def judge(chance):
-    """Outputs as R-Net's: offsets, then the chances of nothing and of a face, by brightness."""
+def classifier(chance):
+    """Outputs as R-Net's: offsets, then the probabilities of no face and of a face, by brightness."""
 
     def network(crops):
         likely = chance * ((crops.mean(dim=(1, 2, 3)) + 1) / 2)
@@ -40,12 +40,14 @@ def cascade():
     return CascadeDetector(network=proposes)
 
 
-def test_both_judges_must_agree(cascade, half_white, monkeypatch):
+def test_both_classifiers_must_agree(cascade, half_white, monkeypatch):
     for first, second, kept in ((1.0, 1.0, 1), (1.0, 0.5, 0), (0.5, 1.0, 0)):
-        monkeypatch.setattr(cascade, "judges", ((judge(first), 24, 0.6), (judge(second), 48, 0.7)))
+        monkeypatch.setattr(
+            cascade, "classifiers", ((classifier(first), 24, 0.6), (classifier(second), 48, 0.7))
+        )
         (faces,) = cascade(half_white)
         assert len(faces) == kept
-    monkeypatch.setattr(cascade, "judges", ((judge(1.0), 24, 0.6),))
+    monkeypatch.setattr(cascade, "classifiers", ((classifier(1.0), 24, 0.6),))
     (faces,) = cascade(half_white)
     assert faces.boxes.tolist() == [[88, 16, 112, 40]]
     torch.testing.assert_close(faces.scores, torch.tensor([10.0]).sigmoid())
@@ -67,4 +69,4 @@ def test_crops_are_square_and_cut_off_at_the_edge():
 
 def test_thresholds_must_be_probabilities():
     with pytest.raises(ConfigError, match="two numbers from 0 to 1"):
-        CascadeDetector(network=proposes, judged=(0.6, 1.7))
+        CascadeDetector(network=proposes, thresholds=(0.6, 1.7))

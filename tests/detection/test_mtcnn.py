@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from anonlib.detection import Faces, MtcnnDetector
-from anonlib.detection.mtcnn import _faces
+from anonlib.detection.mtcnn import _faces, most_prominent
 from anonlib.errors import ConfigError
 
 
@@ -32,6 +32,28 @@ def test_above_keeps_scores_of_at_least_the_threshold():
     kept = found.above(0.8)
     assert torch.equal(kept.boxes, found.boxes[:2]) and torch.equal(kept.landmarks, points[:2])
     assert len(found.above(0.0)) == 3 and len(found.above(1.0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "expected"),
+    [
+        ([[0, 0, 30, 30], [40, 40, 60, 60]], [0.99, 0.99], 1),  # central before large
+        ([[40, 40, 60, 60], [20, 20, 80, 80]], [0.99, 0.99], 1),  # large before small
+        ([[40, 40, 60, 60], [20, 20, 80, 80]], [0.99, 0.5], 0),  # sure before unsure
+        ([[40, 40, 60, 60]], [0.5], None),
+        ([], [], None),
+    ],
+)
+def test_the_most_prominent_face_is_chosen(boxes, scores, expected):
+    points = torch.arange(float(len(boxes)))[:, None, None].expand(-1, 5, 2)
+    faces = Faces(
+        boxes=torch.tensor(boxes).float().reshape(-1, 4), scores=torch.tensor(scores), landmarks=points
+    )
+    found = most_prominent(faces, centre=(50, 50))
+    if expected is None:
+        assert found is None
+    else:
+        assert torch.equal(found, torch.full((5, 2), float(expected)))
 
 
 @pytest.mark.parametrize("thresholds", [(0.6, 0.7), (0.6, 0.7, 1.1), (-0.1, 0.7, 0.7)])

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from safetensors.torch import save
 
 from anonlib.detection.ssh import SshDetector, load_ssh, reduced
 from anonlib.errors import CheckpointError, ConfigError
@@ -70,7 +73,11 @@ def test_missing_and_damaged_weights_are_named(tmp_path):
     for content in (None, b"", b"\x08\0\0\0\0\0\0\0{}      "):
         if content is not None:
             bad.write_bytes(content)
-        with pytest.raises(CheckpointError, match=r"bad\.safetensors are missing, damaged or not"):
+        with pytest.raises(CheckpointError, match=r"bad\.safetensors are missing or damaged"):
+            load_ssh(bad)
+    for config in ({}, {"width": 16}):
+        bad.write_bytes(save({"x": torch.zeros(1)}, metadata={"config": json.dumps(config)}))
+        with pytest.raises(CheckpointError, match=r"bad\.safetensors are not SSH's"):
             load_ssh(bad)
 
 

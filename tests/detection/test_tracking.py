@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonlib.detection import Faces
-from anonlib.detection.cuts import CutFinder
-from anonlib.detection.likeness import find_patches, grey_levels, sample_cells
+from anonlib.detection.likeness import CutFinder, find_patches, grey_levels, sample_cells
 from anonlib.detection.track import _fit_line, associate, overlap
-from anonlib.detection.tracking import LOOK_BACK, Glimpse, Tracker
+from anonlib.detection.tracking import LOOK_BACK, Observation, Tracker
 from anonlib.errors import NumericError
 
 HEIGHT, WIDTH = 90, 160
@@ -33,12 +32,12 @@ def picture(*boxes):
     return grey
 
 
-def glimpse(grey, found, cut=False):
-    return Glimpse(levels=grey_levels(grey), faces=found, cut=cut)
+def observe(grey, found, cut=False):
+    return Observation(levels=grey_levels(grey), faces=found, cut=cut)
 
 
-def run(tracker, glimpses):
-    covers = [cover for one in glimpses for cover in tracker.push(one)]
+def run(tracker, observations):
+    covers = [cover for one in observations for cover in tracker.push(one)]
     return covers + tracker.flush()
 
 
@@ -55,7 +54,7 @@ def covered(cover, box, slack=1.0):
 
 @pytest.mark.parametrize("every", [1, 2, 5])
 def test_a_steady_face_is_followed_without_lag(every):
-    seen = [glimpse(picture(moving(t)), faces(moving(t)) if t % every == 0 else None) for t in range(31)]
+    seen = [observe(picture(moving(t)), faces(moving(t)) if t % every == 0 else None) for t in range(31)]
     covers = run(Tracker(every=every), seen)
     for t, cover in enumerate(covers):
         np.testing.assert_allclose(cover.boxes, [moving(t)], atol=1.0)
@@ -65,8 +64,8 @@ def test_a_steady_face_is_followed_without_lag(every):
 def test_trembling_detections_are_smoothed():
     rng = np.random.default_rng(0)
     boxes = [np.array(moving(t)) + rng.normal(0, 1, 4) for t in range(40)]
-    grey = glimpse(PLAIN, None).levels
-    covers = run(Tracker(), [Glimpse(levels=grey, faces=faces(b)) for b in boxes])
+    grey = observe(PLAIN, None).levels
+    covers = run(Tracker(), [Observation(levels=grey, faces=faces(b)) for b in boxes])
     raw = np.array([b - moving(t) for t, b in enumerate(boxes)])
     smooth = np.array([c.boxes[0] - moving(t) for t, c in enumerate(covers)])
     assert np.diff(smooth, axis=0).std() < 0.4 * np.diff(raw, axis=0).std()
@@ -76,7 +75,7 @@ def test_trembling_detections_are_smoothed():
 def test_a_face_that_is_not_seen_again_is_hidden_while_it_is_there():
     """Seen once, standing still: longer than any patience."""
     box = (60, 30, 80, 55)
-    seen = [glimpse(picture(box), faces(box) if t == 0 else faces()) for t in range(60)]
+    seen = [observe(picture(box), faces(box) if t == 0 else faces()) for t in range(60)]
     covers = run(Tracker(patience=10), seen)
     assert all(covered(c, box) for c in covers)
     assert [c.bridged for c in covers] == [0] + [1] * 59
@@ -85,7 +84,7 @@ def test_a_face_that_is_not_seen_again_is_hidden_while_it_is_there():
 def test_a_face_that_is_gone_is_let_go_after_patience():
     box = (60, 30, 80, 55)
     seen = [
-        glimpse(picture(box) if t < 5 else picture(), faces(box) if t < 5 else faces()) for t in range(60)
+        observe(picture(box) if t < 5 else picture(), faces(box) if t < 5 else faces()) for t in range(60)
     ]
     covers = run(Tracker(patience=20), seen)
     hidden = [len(c.boxes) for c in covers]
@@ -98,7 +97,7 @@ def test_a_face_that_is_gone_is_let_go_after_patience():
 def test_a_face_that_walks_out_is_let_go():
     boxes = [(120 + 4 * t, 30, 140 + 4 * t, 55) for t in range(30)]
     seen = [
-        glimpse(picture(b) if b[0] < WIDTH else picture(), faces(b) if b[0] < 150 else faces()) for b in boxes
+        observe(picture(b) if b[0] < WIDTH else picture(), faces(b) if b[0] < 150 else faces()) for b in boxes
     ]
     covers = run(Tracker(patience=1000), seen)
     assert all(len(c.boxes) for c, b in zip(covers, boxes, strict=True) if b[0] < WIDTH)
@@ -109,7 +108,7 @@ def test_a_new_face_is_hidden_back_to_where_it_appeared():
     """It appears at 12 in a run from 10 to 15 without a detection, and was missed at 15."""
     box = (60, 30, 80, 55)
     seen = [
-        glimpse(
+        observe(
             picture(box) if t >= 12 else PLAIN, (faces(box) if t >= 20 else faces()) if t % 5 == 0 else None
         )
         for t in range(26)
@@ -122,7 +121,7 @@ def test_a_new_face_is_hidden_back_to_where_it_appeared():
 def test_a_new_face_is_hidden_back_to_the_last_detection_even_if_it_looked_otherwise():
     box = (60, 30, 80, 55)
     seen = [
-        glimpse(
+        observe(
             picture(box) if t >= 20 else PLAIN, (faces(box) if t >= 20 else faces()) if t % 5 == 0 else None
         )
         for t in range(26)
@@ -132,10 +131,10 @@ def test_a_new_face_is_hidden_back_to_the_last_detection_even_if_it_looked_other
 
 
 def test_weak_detections_continue_a_track_but_start_none():
-    grey = glimpse(PLAIN, None).levels
-    weak = [Glimpse(levels=grey, faces=faces(moving(t), score=0.3)) for t in range(8)]
+    grey = observe(PLAIN, None).levels
+    weak = [Observation(levels=grey, faces=faces(moving(t), score=0.3)) for t in range(8)]
     assert not any(len(c.boxes) for c in run(Tracker(), weak))
-    first = Glimpse(levels=grey, faces=faces(moving(0)))
+    first = Observation(levels=grey, faces=faces(moving(0)))
     covers = run(Tracker(), [first, *weak[1:]])
     assert all(covered(c, moving(t)) for t, c in enumerate(covers))
     assert sum(c.bridged for c in covers) == 0
@@ -143,8 +142,8 @@ def test_weak_detections_continue_a_track_but_start_none():
 
 def test_a_cut_ends_tracks():
     box, wall = (60, 30, 80, 55), picture((100, 10, 140, 60))
-    seen = [glimpse(picture(box), faces(box)) for _ in range(10)]
-    seen += [glimpse(wall, faces(), cut=t == 0) for t in range(12)]
+    seen = [observe(picture(box), faces(box)) for _ in range(10)]
+    seen += [observe(wall, faces(), cut=t == 0) for t in range(12)]
     hidden = [len(c.boxes) for c in run(Tracker(), seen)]
     assert hidden == [1] * 10 + [0] * 12
     live = [len(c.boxes) for c in run(Tracker(live=True), seen)]
@@ -155,23 +154,23 @@ def test_a_false_cut_does_not_uncover_a_face():
     """A flash of light for three pictures, and the detector is blind from then on."""
     box = (60, 30, 80, 55)
     flash = torch.ones(HEIGHT, WIDTH)
-    seen = [glimpse(picture(box), faces(box)) for _ in range(10)]
-    seen += [glimpse(flash, faces(), cut=t == 0) for t in range(3)]
-    seen += [glimpse(picture(box), faces(), cut=t == 0) for t in range(20)]
+    seen = [observe(picture(box), faces(box)) for _ in range(10)]
+    seen += [observe(flash, faces(), cut=t == 0) for t in range(3)]
+    seen += [observe(picture(box), faces(), cut=t == 0) for t in range(20)]
     covers = run(Tracker(), seen)
     assert all(covered(c, box) for c in covers)
 
 
 def test_pictures_of_another_size_begin_anew():
     box = (60, 30, 80, 55)
-    seen = [glimpse(picture(box), faces(box))] * 3 + [glimpse(torch.rand(40, 50), faces())] * 3
+    seen = [observe(picture(box), faces(box))] * 3 + [observe(torch.rand(40, 50), faces())] * 3
     assert [len(c.boxes) for c in run(Tracker(), seen)] == [1] * 3 + [0] * 3
 
 
 def test_crossing_faces_stay_hidden_unseen():
     """Two faces walk through each other; neither is seen for the time they overlap."""
     boxes = [((20 + 3 * t, 30, 40 + 3 * t, 55), (110 - 3 * t, 34, 130 - 3 * t, 58)) for t in range(32)]
-    seen = [glimpse(picture(*b), faces(*b) if not 11 <= t <= 22 else faces()) for t, b in enumerate(boxes)]
+    seen = [observe(picture(*b), faces(*b) if not 11 <= t <= 22 else faces()) for t, b in enumerate(boxes)]
     covers = run(Tracker(), seen)
     for cover, pair in zip(covers, boxes, strict=True):
         assert all(covered(cover, box, slack=5) for box in pair)
@@ -183,16 +182,16 @@ def test_what_waits_is_bounded(live, delay):
     shown = 0
     for t in range(70):
         found = faces(moving(t % 50)) if t % 3 == 0 else None
-        shown += len(tracker.push(glimpse(PLAIN, found)))
+        shown += len(tracker.push(observe(PLAIN, found)))
         assert t + 1 - shown == min(delay, t + 1)
-        assert len(tracker.glimpses) <= delay + 1 and len(tracker.gone) < 20
+        assert len(tracker.observations) <= delay + 1 and len(tracker.gone) < 20
         assert all(len(track.path) < 40 for track in tracker.tracks)
     assert shown + len(tracker.flush()) == 70
 
 
 def test_broken_detections_are_named():
     with pytest.raises(NumericError, match="detector returned NaN"):
-        Tracker().push(glimpse(PLAIN, faces((0.0, 0.0, float("nan"), 5.0))))
+        Tracker().push(observe(PLAIN, faces((0.0, 0.0, float("nan"), 5.0))))
 
 
 @settings(max_examples=8, deadline=None)
@@ -208,7 +207,7 @@ def test_every_detection_is_hidden(seed, every, live):
         if t % every == 0:
             asked[t] = boxes
         found = faces(*boxes) if t % every == 0 else None
-        covers += tracker.push(Glimpse(levels=grey, faces=found, cut=bool(rng.random() < 0.2)))
+        covers += tracker.push(Observation(levels=grey, faces=found, cut=bool(rng.random() < 0.2)))
     covers += tracker.flush()
     for t, boxes in asked.items():
         for box in boxes:

@@ -202,11 +202,11 @@ def test_the_test_would_see_a_clear_face():
     """Without patience and likeness, as a detector frame by frame, faces are shown."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anonlib.detection.tracking.LOOK_BACK", 0)
-        patch.setattr("anonlib.detection.track.GROW_FOUND", 0.0)
+        patch.setattr("anonlib.detection.track.GROW_UNLOCATED", 0.0)
         patch.setattr("anonlib.video.stream.Tracker.lookahead", 0, raising=False)
         patch.setattr("anonlib.detection.tracking.Tracker._follow", lambda *_: None)
         patch.setattr("anonlib.detection.tracking.Tracker._remember", lambda *_: None)
-        patch.setattr("anonlib.detection.tracking.Tracker._part", lambda self: self.tracks.clear())
+        patch.setattr("anonlib.detection.tracking.Tracker._end", lambda self: self.tracks.clear())
         shown, *_ = uncovered(scenes_of(3), drop=0.5, every=1, seed=3)
     assert len(shown) > 20
 

@@ -1,16 +1,45 @@
-"""Found faces against true ones: how many are found, how many finds are faces, who is missed."""
+"""The faces that a detector finds in a frame, and their comparison with the ground truth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from anonlib.detection.mtcnn import Faces
 from anonlib.metrics.average_precision import PrecisionRecall, precision_recall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faces:
+    """The faces found in one frame, sorted by score, the highest first."""
+
+    boxes: Tensor
+    """`(n, 4)` float xyxy pixels, not clipped to the frame."""
+    scores: Tensor
+    """`(n,)` probability in [0, 1] that the box holds a face."""
+    landmarks: Tensor
+    """`(n, 5, 2)` float xy pixels."""
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def select(self, rows: Tensor) -> Faces:
+        """The faces at these rows, given as `(n,)` bool or as indices."""
+        return Faces(boxes=self.boxes[rows], scores=self.scores[rows], landmarks=self.landmarks[rows])
+
+    def above(self, score: float) -> Faces:
+        """The faces with at least this score.
+
+        >>> found = Faces(boxes=torch.zeros(2, 4), scores=torch.tensor([0.9, 0.5]),
+        ...               landmarks=torch.zeros(2, 5, 2))
+        >>> len(found.above(0.5)), len(found.above(0.6))
+        (2, 1)
+        """
+        return self.select(self.scores >= score)
 
 
 def face_precision_recall(
@@ -22,7 +51,7 @@ def face_precision_recall(
         found: the faces found in each frame.
         true_boxes: per frame `(n, 4)` xyxy pixels, not enlarged.
         thresholds: `(T,)` scores t in [0, 1].
-        iou: overlap from which a found box can be a face's.
+        iou: smallest overlap of a found box with the true box that it matches.
 
     >>> box = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
     >>> one = Faces(boxes=box, scores=torch.tensor([0.9]), landmarks=torch.zeros(1, 5, 2))
@@ -39,7 +68,7 @@ def face_precision_recall(
 def missed_faces(found: Sequence[Faces], true_boxes: Sequence[Tensor], *, iou: float = 0.5) -> list[Tensor]:
     """The true boxes that no found box overlaps by `iou` or more; per frame `(m, 4)`.
 
-    Whoever stands in one of these is shown to everybody: nothing hides what was not found.
+    A missed face is not anonymized: everybody can recognise it.
 
     >>> box = torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 60.0, 10.0]])
     >>> one = Faces(boxes=box[:1], scores=torch.ones(1), landmarks=torch.zeros(1, 5, 2))
@@ -55,27 +84,27 @@ def missed_faces(found: Sequence[Faces], true_boxes: Sequence[Tensor], *, iou: f
 def false_finds(
     found: Sequence[Faces], true_boxes: Sequence[Tensor], *, doubtful: Sequence[Tensor], iou: float = 0.5
 ) -> list[Tensor]:
-    """The found boxes that are nobody's face; per frame `(m, 4)`.
+    """The found boxes that match no true face (false positives); per frame `(m, 4)`.
 
-    A second find of one face hides nothing that is not hidden already, so it is not false.
+    A second box on a face that is already found does not count as false.
 
     Args:
         found: the faces found in each frame.
         true_boxes: per frame `(n, 4)` xyxy pixels.
-        doubtful: per frame `(k, 4)`; a find that overlaps one, or whose middle lies in one, is
-            neither right nor false.
-        iou: overlap from which a found box is a face's.
+        doubtful: per frame `(k, 4)` regions to ignore. A found box that overlaps one, or that has
+            its centre in one, does not count as false.
+        iou: smallest overlap of a found box with the box that it matches.
 
     >>> box = torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 60.0, 10.0]])
     >>> both = Faces(boxes=box, scores=torch.ones(2), landmarks=torch.zeros(2, 5, 2))
     >>> false_finds([both], [box[:1]], doubtful=[torch.zeros(0, 4)])
     [tensor([[50.,  0., 60., 10.]])]
     """
-    kept = []
-    for one, faces, unsure in zip(found, true_boxes, doubtful, strict=True):
-        known = torch.cat([faces.reshape(-1, 4), unsure.reshape(-1, 4)])
-        right = (box_iou(one.boxes, known) >= iou).any(dim=1)
-        middle = ((one.boxes[:, :2] + one.boxes[:, 2:]) / 2)[:, None]
-        inside = (middle >= unsure[:, :2]) & (middle < unsure[:, 2:])
-        kept.append(one.boxes[~right & ~inside.all(dim=2).any(dim=1)])
-    return kept
+    false = []
+    for one, faces, ignored in zip(found, true_boxes, doubtful, strict=True):
+        known = torch.cat([faces.reshape(-1, 4), ignored.reshape(-1, 4)])
+        matched = (box_iou(one.boxes, known) >= iou).any(dim=1)
+        centre = ((one.boxes[:, :2] + one.boxes[:, 2:]) / 2)[:, None]
+        inside = ((centre >= ignored[:, :2]) & (centre < ignored[:, 2:])).all(dim=2).any(dim=1)
+        false.append(one.boxes[~matched & ~inside])
+    return false
