@@ -48,7 +48,7 @@ lab: setup ## JupyterLab on the notebooks
 
 book: setup ## the course as static HTML in book/_build; runs no notebook
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[book]'
-	$(BIN)/python recipes/link_notebooks.py --check
+	$(BIN)/python -m recipes.link_notebooks --check
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -E -b html -c book notebooks book/_build
 	@echo "open book/_build/README.html"
 

@@ -1,9 +1,9 @@
 """Learn the generative face model of anonlib from LFW: statistics only, no photograph is kept.
 
-    python recipes/build_face_model.py --lfw datasets/lfw --cache face_pictures.npz
+    python -m recipes.build_face_model --lfw datasets/lfw --cache face_pictures.npz
 
-An active appearance model: shape apart from texture apart from the head's outline, each a PCA;
-then pose, expression and light as linear directions, and covariances between and within people.
+An active appearance model: one PCA each for shape, texture and the outline of the head; linear directions
+for pose, expression and light; covariances between and within people.
 """
 
 from __future__ import annotations

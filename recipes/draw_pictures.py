@@ -1,11 +1,11 @@
 """Draw the README's pictures from a finished run: Fig. 3, Fig. 4 and Fig. 5 on synthetic people.
 
-    python recipes/draw_pictures.py results/laptop
-    python recipes/draw_pictures.py results/anonymizer
+    python -m recipes.draw_pictures results/laptop
+    python -m recipes.draw_pictures results/anonymizer
 
-The run's folder must hold figure4.csv; the pictures land beside it. Where weights/ is gone, as in
-the recorded runs, only Fig. 4 is drawn. A folder without figure4.csv gets the pictures of people
-that the anonymizer makes that ships. Everybody shown is a test person: M and D never saw them.
+The pictures are written into the run's folder, which must hold figure4.csv. Without weights/, as in the
+recorded runs, only Fig. 4 is drawn. A folder without figure4.csv gets pictures made by the shipped
+M-trained. All people shown are test people.
 """
 
 from __future__ import annotations

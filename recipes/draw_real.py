@@ -1,6 +1,6 @@
-"""Draw what `modifier-lite` makes of people who do not exist: results/real/people.jpg, strip.jpg.
+"""Draw people who do not exist before and after `modifier-lite`: results/real/people.jpg, strip.jpg.
 
-    python recipes/draw_real.py
+    python -m recipes.draw_real
 
 The sheet has 200 test people, a row before and the row below it after. The strip has frames of a
 clip that went through `anonlib.video.anonymize_video` with default settings.

@@ -1,13 +1,13 @@
 """Run notebooks in order and store their outputs, as the repository keeps them.
 
-    ANONLIB_PROFILE=laptop python recipes/execute_notebooks.py notebooks/*.ipynb
-    ANONLIB_PROFILE=smoke python recipes/execute_notebooks.py --time-only notebooks/*.ipynb
+    ANONLIB_PROFILE=laptop python -m recipes.execute_notebooks notebooks/*.ipynb
+    ANONLIB_PROFILE=smoke python -m recipes.execute_notebooks --time-only notebooks/*.ipynb
 
-The profile comes from ANONLIB_PROFILE, as in the notebooks. Progress bars are left out of what is
-stored, and so are timings and the state of widgets (the picture of each stays), so that a second
-run changes no line that did not change its meaning. A warning stops the run like an error.
+The profile comes from ANONLIB_PROFILE, as in the notebooks. Progress bars, timings and the state of widgets
+are not stored (a picture of each widget is), so a second run changes only lines whose content changed.
+A warning stops the run like an error.
 
-How long each took goes to results/notebooks/times.csv when `--record` asks for it.
+`--record` adds the time of each notebook to results/notebooks/times.csv.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Views of canonical face crops as a detector would cut them: the box enlarged, made square."""
+"""Crops of canonical faces like those of a detector: the enlarged box, made square."""
 
 from __future__ import annotations
 

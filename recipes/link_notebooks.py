@@ -1,12 +1,11 @@
-"""Write what all chapters share: links to their neighbours, badges, measured times, and the map.
+"""Write what all chapters share: links to the next chapter, badges, measured times, the table of chapters.
 
-python recipes/link_notebooks.py            # refresh notebooks/*.ipynb and notebooks/README.md
-python recipes/link_notebooks.py --check    # write nothing; exit 1 and name what is stale
+python -m recipes.link_notebooks            # refresh notebooks/*.ipynb and notebooks/README.md
+python -m recipes.link_notebooks --check    # write nothing; exit 1 and name what is stale
 
-Each notebook gets two cells tagged `navigation`, the second and the last; nothing else in it is
-touched, so its outputs and execution counts stay. Titles come from the notebooks, the repository's
-address from pyproject.toml, times from results/notebooks/times.csv, the rest of the map from
-book/chapters.csv.
+Each notebook gets two cells tagged `navigation`, the second and the last. Nothing else changes, so outputs
+and execution counts stay. Titles come from the notebooks, the repository's address from pyproject.toml, times
+from results/notebooks/times.csv, the rest of the table from book/chapters.csv.
 """
 
 from __future__ import annotations
@@ -218,7 +217,7 @@ def main(root: Path, *, check: bool) -> int:
         if not check:
             path.write_text(refreshed(root)[path])
     if old and check:
-        print("refresh them: python recipes/link_notebooks.py")
+        print("refresh them: python -m recipes.link_notebooks")
     return int(check and bool(old))
 
 

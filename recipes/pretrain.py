@@ -1,6 +1,6 @@
 """Trains the weights that ship for the profiles `smoke` and `laptop`, on synthetic people.
 
-    python recipes/pretrain.py D-start M-start A-start M-trained
+    python -m recipes.pretrain D-start M-start A-start M-trained
 
 D-start   D, trained to recognise the training people
 M-start   M, trained to return the face it is given (Eq. 3 alone)
@@ -194,7 +194,7 @@ def main() -> None:
         network, validation = TRAIN[name](laptop, arguments.checkpoints / f"pretrain-{name}.pt")
         save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config))
         record = {
-            "command": f"python recipes/pretrain.py {name}",
+            "command": f"python -m recipes.pretrain {name}",
             "commit": commit(),
             "hardware": hardware(),
             "date": time.strftime("%Y-%m-%d"),

@@ -1,4 +1,4 @@
-"""How far a modified face must be from the person's own, in the features of a recogniser."""
+"""Algorithm 1 on real faces, with more adversaries than D. It made `modifier-lite`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from anonlib.types import ActionFrames
 def identity_margin_loss(modified: Tensor, original: Tensor, *, margin: float = 0.0) -> Tensor:
     """Mean excess of the cosine between a modified face and its original over a margin.
 
-    Differs from the paper: which knows no such term. D learns the features it is attacked by; this
-    one also holds against a recogniser that stands still.
+    Differs from the paper: the paper has no such term. D changes while M is trained; this term also
+    penalises M against a recogniser that does not change.
 
     Args:
         modified: `(B, F)` features of M(f).
@@ -46,10 +46,10 @@ def identity_margin_loss(modified: Tensor, original: Tensor, *, margin: float = 
 def crowd_loss(modified: Tensor) -> Tensor:
     """1 - the mean cosine between modified faces and the direction of their sum.
 
-    0 when a recogniser takes all modified faces for one person: then nothing is left to tell
-    people apart by. The idea of k-Same (Newton, Sweeney and Malin, 2005), in feature space.
+    0 when all modified faces look like one person to the recogniser. The idea of k-Same (Newton,
+    Sweeney and Malin, 2005) in feature space.
 
-    Differs from the paper: which knows no such term.
+    Differs from the paper: the paper has no such term.
 
     Args:
         modified: `(B, F)` features of M(f).
@@ -64,12 +64,12 @@ def crowd_loss(modified: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adversaries:
-    """Who else looks at modified faces."""
+    """Networks that M is trained against besides D."""
 
     recognizer: SphereFace
-    """Stands still; D as it was before the game."""
+    """D before adversarial training; it is not trained."""
     critic: nn.Module
-    """Faces to one value a patch; learns."""
+    """Faces to one value a patch; it is trained."""
     margin: float = 0.0
     """Cosine up to which M(f) and f count as two people."""
     margin_weight: float = 1.0
@@ -78,8 +78,9 @@ class Adversaries:
 
 
 def still_features(recognizer: SphereFace, images: Tensor, landmarks: Tensor) -> Tensor:
-    """`(B, F)` features of faces, never seen twice alike: landmarks off by a pixel, and one time in
-    two at half the resolution, so that M has to change faces and not to find a pattern.
+    """`(B, F)` features of randomly shifted faces, half of the time at half the resolution.
+
+    So M must change the face; a fixed adversarial pattern does not survive.
     """
     shaken = landmarks + torch.randn_like(landmarks[:, :1])
     aligned = align_faces(images, shaken, recognizer.config.size)
@@ -89,7 +90,7 @@ def still_features(recognizer: SphereFace, images: Tensor, landmarks: Tensor) ->
 
 
 def update_critic(critic: nn.Module, optimizer: Adam, modified: Tensor, faces: FaceBatch) -> Losses:
-    """The critic learns to tell f from M(f)."""
+    """One update of the critic, which learns to tell f from M(f)."""
     loss = critic_loss(critic(faces.images), critic(modified.detach()))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -98,7 +99,7 @@ def update_critic(critic: nn.Module, optimizer: Adam, modified: Tensor, faces: F
 
 
 def further_terms(adversaries: Adversaries, modified: Tensor, faces: FaceBatch) -> Losses:
-    """What the recogniser that stands still and the critic say of M(f), weighted."""
+    """Weighted loss terms of the fixed recogniser and of the critic on M(f)."""
     with torch.no_grad():
         known = still_features(adversaries.recognizer, faces.images, faces.landmarks)
     hidden = still_features(adversaries.recognizer, modified, faces.landmarks)
@@ -111,7 +112,7 @@ def further_terms(adversaries: Adversaries, modified: Tensor, faces: FaceBatch) 
 
 
 def _in_training(networks: Mapping[str, nn.Module], optimizers: Mapping[str, Adam]) -> Trainee:
-    """What the loop saves, its networks in training mode."""
+    """Networks in training mode and their optimizers, as `run_steps` needs them."""
     for network in networks.values():
         network.train()
     return Trainee(
@@ -132,10 +133,10 @@ def train_to_redraw(
     checkpoint: Path | None = None,
     progress: bool = True,
 ) -> History:
-    """M learns to draw a face from what it reads of one, before anybody attacks it.
+    """Trains M to redraw faces, before adversarial training.
 
     Implements Ren et al., Eq. (3), without the adversarial terms.
-    Differs from the paper: which starts M from random weights; the critic is ours.
+    Differs from the paper: the paper starts M from random weights and has no critic.
 
     Args:
         modifier: M, trained in place.
@@ -143,7 +144,7 @@ def train_to_redraw(
         faces: from the number of the iteration to its batch.
         config: weight of the L1 term and learning rate.
         steps: number of updates.
-        realism_weight: of the critic's word.
+        realism_weight: weight of the critic's term.
         seed: of the random numbers inside a step.
         checkpoint: file to save to and resume from.
         progress: whether to show a progress bar.
@@ -193,16 +194,16 @@ def train_on_real_faces(
     progress: bool = True,
     report: Report | None = None,
 ) -> History:
-    """Alternating updates of D, of the critic, and of M and A.
+    """Trains D, the critic, M and A in turn.
 
     Implements Ren et al., Algorithm 1, lines 1-9.
-    Differs from the paper: M is also held to the terms of `Adversaries`; D starts from distilled
-    weights and learns at a quarter of M's rate, to keep them; A looks at every fourth iteration
-    only, with four times the weight.
+    Differs from the paper: M also minimises the terms of `Adversaries`. D starts from distilled weights
+    and has a quarter of M's learning rate. L_det is computed in every fourth iteration, with four
+    times the weight.
 
     Args:
         players: M, D and A, trained in place.
-        adversaries: whom M has to convince besides; the critic is trained in place.
+        adversaries: the fixed recogniser and the critic; the critic is trained in place.
         faces: from the number of the iteration to its batch.
         frames: video frames V with actions and face boxes.
         config: step counts, weights and learning rates.

@@ -1,4 +1,4 @@
-"""What light, lens and file do to a scene, and grounds without pictures."""
+"""Training scenes for the face detector: faces pasted on backgrounds, then degraded like photographs."""
 
 from __future__ import annotations
 

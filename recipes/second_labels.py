@@ -1,4 +1,4 @@
-"""Faces that CenterFace sees, as labels for the training of SSH.
+"""CenterFace's detections as additional labels for SSH.
 
 CenterFace's boxes are used as they are: where it and MTCNN see the same face of a training picture,
 MTCNN's box has 0.98 of its width and 1.00 of its height on LFW, 0.95 and 0.99 on JHMDB (medians).

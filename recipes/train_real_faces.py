@@ -1,21 +1,20 @@
 """Trains the weights that ship for real faces: the recogniser D and the modifier `modifier-lite`.
 
     pip install 'anonlib[dlib]'
-    python recipes/train_real_faces.py pack teach distil play --lfw LFW_ROOT --faces CASIA_ROOT
+    python -m recipes.train_real_faces pack teach distil play --lfw LFW_ROOT --faces CASIA_ROOT
 
-pack    canonical crops of everybody who may be trained on: the other roots, and LFW's people who
-        occur in no pair of folds 6-10. Fold 5 is held back to choose settings by. Whom dlib takes
-        for somebody of folds 6-10 is dropped.
-teach   dlib's features of the crops, of their mirror images and of mixtures of two faces; names of
-        whom dlib takes for somebody of the test, and of fold 5, in WORK/exclude.txt for
-        `anonlib reproduce --exclude`.
-distil  D, a SphereFace-20, learns to give faces those directions: data/weights/recognizer.
-play    M learns to redraw, data/weights/modifier-lite-start, then plays Algorithm 1 on these faces
-        (recipes.real_faces): data/weights/modifier-lite.
-attack  D learns anew, from modified faces, what dlib says of the clear ones. It and the D that
-        played the game are asked who is who in LFW's folds 6-10: results/real/attackers.csv.
+pack    Crops the training faces: all other roots, and the LFW people who are in no pair of folds 6-10.
+        Fold 5 is held back to choose settings.
+teach   Computes dlib's features of the crops, of their mirror images and of mixtures of two faces.
+        Drops the people whom dlib matches with a test person. Writes their names, and those of
+        fold 5, to WORK/exclude.txt for `anonlib reproduce --exclude`.
+distil  Trains D, a SphereFace-20, to reproduce these features: data/weights/recognizer.
+play    Trains M to redraw faces (data/weights/modifier-lite-start), then by Algorithm 1 on these faces
+        (recipes/real_faces.py): data/weights/modifier-lite.
+attack  Trains D on modified faces to predict dlib's features of the clear ones. Measures this D, and
+        the D of Algorithm 1, on LFW's folds 6-10: results/real/attackers.csv.
 
-Pictures and features stay in --work, outside of the repository; every stage resumes.
+Pictures and features stay in --work, outside the repository. Every stage resumes.
 """
 
 from __future__ import annotations
@@ -63,10 +62,11 @@ from recipes.real_faces import Adversaries, train_on_real_faces, train_to_redraw
 WEIGHTS = Path(__file__).resolve().parents[1] / "data" / "weights"
 CROP = 128
 MATCH = 0.45
-"""dlib's distance under which a training person is dropped; its own 0.6 is for one comparison."""
+"""A training person closer than this to a test person in dlib's features is dropped. dlib's usual 0.6 suits a
+single comparison."""
 MIXTURES = 24_000
 HELD_BACK = 5
-"""Fold of LFW by which settings are chosen; nobody in it is trained on."""
+"""Fold of LFW on which settings are chosen. Nobody in it is trained on."""
 RECOGNIZER = ClassifierConfig(size=(64, 48), depth=20, width=32, features=128)
 DISTIL_STEPS, DISTIL_BATCH = 2800, 64
 ATTACK_STEPS, ATTACK_BATCH = 500, 48
@@ -101,7 +101,7 @@ def in_half_precision(network: nn.Module) -> nn.Module:
 
 
 def pack(lfw: Path, others: list[Path], work: Path) -> None:
-    """`train.npz` and `validation.npz`: crops, landmarks, and names as numbers."""
+    """Writes `train.npz` and `validation.npz`: crops, landmarks, and people as numbers."""
     test = people_in_folds(lfw, LFW_TEST_FOLDS)
     held = people_in_folds(lfw, [HELD_BACK]) - test
     folder = FaceFolder(lfw)
@@ -130,8 +130,8 @@ def crop_people(people: list[tuple[FaceFolder, str]], path: Path) -> None:
 
 
 def match_features(lfw: Path, folder: FaceFolder) -> np.ndarray:
-    """dlib's features of the test pictures, for nothing but dropping training people."""
-    from dlib_teacher import Teacher
+    """dlib's features of the test pictures. They are used only to drop training people."""
+    from recipes.dlib_teacher import Teacher
 
     pictures = sorted({p for pair in lfw_pairs(lfw, LFW_TEST_FOLDS) for p in pair[:2]})
     crops = crop_pictures([folder.pictures(n)[k - 1] for n, k in pictures], size=CROP)
@@ -146,8 +146,8 @@ def features_of(teacher: Callable[[Tensor], Tensor], images: Tensor) -> np.ndarr
 
 
 def teach(work: Path) -> None:
-    """`taught.npz`: features of crops, mirrored crops and mixtures; who is too like the test."""
-    from dlib_teacher import Teacher
+    """Writes `taught.npz`: features of crops, mirrored crops and mixtures, and which crops are kept."""
+    from recipes.dlib_teacher import Teacher
 
     teacher, packed = Teacher(), np.load(work / "train.npz")
     images, count = torch.from_numpy(packed["images"]), len(packed["images"])
@@ -183,7 +183,7 @@ def teach(work: Path) -> None:
 
 
 def mixture(images: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """Two canonical crops laid over each other, uint8."""
+    """Weighted mean of two canonical crops, uint8."""
     weight = share[:, None, None, None]
     return (images[first] * weight + images[second] * (1 - weight)).round().to(torch.uint8)
 
@@ -191,8 +191,8 @@ def mixture(images: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Ten
 # ---- distil ----------------------------------------------------------------------------------
 
 
-class Lessons:
-    """Aligned faces and what the teacher says of them, half photographs and half mixtures."""
+class TaughtFaces:
+    """Batches of aligned faces with dlib's features, half photographs and half mixtures."""
 
     def __init__(self, work: Path) -> None:
         packed, taught = np.load(work / "train.npz"), np.load(work / "taught.npz")
@@ -224,7 +224,7 @@ class Lessons:
         return images, points, taught
 
     def mixed(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Crops laid over each other."""
+        """Mixtures of two crops."""
         k = self.mixtures[torch.randint(len(self.mixtures), (count,))]
         first, second, share = (self.taught[name][k] for name in ("first", "second", "share"))
         images = mixture(self.images, first, second, share).float() / 255
@@ -234,7 +234,7 @@ class Lessons:
 
 
 def degraded(aligned: Tensor) -> Tensor:
-    """Now and then of low resolution; always of another light."""
+    """Random light for all faces, lower resolution for three batches in ten."""
     height, width = aligned.shape[2:]
     if torch.rand(()) < 0.3:
         small = int(torch.randint(24, height, ()))
@@ -248,7 +248,7 @@ def degraded(aligned: Tensor) -> Tensor:
 
 def distil(work: Path) -> None:
     torch.manual_seed(0)
-    lessons = Lessons(work)
+    lessons = TaughtFaces(work)
     network = SphereFace(RECOGNIZER, people=1).to(memory_format=torch.channels_last)
     start = time.time()
     distil_classifier(
@@ -274,10 +274,10 @@ def distil(work: Path) -> None:
 # ---- attack ---------------------------------------------------------------------------------
 
 
-class Eavesdropper:
-    """Modified faces of training people, and what the teacher says of the clear ones."""
+class ModifiedFaces:
+    """Batches of modified faces of training people with dlib's features of the clear faces."""
 
-    def __init__(self, lessons: Lessons) -> None:
+    def __init__(self, lessons: TaughtFaces) -> None:
         self.lessons, self.modifier = lessons, load_modifier()
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
@@ -291,14 +291,14 @@ class Eavesdropper:
 
 
 def attack(work: Path) -> None:
-    """D goes on from the recogniser that ships; the result is no part of the repository."""
+    """Trains the attacker, from the shipped recogniser on. The result is not part of the repository."""
     torch.manual_seed(0)
     tensors, _ = load_weights(WEIGHTS / "recognizer.safetensors")
     network = SphereFace(RECOGNIZER, people=1).to(memory_format=torch.channels_last)
     network.load_state_dict(tensors)
     distil_classifier(
         in_half_precision(network),
-        Eavesdropper(Lessons(work)),
+        ModifiedFaces(TaughtFaces(work)),
         steps=ATTACK_STEPS,
         lr=5e-4,
         seed=0,
@@ -308,7 +308,7 @@ def attack(work: Path) -> None:
 
 
 def measure_attackers(lfw: Path, work: Path) -> None:
-    """Three times D before the same modified pictures: as it ships, from the game, retrained."""
+    """Measures three versions of D on the same modified pictures: shipped, of Algorithm 1, retrained."""
     listed = lfw_pairs(lfw, LFW_TEST_FOLDS)
     files = picture_files(lfw, listed)
     seen = see(list(files.values()), create("modifier-lite"), framing="frame")
@@ -332,7 +332,7 @@ def measure_attackers(lfw: Path, work: Path) -> None:
 
 
 def write_table(rows: list[dict[str, Any]]) -> None:
-    """results/real/attackers.csv, a row for each D and each kind of couple."""
+    """Writes results/real/attackers.csv, a row for each D and each kind of pair."""
     path = WEIGHTS.parents[1] / "results" / "real" / "attackers.csv"
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -344,8 +344,8 @@ def write_table(rows: list[dict[str, Any]]) -> None:
 # ---- play ------------------------------------------------------------------------------------
 
 
-class GameFaces:
-    """Batches of faces as a detector would cut them."""
+class DetectedFaces:
+    """Batches of faces, cropped like detections."""
 
     def __init__(self, faces: FaceImages, size: int, count: int) -> None:
         self.faces, self.size, self.count = faces, size, count
@@ -374,7 +374,7 @@ def training_faces(work: Path) -> FaceImages:
 
 @torch.no_grad()
 def game_classifier(faces: FaceImages) -> SphereFace:
-    """The distilled D, its identities the mean directions of the people's faces."""
+    """The distilled D. Each identity vector is the mean direction of that person's features."""
     tensors, _ = load_weights(WEIGHTS / "recognizer.safetensors")
     network = SphereFace(RECOGNIZER, people=int(faces.labels.max()) + 1)
     network.load_state_dict({**tensors, "identities": network.identities}, strict=True)
@@ -408,7 +408,7 @@ def play(
     critic = PatchCritic().to(memory_format=torch.channels_last)
     for network in (players.modifier, classifier, still, critic):
         in_half_precision(network)
-    start, batches = time.time(), GameFaces(faces, config.size, game.faces)
+    start, batches = time.time(), DetectedFaces(faces, config.size, game.faces)
     train_to_redraw(
         players.modifier,
         critic,
@@ -450,7 +450,7 @@ def play(
 
 def write_record(name: str, facts: dict[str, Any]) -> None:
     record = {
-        "command": "python recipes/train_real_faces.py pack teach distil play",
+        "command": "python -m recipes.train_real_faces pack teach distil play",
         "commit": commit(),
         "hardware": hardware(),
         "date": time.strftime("%Y-%m-%d"),
