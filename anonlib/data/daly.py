@@ -1,35 +1,22 @@
-"""DALY: ten daily actions in 510 YouTube videos, boxed at keyframes; its annotations and splits."""
+"""DALY: ten daily actions in 510 YouTube videos; its annotations, splits and boxed keyframes."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from anonlib.data.frames import DetectFaces, action_frames, find_faces, read_frames
 from anonlib.data.pickles import load_pickle
 from anonlib.errors import ActionDatasetError
 from anonlib.types import ACTIONS, ActionFrames
-
-if TYPE_CHECKING:
-    from anonlib.data.jhmdb import DetectFaces
-import re
-from typing import TYPE_CHECKING
-
-from torch.nn import functional as F
-
-from anonlib.data.images import read_image
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
-
 
 LABELS = (
     "ApplyingMakeUpOnLips",
@@ -43,19 +30,21 @@ LABELS = (
     "PlayingHarmonica",
     "TakingPhotosOrVideos",
 )
-"""DALY's names of the actions, in the order of `ACTIONS`, which is that of the paper's Table 1."""
+"""DALY's names of the actions, in the order of `ACTIONS` and of the paper's Table 1."""
 FLAGS = ("isSmall", "isReflection", "isShotcut", "isZoom", "isAmbiguous", "isOccluded", "isOutsideFOV")
-"""What DALY notes of an instance of an action."""
+"""What DALY notes about an instance of an action."""
 SLACK = 0.05
-"""How far a box may reach beyond the picture, in shares of its side; it is cut there."""
+"""How far a box may reach beyond the frame, as a share of its side; the box is cut there."""
 ANNOTATIONS = ("daly1.1.0.pkl", "annotations/daly1.1.0.pkl")
+FOLDERS = ("frames", "DALY_frames", "videos", "DALY_videos", "")
+"""Where the frames or the file of a video may lie, below DALY's root."""
+_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
 _SEE = "see data/README.md#daly"
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyframe:
-    """One boxed frame of one instance of an action."""
+    """One box in one frame of one instance of an action."""
 
     video: str
     """Name of the video, such as `r5PgP20uu2I.mp4`."""
@@ -64,64 +53,57 @@ class Keyframe:
     frame: int
     """Number of the frame, from 1."""
     box: tuple[float, float, float, float]
-    """xyxy in shares of width and height, in [0, 1]."""
+    """xyxy as shares of width and height, in [0, 1]."""
     flags: frozenset[str]
-    """Those of `FLAGS` that hold for the instance."""
+    """The `FLAGS` that hold for the instance."""
 
 
 class DALY:
     """Videos, splits and keyframes below a root.
 
     `ROOT/daly1.1.0.pkl` (or in `annotations/`), and `ROOT/videos/ID.mp4` or frames as
-    `ROOT/frames/ID.mp4/frame000001.jpg`, numbered from 1 as ffmpeg writes them.
+    `ROOT/frames/ID.mp4/frame000001.jpg`, numbered from 1 as ffmpeg does.
 
-    Differs from the paper: the paper does not say which frames of DALY it trains and tests on;
-    here they are the keyframes, the only ones with boxes.
+    Differs from the paper: the paper does not say which frames of DALY it uses; we use the keyframes,
+    the only frames with boxes.
     """
 
     def __init__(self, root: str | Path) -> None:
-        """Reads the annotations; no video is opened.
+        """Reads the annotations. No video is opened.
 
         Raises:
-            ActionDatasetError: the annotations are missing or laid out differently, or a box lies
-                outside of its frame or a keyframe behind the end of its video.
-            DatasetError: the pickle is damaged or refused, see `load_pickle`.
+            ActionDatasetError: the annotations are missing or laid out differently, a box lies outside of
+                its frame, or a keyframe after the end of its video.
+            DatasetError: the pickle is damaged or not safe to read, see `load_pickle`.
         """
         self.root = Path(root)
-        paths = [self.root / name for name in ANNOTATIONS]
-        found = next((path for path in paths if path.is_file()), None)
-        if found is None:
+        path = next((self.root / name for name in ANNOTATIONS if (self.root / name).is_file()), None)
+        if path is None:
             raise ActionDatasetError(
                 f"DALY root '{root}' holds no {ANNOTATIONS[0]}: fetch the annotations, {_SEE}"
             )
-        content = load_pickle(found)
+        content = load_pickle(path)
         try:
             self._read(content)
         except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
             raise ActionDatasetError(
-                f"'{found}' is not laid out as DALY 1.1.0 ({type(error).__name__}: {error}): fetch "
-                f"the annotations again, {_SEE}"
+                f"'{path}' is not laid out as DALY 1.1.0 ({type(error).__name__}: {error}): fetch the "
+                f"annotations again, {_SEE}"
             ) from error
 
     def _read(self, content: Any) -> None:
         if tuple(content["labels"]) != LABELS:
             raise ValueError("labels are not DALY's ten")
         self.videos: tuple[str, ...] = tuple(sorted(content["annot"]))
-        test = frozenset(content["splits"][0])
-        if stray := sorted(test - set(self.videos)):
-            raise ValueError(f"splits name '{stray[0]}', which has no annotation")
-        self._test = test
-        self._rate = {v: float(content["metadata"][v]["fps"]) for v in self.videos}
-        self._keyframes = {
-            video: tuple(
-                _keyframes(
-                    video,
-                    content["annot"][video]["annot"],
-                    count=int(content["metadata"][video]["nbframes_ffmpeg"]),
-                )
-            )
-            for video in self.videos
-        }
+        self._test = frozenset(content["splits"][0])
+        if unknown := sorted(self._test - set(self.videos)):
+            raise ValueError(f"splits name '{unknown[0]}', which has no annotation")
+        self._rate = {video: float(content["metadata"][video]["fps"]) for video in self.videos}
+        self._keyframes = {}
+        for video in self.videos:
+            count = int(content["metadata"][video]["nbframes_ffmpeg"])
+            found = _keyframes(video, content["annot"][video]["annot"], count=count)
+            self._keyframes[video] = sorted(found, key=lambda keyframe: keyframe.frame)
 
     def split(self) -> tuple[list[str], list[str]]:
         """Names of the training and the test videos: 310 and 200 in DALY 1.1.0."""
@@ -135,7 +117,7 @@ class DALY:
 
         Args:
             videos: their names; all by default.
-            without: flags; instances for which one of them holds are left out.
+            without: flags; instances with one of them are left out.
 
         Raises:
             ActionDatasetError: a video has no annotation, or a flag is unknown.
@@ -146,8 +128,8 @@ class DALY:
         for video in self.videos if videos is None else videos:
             if video not in self._keyframes:
                 raise ActionDatasetError(
-                    f"video '{video}' has no annotation in '{self.root}': use a name of its "
-                    f"{len(self.videos)} videos, {_SEE}"
+                    f"video '{video}' has no annotation in '{self.root}': use one of its {len(self.videos)} "
+                    f"videos, {_SEE}"
                 )
             chosen += (k for k in self._keyframes[video] if k.flags.isdisjoint(without))
         return chosen
@@ -162,26 +144,26 @@ class DALY:
         detect: DetectFaces | None = None,
         progress: bool = True,
     ) -> ActionFrames:
-        """Keyframes as pictures of one size, with the boxes and actions in them, and the faces.
+        """Keyframes as pictures of one size, with their boxes, actions and faces.
 
-        Only keyframes are decoded. All of DALY's at 600x800 pixels fill tens of gigabytes: load
-        some videos at a time, or few frames of each.
+        All keyframes of DALY at 600x800 pixels fill tens of gigabytes: load some videos at a time, or few
+        frames of each.
 
         Args:
             videos: their names; all by default.
-            size: height and width the frames are stretched to.
-            frames: keyframes a video at most, evenly spread, the first and the last among them.
-            without: flags; instances for which one of them holds are left out.
-            detect: finds faces; without it there are none.
+            size: height and width to which the frames are stretched.
+            frames: most keyframes of a video, evenly spread, with the first and the last; all by default.
+            without: flags; instances with one of them are left out.
+            detect: finds faces; by default there are none.
             progress: whether to show a progress bar.
 
         Returns:
-            A frame for each keyframe, with a box for each instance boxed there. A clip's number
-            is the place of its video in `videos`; persons are not known (-1).
+            One frame for each keyframe, with a box for each instance in it. A clip's number is the position
+            of its video in `videos`; identities are unknown (-1).
 
         Raises:
-            ActionDatasetError: a video is missing, cannot be decoded or is too short, has no
-                annotation, or nothing remains.
+            ActionDatasetError: a video is missing, damaged or too short, has no annotation, or no keyframe
+                remains.
         """
         names = list(self.videos if videos is None else videos)
         images, boxes, labels, clips = [], [], [], []
@@ -199,90 +181,13 @@ class DALY:
                 f"DALY root '{self.root}': no keyframe remains in {len(names)} videos without "
                 f"{', '.join(without) or 'flags'}; leave out fewer"
             )
-        return _with_faces(torch.cat(images), boxes, labels, clips, detect)
-
-
-def _with_faces(
-    images: Tensor, boxes: list[Tensor], labels: list[Tensor], clips: list[int], detect: DetectFaces | None
-) -> ActionFrames:
-    faces = [(torch.zeros(0, 4), torch.zeros(0, 5, 2))] * len(images)
-    if detect is not None:
-        faces = [found for chunk in images.split(32) for found in detect(chunk.float() / 255)]
-    return ActionFrames(
-        frames=images,
-        boxes=boxes,
-        labels=labels,
-        face_boxes=[box.cpu().float() for box, _ in faces],
-        landmarks=[points.cpu().float() for _, points in faces],
-        identities=[torch.full((len(box),), -1) for box, _ in faces],
-        clips=torch.tensor(clips),
-    )
-
-
-def _keyframes(video: str, annotation: Any, *, count: int) -> list[Keyframe]:
-    """All keyframes of a video, sorted by frame."""
-    found = []
-    for action, instances in annotation.items():
-        name = ACTIONS[LABELS.index(action)]
-        for instance in instances:
-            flags = frozenset(flag for flag in FLAGS if instance["flags"][flag])
-            for keyframe in instance["keyframes"]:
-                frame = int(keyframe["frameNumber"])
-                _check_frame(video, frame, count)
-                found += [
-                    Keyframe(video=video, action=name, frame=frame, flags=flags, box=_box(video, frame, row))
-                    for row in _rows(keyframe["boundingBox"])
-                ]
-    return sorted(found, key=lambda keyframe: keyframe.frame)
-
-
-def _rows(boxes: Any) -> Iterator[list[float]]:
-    yield from np.asarray(boxes, dtype=np.float64).reshape(-1, 4).tolist()
-
-
-def _check_frame(video: str, frame: int, count: int) -> None:
-    if not 1 <= frame <= count:
-        raise ActionDatasetError(
-            f"DALY video '{video}' has {count} frames and a keyframe {frame}: fetch the "
-            f"annotations again, {_SEE}"
-        )
-
-
-def _box(video: str, frame: int, box: Sequence[float]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = (min(max(side, 0.0), 1.0) for side in box)
-    inside = all(-SLACK <= side <= 1 + SLACK for side in box)
-    if not inside or not (x1 < x2 and y1 < y2):
-        raise ActionDatasetError(
-            f"DALY video '{video}', frame {frame}: box {[round(side, 4) for side in box]} is empty "
-            f"or outside of 0 to 1; fetch the annotations again, {_SEE}"
-        )
-    return x1, y1, x2, y2
-
-
-def _by_frame(keyframes: Sequence[Keyframe], most: int | None) -> dict[int, list[Keyframe]]:
-    """Keyframes of one video by frame, at most so many frames, evenly spread."""
-    found = {frame: list(same) for frame, same in groupby(keyframes, key=lambda k: k.frame)}
-    if most is None or most >= len(found):
-        return found
-    places = np.linspace(0, len(found) - 1, most).round().astype(int)
-    return {frame: found[frame] for frame in (list(found)[place] for place in places)}
-
-
-def _pixels(keyframes: Sequence[Keyframe], size: tuple[int, int]) -> Tensor:
-    """`(n, 4)` xyxy pixels."""
-    height, width = size
-    return torch.tensor([k.box for k in keyframes]) * torch.tensor([width, height, width, height])
-
-
-FOLDERS = ("frames", "DALY_frames", "videos", "DALY_videos", "")
-"""Where a video's frames or file may lie, below DALY's root."""
-SAME_RATE = 0.01
-"""Frame rates that differ by a smaller share are one rate, once rounded."""
-_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
+        pictures = torch.cat(images)
+        faces = [face for chunk in pictures.split(32) for face in find_faces(chunk, detect)]
+        return action_frames(pictures, boxes=boxes, labels=labels, clips=torch.tensor(clips), faces=faces)
 
 
 def find_frames(root: Path, video: str) -> Path:
-    """The folder of a video's frames, or its file; another container than .mp4 serves too.
+    """The folder with a video's frames, or its file, in any usual container.
 
     Raises:
         ActionDatasetError: there is neither.
@@ -298,73 +203,45 @@ def find_frames(root: Path, video: str) -> Path:
     )
 
 
-def read_frames(source: Path, numbers: Sequence[int], *, rate: float, size: tuple[int, int]) -> Tensor:
-    """Frames of a video by number, stretched to one size.
+def _keyframes(video: str, annotation: Any, *, count: int) -> Iterator[Keyframe]:
+    """All keyframes of a video with `count` frames."""
+    for label, instances in annotation.items():
+        action = ACTIONS[LABELS.index(label)]
+        for instance in instances:
+            flags = frozenset(flag for flag in FLAGS if instance["flags"][flag])
+            for keyframe in instance["keyframes"]:
+                frame = int(keyframe["frameNumber"])
+                if not 1 <= frame <= count:
+                    raise ActionDatasetError(
+                        f"DALY video '{video}' has {count} frames and a keyframe {frame}: fetch the "
+                        f"annotations again, {_SEE}"
+                    )
+                for row in np.asarray(keyframe["boundingBox"], dtype=np.float64).reshape(-1, 4).tolist():
+                    box = _box(video, frame, row)
+                    yield Keyframe(video=video, action=action, frame=frame, flags=flags, box=box)
 
-    In a file, frame n is the one that is shown at (n - 0.5) / rate seconds, so that a copy with
-    another frame rate serves too. Nothing is decoded but the way to it from the nearest frame
-    before it that can be decoded on its own.
 
-    Args:
-        source: a file, or a folder of pictures whose names end in the number.
-        numbers: from 1, rising.
-        rate: frames a second by which they are numbered.
-        size: height and width.
-
-    Returns:
-        `(len(numbers), 3, H, W)` uint8 RGB.
-
-    Raises:
-        ActionDatasetError: the source is damaged, or ends before a frame.
-    """
-    if source.is_dir():
-        return torch.cat([_stretch(p, size) for p in _pictures(source, numbers)])
-    import av
-
-    try:
-        with av.open(str(source)) as video:
-            return torch.cat([_stretch(_decode(video, n, rate, source), size) for n in numbers])
-    except (av.FFmpegError, IndexError, OSError) as error:
+def _box(video: str, frame: int, box: Sequence[float]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (min(max(side, 0.0), 1.0) for side in box)
+    inside = all(-SLACK <= side <= 1 + SLACK for side in box)
+    if not inside or not (x1 < x2 and y1 < y2):
         raise ActionDatasetError(
-            f"video '{source}' cannot be decoded ({error}): fetch it again, {_SEE}"
-        ) from error
-
-
-def _pictures(folder: Path, numbers: Sequence[int]) -> list[Tensor]:
-    places = {
-        int(number[1]): path
-        for path in folder.iterdir()
-        if (number := re.search(r"(\d+)\.(?:jpg|jpeg|png)$", path.name))
-    }
-    if missing := [n for n in numbers if n not in places]:
-        raise ActionDatasetError(
-            f"folder '{folder}' lacks frame {missing[0]} and {len(missing) - 1} more of its "
-            f"keyframes: extract the frames again, {_SEE}"
+            f"DALY video '{video}', frame {frame}: box {[round(side, 4) for side in box]} is empty or "
+            f"outside of 0 to 1; fetch the annotations again, {_SEE}"
         )
-    return [read_image(places[n]) for n in numbers]
+    return x1, y1, x2, y2
 
 
-def _decode(video: InputContainer, number: int, rate: float, source: Path) -> Tensor:
-    """The frame of that number, `(3, H, W)` uint8."""
-    stream = video.streams.video[0]
-    own = float(stream.average_rate or rate)
-    base = float(stream.time_base or 1)
-    target = (number - 0.5) / (own if abs(own / rate - 1) < SAME_RATE else rate) / base
-    target += stream.start_time or 0
-    video.seek(int(target), stream=stream, backward=True)
-    shown = None
-    for frame in video.decode(stream):
-        if frame.pts is None or frame.pts > target:
-            break
-        shown = frame
-    if shown is None or shown.pts is None or target - shown.pts > 1.5 / own / base:
-        raise ActionDatasetError(
-            f"video '{source}' ends before its frame {number}: it is cut short, fetch it again, {_SEE}"
-        )
-    return torch.from_numpy(shown.to_ndarray(format="rgb24")).permute(2, 0, 1)
+def _by_frame(keyframes: Sequence[Keyframe], most: int | None) -> dict[int, list[Keyframe]]:
+    """Keyframes of one video by frame, in at most `most` evenly spread frames."""
+    found = {frame: list(same) for frame, same in groupby(keyframes, key=lambda k: k.frame)}
+    if most is None or most >= len(found):
+        return found
+    chosen = np.linspace(0, len(found) - 1, most).round().astype(int)
+    return {frame: found[frame] for frame in (list(found)[index] for index in chosen)}
 
 
-def _stretch(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """`(1, 3, H, W)` uint8."""
-    small = F.interpolate(picture[None].float(), size=size, mode="bilinear", antialias=True)
-    return small.round().clamp(0, 255).to(torch.uint8)
+def _pixels(keyframes: Sequence[Keyframe], size: tuple[int, int]) -> Tensor:
+    """`(n, 4)` xyxy pixels."""
+    height, width = size
+    return torch.tensor([k.box for k in keyframes]) * torch.tensor([width, height, width, height])

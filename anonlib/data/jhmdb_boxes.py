@@ -1,17 +1,11 @@
-"""JHMDB's boxes round the actor, from whichever annotation lies below a root.
-
-`puppet_mask/*.mat` outline the actor in every frame: the best there is. `JHMDB-GT.pkl` and CSVs
-hold boxes made from them. `joint_positions/*.mat` hold 15 joints, whose box is enlarged, and CSVs
-with a score what a detector found.
-"""
+"""JHMDB's boxes around the actor, read from the best annotation below a root: see `SOURCES`."""
 
 from __future__ import annotations
 
 import csv
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +16,7 @@ from anonlib.data.pickles import load_pickle
 from anonlib.errors import ActionDatasetError
 
 JOINT_MARGIN = 0.15
-"""How far a box of joints is enlarged on each side, in shares of its longer side: heads, hands and
+"""How far a box around the joints is enlarged on each side, as a share of its longer side: head, hands and
 feet reach beyond the joints. Chosen by hand, not fitted."""
 FRAME = (240, 320)
 """Height and width of every JHMDB frame in pixels."""
@@ -33,7 +27,8 @@ SOURCES = (
     "joint_positions/*/*/joint_positions.mat",
     "boxes*.csv with a score",
 )
-"""Where boxes are looked for, the best first."""
+"""Where boxes are read from, the best first: masks of the actor; boxes made from such masks; 15 joints of
+the actor; boxes from a detector."""
 _SEE = "see data/README.md#jhmdb"
 Boxes = NDArray[np.float64]
 Scored = tuple[Boxes, float | None]
@@ -44,90 +39,69 @@ class ClipBoxes:
     """The actor's box in each frame of a clip."""
 
     boxes: Boxes
-    """`(T, 4)` float xyxy pixels from 0, exclusive end; a row for each frame."""
+    """`(T, 4)` float xyxy pixels from 0, exclusive end; one row for each frame."""
     score: float | None
-    """Mean score of the detector that found them, in [0, 1]; None where people drew them."""
+    """Mean score of the detector that found them, in [0, 1]; None for hand-made boxes."""
     source: str
     """One of `SOURCES`."""
 
 
 def jhmdb_boxes(root: str | Path, names: Iterable[str] | None = None) -> dict[str, ClipBoxes]:
-    """Boxes of clips, each from the best source that has it.
+    """Boxes of clips, each from the best source that has the clip.
 
     Args:
         root: JHMDB's folder.
-        names: stems of the clips wanted; all by default.
+        names: stems of the clips; all by default.
 
     Returns:
-        Boxes by stem; a clip that no source has is missing.
+        Boxes by stem. Clips that are in no source are missing.
 
     Raises:
         ActionDatasetError: there is no source at all, or one is damaged.
     """
     root, wanted = Path(root), None if names is None else frozenset(names)
-    sources = (_masks, _tubes, _drawn, _joints, _detected)
-    found: dict[str, ClipBoxes] = {}
-    seen = False
-    for label, source in zip(SOURCES, sources, strict=True):
-        for name, load in source(root):
-            seen = True
-            if name not in found and (wanted is None or name in wanted):
-                boxes, score = load()
-                found[name] = ClipBoxes(boxes=boxes, score=score, source=label)
-    if not seen:
+    tables = sorted(root.glob("boxes*.csv"))
+    files = (
+        sorted(root.glob("puppet_mask/*/*/puppet_mask.mat")),
+        sorted(root.glob("JHMDB-GT*.pkl")),
+        [path for path in tables if not _has_score(path)],
+        sorted(root.glob("joint_positions/*/*/joint_positions.mat")),
+        [path for path in tables if _has_score(path)],
+    )
+    if not any(files):
         raise ActionDatasetError(
             f"JHMDB root '{root}' holds no boxes: put {' or '.join(SOURCES)} there, {_SEE}"
         )
+    found: dict[str, ClipBoxes] = {}
+
+    def needed(name: str) -> bool:
+        return name not in found and (wanted is None or name in wanted)
+
+    for source, paths in zip(SOURCES, files, strict=True):
+        for path in paths:
+            if path.suffix == ".mat" and not needed(path.parent.name):
+                continue
+            for name, (boxes, score) in _read(path).items():
+                if needed(name):
+                    found[name] = ClipBoxes(boxes=boxes, score=score, source=source)
     return found
 
 
-Found = tuple[str, Callable[[], Scored]]
-"""A clip's stem and what reads its boxes and their score."""
-
-
-def _masks(root: Path) -> Iterator[Found]:
-    for path in sorted(root.glob("puppet_mask/*/*/puppet_mask.mat")):
-        yield path.parent.name, partial(_without_score, mask_boxes, path)
-
-
-def _joints(root: Path) -> Iterator[Found]:
-    for path in sorted(root.glob("joint_positions/*/*/joint_positions.mat")):
-        yield path.parent.name, partial(_without_score, joint_boxes, path)
-
-
-def _without_score(read: Callable[[Path], Boxes], path: Path) -> Scored:
-    return read(path), None
-
-
-def _ready(boxes: Boxes, score: float | None = None) -> Scored:
-    return boxes, score
-
-
-def _tubes(root: Path) -> Iterator[Found]:
-    for path in sorted(root.glob("JHMDB-GT*.pkl")):
-        for name, boxes in tube_boxes(path).items():
-            yield name, partial(_ready, boxes)
-
-
-def _drawn(root: Path) -> Iterator[Found]:
-    return _csvs(root, scored=False)
-
-
-def _detected(root: Path) -> Iterator[Found]:
-    return _csvs(root, scored=True)
-
-
-def _csvs(root: Path, *, scored: bool) -> Iterator[Found]:
-    for path in sorted(root.glob("boxes*.csv")):
-        if _has_score(path) == scored:
-            for name, found in csv_boxes(path).items():
-                yield name, partial(_ready, *found)
+def _read(path: Path) -> dict[str, Scored]:
+    """Boxes and mean score of every clip in a file."""
+    if path.name == "puppet_mask.mat":
+        return {path.parent.name: (mask_boxes(path), None)}
+    if path.name == "joint_positions.mat":
+        return {path.parent.name: (joint_boxes(path), None)}
+    if path.suffix == ".pkl":
+        return {name: (boxes, None) for name, boxes in tube_boxes(path).items()}
+    return csv_boxes(path)
 
 
 def mask_boxes(path: Path) -> Boxes:
-    """The box of the actor's pixels in each frame of a `puppet_mask.mat`.
+    """The box around the actor's pixels in each frame of a `puppet_mask.mat`.
 
-    Frames without a pixel of the actor take a box between those of their neighbours.
+    A frame without such pixels gets a box between those of its neighbours.
 
     Raises:
         ActionDatasetError: the file is damaged, or shows the actor in no frame.
@@ -142,9 +116,9 @@ def mask_boxes(path: Path) -> Boxes:
 
 
 def joint_boxes(path: Path) -> Boxes:
-    """The box of 15 joints in each frame of a `joint_positions.mat`, enlarged by `JOINT_MARGIN`.
+    """The box around 15 joints in each frame of a `joint_positions.mat`, enlarged by `JOINT_MARGIN`.
 
-    Cut to the frame. The file counts pixels from 1.
+    Boxes are cut at the frame. The file counts pixels from 1.
 
     Raises:
         ActionDatasetError: the file is damaged, or holds no joints.
@@ -162,13 +136,13 @@ def joint_boxes(path: Path) -> Boxes:
 def tube_boxes(path: Path) -> dict[str, Boxes]:
     """Boxes of every clip in a pickle laid out as the ACT detector's `JHMDB-GT.pkl`.
 
-    It holds `gttubes['ACTION/CLIP'][label]`, a list with one array of `frame, x1, y1, x2, y2`;
-    frames count from 1. Whether pixels count from 0 or from 1 it does not say: they are taken to
-    count from 1, with inclusive end, unless some box of the file begins at 0.
+    `gttubes['ACTION/CLIP'][label]` is a list with one array of `frame, x1, y1, x2, y2`. Frames count from
+    1, ends are inclusive. The file does not say whether pixels count from 0 or 1: we assume 1, unless a box
+    of the file begins at 0.
 
     Raises:
-        ActionDatasetError: the file is laid out differently, or a clip has not one box a frame.
-        DatasetError: the file is damaged or refused, see `load_pickle`.
+        ActionDatasetError: the file is laid out differently, or a clip does not have one box per frame.
+        DatasetError: the file is damaged or not safe to read, see `load_pickle`.
     """
     content = load_pickle(path)
     try:
@@ -195,8 +169,8 @@ def csv_boxes(path: Path) -> dict[str, Scored]:
     Pixels and frames count from 1, ends are inclusive.
 
     Raises:
-        ActionDatasetError: a column is missing, a field is no number, or a clip has not one box
-            a frame.
+        ActionDatasetError: a column is missing, a field is no number, or a clip does not have one box per
+            frame.
     """
     rows: dict[str, list[list[float]]] = {}
     columns = ["frame", "x1", "y1", "x2", "y2"] + ["score"] * _has_score(path)
@@ -206,15 +180,15 @@ def csv_boxes(path: Path) -> dict[str, Scored]:
                 rows.setdefault(row["clip"], []).append([float(row[c]) for c in columns])
             except (KeyError, TypeError, ValueError) as error:
                 raise ActionDatasetError(
-                    f"'{path}', line {number}: 'clip' and a number for each of "
-                    f"{', '.join(columns)} are needed; mend the line, {_SEE}"
+                    f"'{path}', line {number}: 'clip' and a number for each of {', '.join(columns)} are "
+                    f"needed; correct the line, {_SEE}"
                 ) from error
-    return {clip: _read_rows(np.array(lines), path, clip) for clip, lines in rows.items()}
-
-
-def _read_rows(rows: Boxes, path: Path, clip: str) -> Scored:
-    score = float(rows[:, 5].mean()) if rows.shape[1] > 5 else None
-    return _ordered(rows[:, :5], path, clip, first=1.0), score
+    found: dict[str, Scored] = {}
+    for clip, lines in rows.items():
+        table = np.array(lines)
+        score = float(table[:, 5].mean()) if "score" in columns else None
+        found[clip] = _ordered(table[:, :5], path, clip, first=1.0), score
+    return found
 
 
 def _has_score(path: Path) -> bool:
@@ -226,19 +200,19 @@ def _has_score(path: Path) -> bool:
 
 
 def _ordered(tube: Boxes, path: Path, clip: str, *, first: float) -> Boxes:
-    """Boxes `(T, 4)` from rows of frame, x1, y1, x2, y2 with inclusive ends."""
+    """Boxes `(T, 4)` from rows of frame, x1, y1, x2, y2 with inclusive ends; pixels count from `first`."""
     tube = tube[np.argsort(tube[:, 0], kind="stable")]
     frames, boxes = tube[:, 0], tube[:, 1:] + [-first, -first, 1 - first, 1 - first]
     if not np.array_equal(frames, np.arange(1, len(frames) + 1)) or not np.isfinite(boxes).all():
         raise ActionDatasetError(
-            f"'{path}': clip {clip} has not one box for each of its frames, counted from 1; fetch "
-            f"the file again, {_SEE}"
+            f"'{path}': clip {clip} does not have one box for each of its frames, counted from 1; fetch the "
+            f"file again, {_SEE}"
         )
     return boxes
 
 
 def _filled(boxes: Boxes, path: Path) -> Boxes:
-    """Missing rows between their neighbours; those at an end repeat the nearest."""
+    """Interpolates missing rows between their neighbours; at an end they repeat the nearest row."""
     known = np.isfinite(boxes).all(1)
     if not known.any():
         raise ActionDatasetError(
@@ -254,19 +228,10 @@ def _matrix(path: Path, key: str, shape: str, fits: Callable[[tuple[int, ...]], 
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
+    damaged = (OSError, LookupError, TypeError, ValueError, EOFError, RuntimeError, MatReadError, zlib.error)
     try:
         array = loadmat(path, variable_names=[key])[key]
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        EOFError,
-        IndexError,
-        NotImplementedError,
-        MatReadError,
-        zlib.error,
-    ) as error:
+    except damaged as error:
         raise ActionDatasetError(
             f"'{path}' is damaged or holds no '{key}': fetch it again, {_SEE}"
         ) from error

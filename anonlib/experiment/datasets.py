@@ -14,7 +14,8 @@ from anonlib import detection
 from anonlib.config import Profile
 from anonlib.data.daly import ANNOTATIONS, DALY
 from anonlib.data.face_folders import FaceFolder
-from anonlib.data.jhmdb import JHMDB, TOUCHES_FACE, DetectFaces, sure_clips
+from anonlib.data.frames import DetectFaces
+from anonlib.data.jhmdb import JHMDB, TOUCHES_FACE, sure_clips
 from anonlib.data.jhmdb_boxes import jhmdb_boxes
 from anonlib.data.lfw import load_lfw_pairs, pairs_file, people_in_folds
 from anonlib.errors import ConfigError, FaceDatasetError

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.data.daly import DALY, FLAGS, LABELS, read_frames
+from anonlib.data.daly import DALY, FLAGS, LABELS
+from anonlib.data.frames import read_frames
 from anonlib.errors import ActionDatasetError, DatasetError
 from anonlib.types import ACTIONS
 

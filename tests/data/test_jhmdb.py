@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.data.jhmdb import JHMDB, read_clip, sure_clips
+from anonlib.data.frames import read_clip
+from anonlib.data.jhmdb import JHMDB, sure_clips
 from anonlib.data.jhmdb_boxes import ClipBoxes, jhmdb_boxes
 from anonlib.errors import ActionDatasetError
 
@@ -101,7 +102,7 @@ def lose_boxes(root: Path) -> None:
     [
         (shorten, r"B_wave.avi' has 7 frames and 8 boxes: one of the two is cut short"),
         (damage, r"B_wave.avi' cannot be decoded .* fetch it again"),
-        (move_boxes, r"B_wave, frame 1: box \[5.*\] is empty or outside of 64x48 pixels; mend"),
+        (move_boxes, r"B_wave, frame 1: box \[5.*\] is empty or outside of 64x48 pixels; correct"),
         (lose_boxes, r"B_wave has no boxes"),
     ],
 )

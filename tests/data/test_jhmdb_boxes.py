@@ -140,10 +140,10 @@ def test_a_root_without_boxes_is_named(tmp_path: Path) -> None:
     [
         (["a,wave,1,1,1,9"], r"boxes\.csv', line 2: 'clip' and a number for each of frame, x1"),
         (["a,wave,1,1,1,9,9", "a,wave,one,1,1,9,9"], "line 3"),
-        (["a,wave,1,1,1,9,9", "a,wave,3,1,1,9,9"], "clip a has not one box for each of its frames"),
-        (["a,wave,1,1,1,9,9", "a,wave,1,1,1,9,9"], "clip a has not one box"),
-        (["a,wave,2,1,1,9,9"], "clip a has not one box"),
-        (["a,wave,1,1,1,nan,9"], "clip a has not one box"),
+        (["a,wave,1,1,1,9,9", "a,wave,3,1,1,9,9"], "clip a does not have one box for each of its frames"),
+        (["a,wave,1,1,1,9,9", "a,wave,1,1,1,9,9"], "clip a does not have one box"),
+        (["a,wave,2,1,1,9,9"], "clip a does not have one box"),
+        (["a,wave,1,1,1,nan,9"], "clip a does not have one box"),
     ],
 )
 def test_a_damaged_csv_is_named(tmp_path: Path, rows: list[str], message: str) -> None:
@@ -170,7 +170,7 @@ def test_damaged_annotations_are_named(tmp_path: Path) -> None:
 
 def test_damaged_tubes_are_named(tmp_path: Path) -> None:
     path = write_tubes(tmp_path, {"a": [[1, 1, 1, 9, 9], [3, 1, 1, 9, 9]]})
-    with pytest.raises(ActionDatasetError, match="clip wave/a has not one box for each"):
+    with pytest.raises(ActionDatasetError, match="clip wave/a does not have one box for each"):
         tube_boxes(path)
     for content in ({"labels": []}, [1], {"gttubes": {"wave/a": {0: [np.zeros((2, 4))]}}}):
         path.write_bytes(pickle.dumps(content, 2))
