@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from torch import Tensor
 from anonlib.errors import ConfigError
 from anonlib.files import complete
 from anonlib.types import ACTIONS, ActionFrames
-from anonlib.world.actor import Role, Sighting
+from anonlib.world.actions import gather
+from anonlib.world.actor import Role
 from anonlib.world.clip import Clip
 from anonlib.world.faces import SyntheticPeople
 
@@ -52,23 +52,7 @@ def demo_clip(*, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int
             shots.append(picture)
             seen.append([one for one in sightings if one.face is not None])
     scenes = torch.arange(len(SCENES)).repeat_interleave(frames)
-    return _gathered(np.stack(shots), seen, scenes)
-
-
-def _gathered(shots: np.ndarray, seen: Sequence[Sequence[Sighting]], scenes: Tensor) -> ActionFrames:
-    def boxes(kind: str) -> list[Tensor]:
-        return [torch.tensor([getattr(s, kind) for s in one]).float().reshape(-1, 4) for one in seen]
-
-    points = [[torch.as_tensor(s.landmarks).float() for s in one] for one in seen]
-    return ActionFrames(
-        frames=torch.from_numpy(shots).permute(0, 3, 1, 2).contiguous(),
-        boxes=boxes("box"),
-        face_boxes=boxes("face"),
-        clips=scenes,
-        labels=[torch.tensor([s.label for s in one]) for one in seen],
-        identities=[torch.tensor([s.identity for s in one]) for one in seen],
-        landmarks=[torch.stack(p) if p else torch.zeros(0, 5, 2) for p in points],
-    )
+    return gather(shots, seen, size, clips=scenes)
 
 
 def write_clip(frames: Tensor, path: str | Path, *, rate: int = RATE) -> None:

@@ -89,7 +89,7 @@ def render_clips(
         for picture, sightings in clip.shots():
             shots.append(picture)
             seen.append([one for one in sightings if _share_inside(one.box, size) > 0.05])
-    return _gather(shots, seen, size, clips=torch.arange(clips).repeat_interleave(frames))
+    return gather(shots, seen, size, clips=torch.arange(clips).repeat_interleave(frames))
 
 
 def _generator(seed: int, split: str, number: int) -> np.random.Generator:
@@ -117,10 +117,17 @@ def _share_inside(box: Box, size: tuple[int, int]) -> float:
     return max(wide, 0.0) * max(tall, 0.0) / ((box[2] - box[0]) * (box[3] - box[1]))
 
 
-def _gather(
+def gather(
     shots: list[np.ndarray], seen: list[list[Sighting]], size: tuple[int, int], *, clips: Tensor
 ) -> ActionFrames:
-    """Frames and sightings as tensors."""
+    """Frames with their ground truth as tensors; boxes are clipped to the frame.
+
+    Args:
+        shots: frames, `(H, W, 3)` uint8.
+        seen: who is in each frame.
+        size: height and width of a frame.
+        clips: `(N,)` number of the clip that each frame belongs to.
+    """
     limit = torch.tensor([size[1], size[0], size[1], size[0]], dtype=torch.float32)
     boxes, labels, faces, landmarks, identities = [], [], [], [], []
     for people in seen:
