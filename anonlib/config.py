@@ -213,6 +213,13 @@ class Profile:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    def __post_init__(self) -> None:
+        _require(
+            not (self.training.pretrained and self.detector.backbone == "small"),
+            f"--pretrained {self.training.pretrained}: profile '{self.name}' has a small backbone, for "
+            "which there are no such weights; use --profile paper (resnet101), or leave the option out",
+        )
+
     def to_json(self) -> str:
         """The profile as indented JSON, saved beside each checkpoint."""
         return json.dumps(asdict(self), indent=2)

@@ -172,6 +172,19 @@ def test_unknown_profile() -> None:
     )
 
 
+@pytest.mark.parametrize("profile", ["smoke", "laptop", "workstation"])
+def test_weights_of_imagenet_are_refused_where_they_would_be_ignored(
+    profile: str, stand_in: Callable[[Callable[..., Any]], None]
+) -> None:
+    stand_in(raising(AssertionError("it must not start")))
+    result = call("reproduce", "--profile", profile, "--pretrained", "imagenet")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: --pretrained imagenet: profile '{profile}' has a small backbone, for which there are no "
+        "such weights; use --profile paper (resnet101), or leave the option out\n"
+    )
+
+
 def test_cuda_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     result = call("reproduce", "--device", "cuda")

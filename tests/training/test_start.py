@@ -180,6 +180,3 @@ def test_imagenet_weights_that_cannot_be_had_are_told(frames: ActionFrames, monk
     monkeypatch.setattr(WeightsEnum, "get_state_dict", unreachable)
     with pytest.raises(ConfigError, match=r"resnet18.*pth cannot be fetched .*put the file into"):
         starting_detector(RESNET, frames, seed=0, checkpoint=None, progress=False)
-    small = replace(RESNET, detector=replace(RESNET.detector, backbone="small", width=4))
-    with pytest.raises(ConfigError, match="small backbone has no such weights"):
-        starting_detector(small, frames, seed=0, checkpoint=None, progress=False)
