@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import queue
@@ -37,7 +36,6 @@ Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
 Claim = Callable[[int], Collection[int]]
 """Takes the inode of a finished file and returns the inodes of all attempts so far, see `complete`."""
 _OWN = ".anonlib-"
-_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -184,29 +182,20 @@ def _place(part: Path, path: Path, overwrite: bool, claim: Claim) -> None:
         os.replace(part, path)
         return
     try:
-        _move_to_free(part, path)
-    except FileExistsError:
-        if _inode(path) not in claim(part.stat().st_ino):
-            raise ResultsError(f"'{path}' exists: give --overwrite, or the output another name") from None
-
-
-def _move_to_free(part: Path, path: Path) -> None:
-    """Moves a file to a name that is free, in one step where the file system has hard links."""
-    try:
         os.link(part, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, "it exists", str(path)) from None
-        os.replace(part, path)
+        return
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        if not os.path.lexists(path):
+            os.replace(part, path)
+            return
+    if _inode(path) not in claim(part.stat().st_ino):
+        raise ResultsError(f"'{path}' exists: give --overwrite, or the output another name")
 
 
 def _inode(path: Path) -> int | None:
-    try:
-        return path.lstat().st_ino
-    except FileNotFoundError:
-        return None
+    return path.lstat().st_ino if os.path.lexists(path) else None
 
 
 def provenance(*, command: str, seed: int | None, device: torch.device | str = "cpu") -> dict[str, Any]:

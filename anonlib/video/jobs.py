@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -66,7 +67,8 @@ def anonymize_files(
     cannot be written, or if the input does not exist or holds no picture and no video. An input that
     is named twice is processed once.
 
-    The output of a folder has the same sub-folders and names. With a folder or several inputs, an
+    The output of a folder has the same sub-folders and names; files in it that hold no picture and no
+    video, and links that lead out of it, are left alone. With a folder or several inputs, an
     output that exists is skipped unless the settings say `overwrite`, so that the same call goes on
     where it was stopped. A file that fails is reported, and the others are done.
 
@@ -116,7 +118,11 @@ def in_turn(run: Run) -> Reports:
                 shown.total = expected
                 shown.update(done - shown.n)
 
-            report = perform(file, run.settings, run.load, on_frame=on_frame)
+            if os.path.lexists(file.out) and not run.settings.overwrite:
+                report = FileReport(input=title(file.source), output=str(file.out), kind=file.kind)
+                report.status, report.warnings = "skipped", ["its output has appeared since the run began"]
+            else:
+                report = perform(file, run.settings, run.load, on_frame=on_frame)
         yield index, report
         if run.settings.preview and report.status in ("done", "partial"):
             return

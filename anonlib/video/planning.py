@@ -46,16 +46,7 @@ def plan(
 ) -> list[Task | FileReport]:
     """What to do with each file, in order: a task, or the report on a file that needs no work.
 
-    An input is refused if its output is an input, the output of another input or the report, if
-    the output exists and may not be replaced, lies outside the output folder, or has a suffix that
-    cannot be written, or if the input does not exist or holds no picture and no video. An input that
-    is named twice is done once.
-
-    Args:
-        inputs: files, folders, `-`, cameras and addresses.
-        out: `-`, a file for one input, or a folder; None for names beside the inputs.
-        settings: of the run.
-        report: where the report will be written.
+    The arguments are those of `anonlib.video.anonymize_files`, which says what is refused.
 
     Raises:
         RefusedError: names every refused input.

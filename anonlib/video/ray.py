@@ -74,30 +74,20 @@ class Ledger:
         self._answers.pop(index, None)
 
 
+@dataclass(kw_only=True)
 class Worker:
     """Anonymizes one file after the other, with models that it loads for the first of them."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        folder: str,
-        probe: str,
-        ask: Callable[..., Any],
-        load: Callable[[Settings], Models],
-    ) -> None:
-        """Waits for its first file.
-
-        Args:
-            settings: of the run.
-            folder: the working folder of the run, so that relative names mean the same everywhere.
-            probe: a file that every machine must see.
-            ask: calls a method of the run's ledger by its name, with its arguments.
-            load: makes the models.
-        """
-        self._settings, self._folder, self._probe = settings, folder, probe
-        self._ask, self._load = ask, load
-        self._models: Models | None = None
+    settings: Settings
+    folder: str
+    """The working folder of the run, so that relative names mean the same everywhere."""
+    probe: str
+    """A file that every machine must see."""
+    ask: Callable[..., Any]
+    """Calls a method of the run's ledger by its name, with its arguments."""
+    load: Callable[[Settings], Models]
+    """Makes the models."""
+    models: Models | None = None
 
     def __call__(self, row: Row) -> Row:
         """What was done with one file; or, under `stop`, why the run must end."""
@@ -111,36 +101,36 @@ class Worker:
         return {"index": index, "answer": answer}
 
     def _done(self, index: int, task: Task) -> str:
-        tries, answer = self._ask("begin", index)
+        tries, answer = self.ask("begin", index)
         if answer is None:
             if tries <= TRIES:
-                claim = partial(self._ask, "claim", index)
-                opened = partial(complete, overwrite=self._settings.overwrite, claim=claim)
-                report = perform(task, self._settings, self._loaded, opened=opened)
+                claim = partial(self.ask, "claim", index)
+                opened = partial(complete, overwrite=self.settings.overwrite, claim=claim)
+                report = perform(task, self.settings, self._loaded, opened=opened)
             else:
                 report = FileReport(input=str(task.source), output=str(task.out), kind=task.kind)
                 report.status = "failed"
                 report.warnings = [
                     f"'{task.source}': {TRIES} workers died of it: try it alone, without --engine ray"
                 ]
-            weights = self._models.hashes if self._models else {}
+            weights = self.models.hashes if self.models else {}
             answer = json.dumps({"report": asdict(report), "weights": weights})
-            self._ask("done", index, answer)
+            self.ask("done", index, answer)
         return answer
 
     def _loaded(self) -> Models:
-        if self._models is None:
-            if os.path.isdir(self._folder):
-                os.chdir(self._folder)
-            if not os.path.exists(self._probe):
+        if self.models is None:
+            if os.path.isdir(self.folder):
+                os.chdir(self.folder)
+            if not os.path.exists(self.probe):
                 raise ConfigError(
-                    f"'{os.path.dirname(self._probe)}' is not the same folder on all machines of the "
+                    f"'{os.path.dirname(self.probe)}' is not the same folder on all machines of the "
                     "Ray cluster: put inputs and outputs on a file system that they share"
                 )
             torch.set_num_threads(1)
             with _one_core():
-                self._models = self._load(self._settings)
-        return self._models
+                self.models = self.load(self.settings)
+        return self.models
 
 
 @contextmanager

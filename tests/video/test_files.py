@@ -228,6 +228,18 @@ def test_several_files_are_gone_on_with(tmp_path: Path) -> None:
     assert report.lines()[-1] == "1 done, 1 skipped"
 
 
+def test_an_output_that_appears_during_the_run_is_kept(tmp_path: Path) -> None:
+    inputs = [photo(tmp_path / f"in/{name}.png") for name in "ab"]
+
+    def look(frames: Any) -> Any:
+        photo(tmp_path / "out/b.png", 7)
+        return nothing(frames)
+
+    report = run(inputs, tmp_path / "out", Models(detector=look, anonymizer=anonymizers.create("mask")))
+    assert statuses(report) == {"a.png": "done", "b.png": "skipped"}
+    assert np.array(Image.open(tmp_path / "out/b.png")).max() == 7
+
+
 def test_two_inputs_of_one_name_are_refused(tmp_path: Path) -> None:
     inputs = [photo(tmp_path / "x/a.png"), photo(tmp_path / "y/a.png")]
     with pytest.raises(RefusedError, match=r"y/a\.png': its output .* is also that of '.*x/a\.png'"):

@@ -50,7 +50,9 @@ def worker(
 
     probe = folder / "probe"
     probe.touch()
-    return Worker(Settings(overwrite=overwrite), folder=str(folder), probe=str(probe), ask=ask, load=load)
+    return Worker(
+        settings=Settings(overwrite=overwrite), folder=str(folder), probe=str(probe), ask=ask, load=load
+    )
 
 
 def row(source: str | Path, out: str | Path, index: int = 0, kind: str = "image") -> Row:
