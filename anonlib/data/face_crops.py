@@ -1,4 +1,4 @@
-"""Canonical face crops of real pictures: find five landmarks, turn upright, cut out, remember."""
+"""Canonical crops of the faces in picture files: find landmarks, rotate upright, crop, cache."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ from anonlib.files import complete
 from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform, warp_affine
 
 LARGEST_SIDE = 1024
-"""Pictures are reduced to this many pixels a side before a face is looked for."""
+"""Larger pictures are reduced to this many pixels on the longer side before faces are detected."""
 _CHUNK = 128
+_FORMAT = 1
+_log = logging.getLogger(__name__)
+Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crops:
-    """Canonical crops of a list of pictures; those without a face are black."""
+    """Canonical crops of a list of pictures. Pictures without a face have a black crop."""
 
     images: Tensor
     """`(N, 3, S, S)` uint8."""
@@ -43,14 +46,14 @@ class Crops:
 
 
 def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor, Tensor]:
-    """The canonical crop of a face: upright, eyes a 4.6th of the side apart, the whole head in it.
+    """The canonical crop of a face: upright, with the whole head, eyes 1/4.6 of the side apart.
 
-    What lies beyond the picture repeats its border.
+    Beyond the picture, its border is repeated.
 
     Args:
         picture: uint8 `(3, H, W)`.
         landmarks: `(5, 2)` xy pixels.
-        size: side of the crop.
+        size: side of the crop in pixels.
 
     Returns:
         The crop, uint8 `(3, size, size)`, and the landmarks in it, float `(5, 2)`.
@@ -65,7 +68,7 @@ def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor,
     matrix = similarity_transform(source, CANONICAL_LANDMARKS * size)
     points = source[0] @ matrix[0, :, :2].T + matrix[0, :, 2]
     fine = max(1, int(np.ceil(1 / float(torch.linalg.vector_norm(matrix[0, 0, :2])) - 1e-3)))
-    fine = min(fine, 16)  # samples a pixel and direction, so that reducing does not alias
+    fine = min(fine, 16)  # samples per pixel and direction, against aliasing
     crop = F.avg_pool2d(warp_affine(padded, matrix * fine, (size * fine, size * fine)), fine)
     return crop[0].round().clamp(0, 255).to(torch.uint8), points
 
@@ -73,18 +76,18 @@ def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor,
 def crop_pictures(
     paths: Sequence[Path], *, size: int, detect: DetectLandmarks | None = None, progress: bool = True
 ) -> Crops:
-    """Canonical crops of the faces in picture files, remembered in the cache.
+    """Canonical crops of the faces in picture files, from the cache where it has them.
 
     Args:
         paths: picture files.
-        size: side of the crops.
+        size: side of the crops in pixels.
         detect: finds the landmarks; `MtcnnLandmarks` by default.
         progress: whether to show a progress bar.
 
     Raises:
         ImageError: a file is no readable picture.
     """
-    loaded = [] if detect is None else [detect]  # MTCNN is loaded when the cache has not all
+    loaded = [] if detect is None else [detect]  # MTCNN is loaded only if the cache lacks something
     key = getattr(MtcnnLandmarks if detect is None else detect, "cache_key", None)
 
     def compute(part: Sequence[Path]) -> Arrays:
@@ -92,23 +95,19 @@ def crop_pictures(
             loaded.append(MtcnnLandmarks())
         return _crop_chunk(part, size=size, detect=loaded[0])
 
-    parts = []
+    parts: list[Arrays] = [
+        {
+            "images": np.zeros((0, 3, size, size), np.uint8),
+            "found": np.zeros(0, bool),
+            "landmarks": np.zeros((0, 5, 2), np.float32),
+        }
+    ]
     with tqdm(total=len(paths), desc="faces", unit="picture", disable=not progress) as bar:
         for start in range(0, len(paths), _CHUNK):
             part = paths[start : start + _CHUNK]
             parts.append(cached(partial(compute, part), files=part, key=key, size=size))
             bar.update(len(part))
-    return _join(parts, size)
-
-
-def _join(parts: list[Arrays], size: int) -> Crops:
-    empty = {
-        "images": np.zeros((0, 3, size, size), np.uint8),
-        "found": np.zeros(0, bool),
-        "landmarks": np.zeros((0, 5, 2), np.float32),
-    }
-    joined = {k: torch.from_numpy(np.concatenate([empty[k], *(p[k] for p in parts)])) for k in empty}
-    return Crops(**joined)
+    return Crops(**{name: torch.from_numpy(np.concatenate([p[name] for p in parts])) for name in parts[0]})
 
 
 def _crop_chunk(paths: Sequence[Path], *, size: int, detect: DetectLandmarks) -> Arrays:
@@ -133,14 +132,8 @@ def _reduced(picture: Tensor) -> Tensor:
     return small[0].round().clamp(0, 255).to(torch.uint8)
 
 
-Arrays = dict[str, np.ndarray[Any, Any]]
-
-_FORMAT = 1
-_log = logging.getLogger(__name__)
-
-
 def cache_folder() -> Path:
-    """Where crops are kept: `$ANONLIB_CACHE`, else `~/.cache/anonlib`. It may be deleted."""
+    """Where crops are cached: `$ANONLIB_CACHE`, else `~/.cache/anonlib`. It may be deleted."""
     return Path(os.environ.get("ANONLIB_CACHE") or Path.home() / ".cache" / "anonlib")
 
 
@@ -149,41 +142,26 @@ def cached(compute: Callable[[], Arrays], *, files: Sequence[Path], key: str | N
 
     Args:
         compute: makes arrays from the files.
-        files: what the result depends on, by path, length and time of change.
-        key: name and version of the method; None computes anew and keeps nothing.
+        files: what the result depends on; path, length and modification time are compared.
+        key: name and version of the method; None neither reads nor writes the cache.
         size: side of the crops.
     """
     if key is None:
         return compute()
-    path = cache_folder() / "faces" / f"{_fingerprint(files, key=key, size=size)}.npz"
-    stored = _read(path)
-    if stored is None:
-        stored = compute()
-        _write(path, stored)
-    return stored
-
-
-def _fingerprint(files: Sequence[Path], *, key: str, size: int) -> str:
-    """A name for the cache file; any change of a picture changes it."""
-    states = [(str(f.resolve()), f.stat()) for f in files if f.exists()]
+    states = [(str(file.resolve()), file.stat()) for file in files if file.exists()]
     facts = [_FORMAT, key, size, [(p, s.st_size, s.st_mtime_ns) for p, s in states]]
-    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-
-
-def _read(path: Path) -> Arrays | None:
+    name = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+    path = cache_folder() / "faces" / f"{name}.npz"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        with path.open("rb") as old, np.load(old, allow_pickle=False) as stored:
+            return {array: stored[array] for array in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None  # not there, or damaged: it is computed again
-
-
-def _write(path: Path, arrays: Arrays) -> None:
-    """Writes the cache file; the run goes on where that fails."""
+        arrays = compute()  # the file is missing or damaged
     try:
-        with complete(path) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        with complete(path) as new:
+            np.savez(new, **arrays)  # type: ignore[arg-type]
     except ResultsError:
-        pass  # another run is writing the same crops
+        pass  # another process is writing the same crops
     except OSError as error:
-        _log.warning("face crops are not remembered: %s (ANONLIB_CACHE chooses a folder)", error)
+        _log.warning("face crops are not cached: %s (ANONLIB_CACHE chooses a folder)", error)
+    return arrays

@@ -1,4 +1,4 @@
-"""LFW's verification pairs: View 2, ten folds of 300 same and 300 different pairs."""
+"""LFW's verification pairs (View 2): ten folds of 300 pairs of one person and 300 of two people."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class LfwPair(NamedTuple):
     first: Picture
     second: Picture
     fold: int
-    """From 1, as LFW's own numbers."""
+    """From 1, as in LFW."""
 
     @property
     def same(self) -> bool:
-        """Whether both pictures show one person."""
+        """Whether both pictures show the same person."""
         return self.first[0] == self.second[0]
 
 
@@ -48,12 +48,12 @@ class LFW(FaceFolder):
         return lfw_pairs(self.root, folds)
 
     def load_pairs(self, folds: Iterable[int] = range(1, 11), *, size: int) -> tuple[FaceImages, Pairs]:
-        """Canonical crops of the pictures in those pairs, and the pairs, see `load_lfw_pairs`."""
+        """Canonical face crops of the pictures in those pairs, and the pairs, see `load_lfw_pairs`."""
         return load_lfw_pairs(self.root, folds, size=size, detect=self.detect, progress=self.progress)
 
 
 def pairs_file(root: str | Path) -> Path | None:
-    """The pairs.txt of an LFW root, in it or beside it; None if there is none."""
+    """The pairs.txt in an LFW root or beside it; None if there is none."""
     candidates = (Path(root) / "pairs.txt", Path(root).parent / "pairs.txt")
     return next((path for path in candidates if path.is_file()), None)
 
@@ -66,7 +66,7 @@ def lfw_pairs(root: str | Path, folds: Iterable[int] = range(1, 11)) -> list[Lfw
         folds: numbers of folds, from 1.
 
     Raises:
-        FaceDatasetError: pairs.txt is missing or not as LFW writes it, or lacks a fold.
+        FaceDatasetError: pairs.txt is missing or damaged, or lacks a fold.
     """
     path = pairs_file(root)
     if path is None and not Path(root).is_dir():
@@ -80,26 +80,26 @@ def lfw_pairs(root: str | Path, folds: Iterable[int] = range(1, 11)) -> list[Lfw
         raise FaceDatasetError(f"'{path}' does not begin with '10 300': {_MEND}") from error
     if len(lines) != 1 + 2 * count * each:
         raise FaceDatasetError(f"'{path}' has {len(lines) - 1} pairs instead of {2 * count * each}: {_MEND}")
-    pairs = [_parse(path, n, line, 1 + n // (2 * each)) for n, line in enumerate(lines[1:])]
+    pairs = []
+    for number, line in enumerate(lines[1:]):
+        try:
+            name, first, *other, second = line
+            pictures = (name, int(first)), (other[0] if other else name, int(second))
+            if len(other) > 1:
+                raise ValueError
+        except ValueError as error:
+            raise FaceDatasetError(
+                f"'{path}', line {number + 2}, '{' '.join(line)}' is no pair: {_MEND}"
+            ) from error
+        pairs.append(LfwPair(*pictures, fold=1 + number // (2 * each)))
     wanted = set(folds)
     if not wanted or not wanted <= set(range(1, count + 1)):
         raise FaceDatasetError(f"'{path}' has folds 1 to {count}, not {sorted(wanted)}")
     return [pair for pair in pairs if pair.fold in wanted]
 
 
-def _parse(path: Path, number: int, line: list[str], fold: int) -> LfwPair:
-    try:
-        if len(line) == 3:
-            return LfwPair((line[0], int(line[1])), (line[0], int(line[2])), fold)
-        if len(line) == 4:
-            return LfwPair((line[0], int(line[1])), (line[2], int(line[3])), fold)
-    except ValueError:
-        pass
-    raise FaceDatasetError(f"'{path}', line {number + 2}, '{' '.join(line)}' is no pair: {_MEND}")
-
-
 def people_in_folds(root: str | Path, folds: Iterable[int]) -> set[str]:
-    """Names of all who occur in a pair of those folds: to be kept out of training."""
+    """Names of all people in the pairs of those folds; leave them out of training."""
     return {name for pair in lfw_pairs(root, folds) for name, _ in (pair.first, pair.second)}
 
 
@@ -111,20 +111,20 @@ def load_lfw_pairs(
     detect: DetectLandmarks | None = None,
     progress: bool = True,
 ) -> tuple[FaceImages, Pairs]:
-    """Canonical crops of all pictures in the pairs, and the pairs as places in them.
+    """Canonical face crops of all pictures in the pairs, and the pairs as indices of the crops.
 
-    Pairs with a picture in which no face is found are left out; how many is logged (none with
-    MTCNN on deep-funneled LFW).
+    Pairs with a picture without a face are left out and counted in the log (none with MTCNN on
+    deep-funneled LFW).
 
     Args:
         root: LFW's folder.
-        folds: numbers of folds, from 1; the pairs number them from 0 in rising order.
-        size: side of the crops.
+        folds: numbers of folds, from 1; in the result they count from 0.
+        size: side of the crops in pixels.
         detect: finds five landmarks; MTCNN by default.
         progress: whether to show a progress bar.
 
     Raises:
-        FaceDatasetError: pairs.txt or a picture it names is missing.
+        FaceDatasetError: pairs.txt or a picture in it is missing.
     """
     pairs = lfw_pairs(root, folds)
     pictures = picture_files(root, pairs)
@@ -140,20 +140,27 @@ def load_lfw_pairs(
 
 
 def picture_files(root: str | Path, pairs: Iterable[LfwPair]) -> dict[Picture, Path]:
-    """The file of every picture in the pairs, in the order of names and numbers.
+    """The file of every picture in the pairs, sorted by name and number.
 
     Raises:
         FaceDatasetError: a picture is missing.
     """
-    folder = FaceFolder(root)
-    pictures = sorted({picture for pair in pairs for picture in (pair.first, pair.second)})
-    return {picture: _picture_path(folder, *picture) for picture in pictures}
+    folder, files = FaceFolder(root), {}
+    for name, number in sorted({picture for pair in pairs for picture in (pair.first, pair.second)}):
+        stem = f"{name}_{number:04d}"
+        path = next((path for path in folder.pictures(name) if path.stem == stem), None)
+        if path is None:
+            raise FaceDatasetError(
+                f"face root '{root}' has no picture {stem}, which pairs.txt names: fetch LFW again"
+            )
+        files[name, number] = path
+    return files
 
 
 def pairs_among(pictures: Sequence[Picture], pairs: Sequence[LfwPair]) -> Pairs:
-    """Pairs as places in a list of pictures; those with a picture that is not in it are left out.
+    """Pairs as indices in a list of pictures; folds count from 0.
 
-    How many are left out is logged. Folds are numbered from 0 in rising order.
+    Pairs with a picture that is not in the list are left out and counted in the log.
     """
     places = {picture: place for place, picture in enumerate(pictures)}
     usable = [pair for pair in pairs if pair.first in places and pair.second in places]
@@ -165,14 +172,4 @@ def pairs_among(pictures: Sequence[Picture], pairs: Sequence[LfwPair]) -> Pairs:
         second=np.array([places[pair.second] for pair in usable], dtype=np.int64),
         same=np.array([pair.same for pair in usable], dtype=bool),
         fold=fold.astype(np.int64),
-    )
-
-
-def _picture_path(folder: FaceFolder, name: str, number: int) -> Path:
-    stem = f"{name}_{number:04d}"
-    for path in folder.pictures(name):
-        if path.stem == stem:
-            return path
-    raise FaceDatasetError(
-        f"face root '{folder.root}' has no picture {stem}, which pairs.txt names: fetch LFW again"
     )

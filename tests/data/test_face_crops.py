@@ -154,7 +154,7 @@ def test_without_a_writable_cache_the_run_goes_on(tmp_path, monkeypatch, caplog)
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("ANONLIB_CACHE", str(tmp_path / "file"))
     crops = crop_pictures([save(tmp_path / "a.png")], size=16, detect=Eyes(), progress=False)
-    assert crops.found.all() and "face crops are not remembered" in caplog.text
+    assert crops.found.all() and "face crops are not cached" in caplog.text
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch, cache, caplog):
