@@ -1,14 +1,27 @@
-r"""A-Softmax, the classification loss L_D of Eq. (2).
+r"""The losses of the paper, in the order of its equations.
 
-For a feature x of person y, with theta_j its angle to the weight vector of person j,
+| paper | here | |
+|---|---|---|
+| $L_{det}$, Eq. (1) | `networks.ActionDetector.losses` | action detection |
+| $L_D$ in Eq. (2) | `angular_softmax_loss` | classification of a face by D |
+| $-L_{adv}$, Eq. (2) | `classifier_loss` | minimised by D |
+| $L_{adv}$, Eq. (2) | `modifier_loss` | minimised by M |
+| $L_{l1}$, Eq. (3) | `photorealistic_loss` | minimised by M |
+| $L$, Eq. (4) | `training.algorithm1.update_modifier_and_detector` | their sum |
+| | `critic_loss`, `realism_loss` | ours: a critic for realistic faces |
+
+Symbols: f is a face, i_f its person, M(f) the modified face, x = D(f) its feature, y the index of
+its person. `modified` and `clear` are the values of L_D for M(f) and f.
+
+For a feature x with angle theta_j to the weight vector of person j and an integer margin m,
 
 $$L_D = -\log \frac{e^{\|x\| \psi(\theta_y)}}
                    {e^{\|x\| \psi(\theta_y)} + \sum_{j \ne y} e^{\|x\| \cos \theta_j}},
 \qquad \psi(\theta) = (-1)^k \cos(m \theta) - 2k, \;
 \theta \in [k\pi/m, (k+1)\pi/m].$$
 
-A large margin m is hard to start from, so the target's logit is the mean of cos and psi with
-weights a and 1 (Liu et al., CVPR 2017), and a falls with the step.
+Training with a large margin is hard to start. So the logit of the true person is the weighted mean
+of cos, with weight a, and psi, with weight 1 (Liu et al., CVPR 2017); a falls during training.
 """
 
 from __future__ import annotations
@@ -21,7 +34,7 @@ from torch import Tensor
 
 
 def annealing(step: int, *, start: float = 1500.0, rate: float = 0.1, floor: float = 5.0) -> float:
-    """Weight of the plain cosine at a step; it falls as start / (1 + rate * step) to the floor.
+    """Weight a of the cosine at a training step: start / (1 + rate * step), at least the floor.
 
     >>> annealing(0), round(annealing(100), 2), annealing(10**6)
     (1500.0, 136.36, 5.0)
@@ -44,20 +57,20 @@ def angular_margin(cosine: Tensor, margin: int) -> Tensor:
 def angular_softmax_loss(
     features: Tensor, identities: Tensor, labels: Tensor, *, margin: int = 4, anneal: float = 5.0
 ) -> Tensor:
-    """L_D(f, i_f), one value a face.
+    """L_D(f, i_f) of each face.
 
     Implements Ren et al., L_D of Eq. (2), the angular softmax of SphereFace.
     Differs from the paper: none.
 
     Args:
-        features: `(B, F)` from the face classifier.
-        identities: `(C, F)` weight vectors, one a person; only their directions count.
+        features: `(B, F)` from D.
+        identities: `(C, F)` weight vectors, one for each person; only their directions count.
         labels: `(B,)` person of each face.
         margin: m.
-        anneal: weight of the plain cosine beside psi, from `annealing(step)`.
+        anneal: a, see `annealing`.
 
     Returns:
-        `(B,)` non-negative losses.
+        `(B,)`, at least 0.
     """
     norm = features.norm(dim=1, keepdim=True)
     cosine = F.normalize(features, dim=1) @ F.normalize(identities, dim=1).T  # (B, C)
@@ -68,20 +81,16 @@ def angular_softmax_loss(
 
 
 def classifier_loss(modified: Tensor, clear: Tensor, *, clear_weight: float = 1.0) -> Tensor:
-    """What D minimises: -L_adv, the classification loss on modified and on clear faces.
+    """-L_adv, which D minimises: the classification loss of modified and of clear faces.
 
-    Implements Ren et al., Eq. (2), for D. Differs from the paper: the clear term has a weight,
-    1 at `paper`; the small networks of `laptop` need more to stay accurate on clear faces.
+    Implements Ren et al., Eq. (2), for D. Differs from the paper: the clear term has a weight. It
+    is 1 at `paper`; the small networks of `laptop` need more to stay accurate on clear faces.
 
     Args:
         modified: `(B,)` values of L_D(M(f), i_f).
         clear: `(B,)` values of L_D(f, i_f).
-        clear_weight: weight of the clear term.
+        clear_weight: of the clear term.
 
-    Returns:
-        A scalar.
-
-    >>> import torch
     >>> classifier_loss(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 1.0])).item()
     4.0
     """
@@ -89,20 +98,16 @@ def classifier_loss(modified: Tensor, clear: Tensor, *, clear_weight: float = 1.
 
 
 def modifier_loss(modified: Tensor, *, ceiling: float = float("inf")) -> Tensor:
-    """What M minimises of L_adv: the negated classification loss of modified faces.
+    """L_adv, which M minimises: the negative classification loss of modified faces; at most 0.
 
-    Implements Ren et al., Eq. (2), for M (its second term does not depend on M): gradient ascent
-    on the loss of the true identity. Differs from the paper: A-Softmax has no upper bound, so the
-    ascent of a face stops at a ceiling; infinite at `paper`.
+    Implements Ren et al., Eq. (2), for M; the clear term does not depend on M. Differs from the
+    paper: A-Softmax has no upper bound, so a face whose loss exceeds a ceiling adds no gradient.
+    At `paper` there is no ceiling.
 
     Args:
         modified: `(B,)` values of L_D(M(f), i_f).
-        ceiling: loss beyond which a face has been changed enough.
+        ceiling: of L_D.
 
-    Returns:
-        A scalar, at most 0.
-
-    >>> import torch
     >>> modifier_loss(torch.tensor([2.0, 9.0]), ceiling=7.0).item()
     -4.5
     """
@@ -110,20 +115,16 @@ def modifier_loss(modified: Tensor, *, ceiling: float = float("inf")) -> Tensor:
 
 
 def photorealistic_loss(modified: Tensor, original: Tensor, *, weight: float = 1.0) -> Tensor:
-    """lambda ||M(f) - f||_1, the mean over faces, channels and pixels.
+    """lambda ||M(f) - f||_1, averaged over faces; 0 for unchanged faces.
 
-    Implements Ren et al., Eq. (3). Differs from the paper: none; the norm is a mean over pixels,
-    so that lambda does not depend on the size of a face.
+    Implements Ren et al., Eq. (3). Differs from the paper: the L1 norm is divided by the number
+    of channels and pixels, so that lambda does not depend on the size of a face.
 
     Args:
-        modified: `(B, 3, H, W)` in [0, 1].
-        original: `(B, 3, H, W)` in [0, 1].
+        modified: `(B, 3, H, W)` in [0, 1], M(f).
+        original: `(B, 3, H, W)` in [0, 1], f.
         weight: lambda.
 
-    Returns:
-        A scalar; 0 when nothing was changed.
-
-    >>> import torch
     >>> f = torch.zeros(1, 3, 2, 2)
     >>> photorealistic_loss(f + 0.5, f, weight=2.0).item()
     1.0
@@ -131,28 +132,28 @@ def photorealistic_loss(modified: Tensor, original: Tensor, *, weight: float = 1
     return weight * (modified - original).abs().mean()
 
 
-def critic_loss(real: Tensor, drawn: Tensor) -> Tensor:
-    """What the critic minimises: 1 for photographs, 0 for what M drew.
+def critic_loss(real: Tensor, modified: Tensor) -> Tensor:
+    """What the critic minimises: its output should be 1 for photographs and 0 for modified faces.
 
     Implements Mao et al. (LSGAN, ICCV 2017), Eq. (2), b = 1, a = 0.
-    Differs from the paper: Ren et al. have no critic; their L1 term alone keeps faces realistic.
+    Differs from the paper: Ren et al. have no critic, only the L1 loss keeps faces realistic.
 
     Args:
-        real: `(B, ...)` values for photographs.
-        drawn: `(B, ...)` values for modified faces.
+        real: `(B, ...)` outputs for photographs.
+        modified: `(B, ...)` outputs for modified faces.
 
-    >>> import torch
     >>> critic_loss(torch.ones(2), torch.zeros(2)).item()
     0.0
     """
-    return ((real - 1).square().mean() + drawn.square().mean()) / 2
+    return ((real - 1).square().mean() + modified.square().mean()) / 2
 
 
-def realism_loss(drawn: Tensor) -> Tensor:
-    """What M minimises of it: its faces should count as photographs.
+def realism_loss(modified: Tensor) -> Tensor:
+    """What M minimises: the critic's `(B, ...)` outputs for modified faces should be 1.
 
-    >>> import torch
+    Implements Mao et al. (LSGAN, ICCV 2017), Eq. (2), c = 1. Differs from the paper: as above.
+
     >>> realism_loss(torch.zeros(2)).item()
     0.5
     """
-    return (drawn - 1).square().mean() / 2
+    return (modified - 1).square().mean() / 2

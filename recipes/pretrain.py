@@ -24,7 +24,7 @@ import torch
 from torch.optim import Adam
 
 from anonlib.anonymizers import create
-from anonlib.attack.verification import anonymize_faces, face_features, verify
+from anonlib.attack.verification import anonymize_faces, face_features, verify_features
 from anonlib.config import Profile, TrainingConfig, profile, to_dict
 from anonlib.experiment.actions import detect_actions, ground_truth
 from anonlib.experiment.datasets import FOLDS, clips
@@ -61,7 +61,7 @@ def start_of_d(laptop: Profile, checkpoint: Path) -> tuple[SphereFace, dict[str,
     unseen = faces(laptop, "validation", 200, 10)
     pairs = verification_pairs(unseen.labels, pairs=6000, folds=FOLDS, seed=SEED)
     features = face_features(network, unseen)
-    return network, asdict(verify(features, features, pairs))
+    return network, asdict(verify_features(features, features, pairs))
 
 
 def start_of_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, Any]]:
@@ -170,9 +170,9 @@ def examine(laptop: Profile, players: Players) -> dict[str, Any]:
     clear = face_features(players.classifier, unseen)
     modified = face_features(players.classifier, hidden)
     return {
-        "original": asdict(verify(clear, clear, pairs)),
-        "modified": asdict(verify(modified, modified, pairs)),
-        "modified_original": asdict(verify(modified, clear, pairs)),
+        "original": asdict(verify_features(clear, clear, pairs)),
+        "modified": asdict(verify_features(modified, modified, pairs)),
+        "modified_original": asdict(verify_features(modified, clear, pairs)),
         "l1": float((hidden.images.float() - unseen.images.float()).abs().mean() / 255),
     }
 

@@ -1,1 +1,23 @@
-"""Attackers: who is still recognised after a method has anonymized the faces."""
+"""Face recognisers that attack anonymized faces, and how many people they still recognise."""
+
+from anonlib.attack.verification import (
+    VerificationResult,
+    anonymize_faces,
+    compare_clear_and_modified,
+    face_features,
+    recognisability,
+    similarities,
+    verify_features,
+    verify_scores,
+)
+
+__all__ = [
+    "VerificationResult",
+    "anonymize_faces",
+    "compare_clear_and_modified",
+    "face_features",
+    "recognisability",
+    "similarities",
+    "verify_features",
+    "verify_scores",
+]

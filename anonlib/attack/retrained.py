@@ -1,4 +1,4 @@
-"""The attacker who trains: D learns to recognise modified faces, with no sight of the test."""
+"""The attacker who retrains: D learns to recognise modified faces of other people than the test's."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from pathlib import Path
 
 import torch
 
-from anonlib.attack.framing import Detector, face_images, see
+from anonlib.anonymizers import Anonymizer
+from anonlib.attack.framing import crop_before_and_after, face_images
 from anonlib.attack.recognizers import recognizing_classifier
-from anonlib.attack.verification import Anonymizer
 from anonlib.config import TrainingConfig
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.lfw import people_in_folds
+from anonlib.detection import Detector
 from anonlib.errors import FaceDatasetError
 from anonlib.networks import SphereFace
 from anonlib.training import train_classifier
 from anonlib.types import FaceImages
 
 IMAGES = 10
-"""Pictures a person at most, so that the few with hundreds do not fill the batches."""
+"""Pictures a person at most, so that the few people with hundreds do not dominate the batches."""
 
 
 def retrained_classifier(
@@ -34,29 +35,31 @@ def retrained_classifier(
     detector: Detector | None = None,
     progress: bool = True,
 ) -> SphereFace:
-    """D trained on modified faces of the root's people who are in no pair of the folds.
+    """D trained on modified faces of the people in `root` who are in no pair of the folds.
 
-    It starts from what it knows of clear faces, with new identities, and the margin of A-Softmax
-    is annealed in anew: see `anonlib.experiment.reproduce.attack`.
+    Training starts from the shipped weights with new identities and anneals the margin of
+    A-Softmax again, see `anonlib.experiment.reproduce.attack`.
 
     Implements Ren et al., section 5.6, Does the face classifier remain accurate?
-    Differs from the paper: which does not train a new classifier on modified faces.
+    Differs from the paper: the paper does not train a new classifier on modified faces.
 
     Args:
         root: LFW's folder.
-        anonymizer: what the attacker got hold of.
-        folds: the test, from which nobody is trained on.
-        framing: how the modified faces are met, as in the test.
+        anonymizer: the method under attack.
+        folds: the test folds.
+        framing: `frame` or `crop`, as in the test.
         steps: updates, of 48 faces each.
         seed: of batches and identities.
-        device: where D is trained.
+        device: where D and MTCNN run.
         detector: finds faces; MTCNN by default.
         progress: whether to show progress bars.
 
     Raises:
         FaceDatasetError: fewer than two people outside the folds have two pictures.
     """
-    faces = modified_people(root, anonymizer, folds, framing=framing, detector=detector, progress=progress)
+    faces = modified_people(
+        root, anonymizer, folds, framing=framing, device=device, detector=detector, progress=progress
+    )
     known = recognizing_classifier()
     torch.manual_seed(seed)
     classifier = SphereFace(known.config, people=int(faces.labels.max()) + 1)
@@ -75,18 +78,25 @@ def modified_people(
     folds: Collection[int],
     *,
     framing: str,
+    device: str = "cpu",
     detector: Detector | None = None,
     progress: bool = True,
 ) -> FaceImages:
-    """Modified faces of everybody with two pictures or more who is in no pair of the folds."""
-    folder, barred = FaceFolder(root), people_in_folds(root, folds)
-    names = [name for name in folder.people_with(2) if name not in barred]
+    """Modified faces of everybody with two or more pictures who is in no pair of the folds."""
+    folder, excluded = FaceFolder(root), people_in_folds(root, folds)
+    names = [name for name in folder.people_with(2) if name not in excluded]
     if len(names) < 2:
         raise FaceDatasetError(
             f"face root '{root}': nobody is left to retrain D on, all with two pictures are in the "
             "folds; add people or leave --retrain out"
         )
     paths = [(label, path) for label, name in enumerate(names) for path in folder.pictures(name)[:IMAGES]]
-    seen = see([path for _, path in paths], anonymizer, framing=framing, detector=detector, progress=progress)
-    labels = torch.tensor([label for label, _ in paths])
-    return face_images(seen.modified, seen.original.found, labels)
+    faces = crop_before_and_after(
+        [path for _, path in paths],
+        anonymizer,
+        framing=framing,
+        device=device,
+        detector=detector,
+        progress=progress,
+    )
+    return face_images(faces.modified, faces.original.found, torch.tensor([label for label, _ in paths]))

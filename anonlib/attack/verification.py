@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from anonlib.anonymizers import Anonymizer
 from anonlib.geometry import align_faces
-from anonlib.metrics.verification import (
-    Pairs,
-    accuracy_interval,
-    equal_error_rate,
-    tar_at_far,
-    ten_fold_accuracy,
-)
-from anonlib.networks import SphereFace
-from anonlib.networks.sphereface import flip_averaged_features
+from anonlib.metrics.intervals import accuracy_interval
+from anonlib.metrics.verification import Pairs, equal_error_rate, tar_at_far, verification_accuracy
+from anonlib.networks import SphereFace, flip_averaged_features
 from anonlib.types import FaceImages
 
-Anonymizer = Callable[[Tensor], Tensor]
 BATCH = 128
+FAR = 1e-3
+"""False accept rate at which the true accept rate is reported."""
 DIGITS = 5
-"""Cosines closer than this are equal: beyond lies the order in which a machine adds, and behind a
-mask that order would tell people apart."""
+"""Cosines are rounded to so many decimals. Further ones depend on the order of summation, and with
+`mask`, where all features are equal, they would tell people apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationResult:
-    """Verification accuracy with its 95% interval over the folds, EER and TAR at FAR 1e-3."""
+    """Verification accuracy with its 95% interval over the folds, EER, and TAR at `FAR`."""
 
     accuracy: float
     lo: float
@@ -66,45 +61,40 @@ def similarities(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> np.ndar
     """Cosine similarity of face `pairs.first` of one set with `pairs.second` of another; `(P,)`.
 
     Args:
-        first: `(N, F)` unit features; for modified against modified both sets are the same.
-        second: `(N, F)` unit features.
+        first: `(N, F)` unit features.
+        second: `(N, F)` unit features; the same as `first` to compare faces of one set.
         pairs: indices of the two faces.
     """
     scores: np.ndarray = np.einsum("nf,nf->n", first[pairs.first], second[pairs.second])
     return scores.round(DIGITS)
 
 
-def verify(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> VerificationResult:
-    """Compares face `pairs.first` of one set of features with `pairs.second` of another.
+def verify_features(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> VerificationResult:
+    """Verification by the `similarities` of these features.
 
     Implements Ren et al., section 5.1, Face Recognition: cosine similarity, ten folds, the
-    threshold chosen on the other nine. Differs from the paper: none.
-
-    Args:
-        first: `(N, F)` unit features; for modified against modified both sets are the same.
-        second: `(N, F)` unit features.
-        pairs: indices, whether they are of one person, and the fold.
+    threshold of a fold chosen on the other nine. Differs from the paper: none.
     """
     return verify_scores(similarities(first, second, pairs), pairs)
 
 
 def verify_scores(scores: np.ndarray, pairs: Pairs) -> VerificationResult:
-    """Accuracy, EER and TAR of `(P,)` similarities, one a pair."""
-    folds = ten_fold_accuracy(scores, pairs.same, pairs.fold)
+    """Accuracy, EER and TAR of `(P,)` similarities, one for each pair."""
+    folds = verification_accuracy(scores, pairs.same, pairs.fold)
     lo, hi = accuracy_interval(folds.per_fold)
     return VerificationResult(
         accuracy=folds.mean,
         lo=lo,
         hi=hi,
         eer=equal_error_rate(scores, pairs.same),
-        tar=tar_at_far(scores, pairs.same, far=1e-3),
+        tar=tar_at_far(scores, pairs.same, far=FAR),
     )
 
 
 def compare_clear_and_modified(
     classifier: SphereFace, clear: FaceImages, modified: FaceImages, pairs: Pairs
 ) -> dict[str, np.ndarray]:
-    """What D thinks of every pair when both, neither or one of its faces is modified.
+    """Similarities of every pair by D, with neither, both or one of its faces modified.
 
     Implements Ren et al., section 5.6, Does the face classifier remain accurate?
     Differs from the paper: `modified_original` is ours.
@@ -122,21 +112,21 @@ def compare_clear_and_modified(
     return compare_features(face_features(classifier, clear), face_features(classifier, modified), pairs)
 
 
-def compare_features(known: np.ndarray, hidden: np.ndarray, pairs: Pairs) -> dict[str, np.ndarray]:
+def compare_features(clear: np.ndarray, modified: np.ndarray, pairs: Pairs) -> dict[str, np.ndarray]:
     """`compare_clear_and_modified` from `(N, F)` unit features of clear and modified faces."""
     return {
-        "original": similarities(known, known, pairs),
-        "modified": similarities(hidden, hidden, pairs),
-        "modified_original": similarities(hidden, known, pairs),
+        "original": similarities(clear, clear, pairs),
+        "modified": similarities(modified, modified, pairs),
+        "modified_original": similarities(modified, clear, pairs),
     }
 
 
 def recognisability(features: np.ndarray, labels: Tensor) -> float:
-    """1 - EER over every pair of faces: 0.5 when people cannot be told apart, 1 when always.
+    """1 - EER over all pairs of faces: 0.5 if people cannot be told apart, 1 if always.
 
     Args:
         features: `(N, F)` unit features.
-        labels: `(N,)` person of each; somebody must be there twice, and two people at least.
+        labels: `(N,)` person of each; at least two people, one of them with two faces.
     """
     first, second = np.triu_indices(len(features), k=1)
     same = (labels[first] == labels[second]).numpy()

@@ -1,50 +1,53 @@
-"""Who is recognised on LFW, before and after a method: what `anonlib verify` measures."""
+"""`anonlib verify`: who is recognised on LFW before and after a method, and the record of a run."""
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
-from anonlib.anonymizers import create
+from anonlib.anonymizers import Anonymizer, create
+from anonlib.assets import data_path
 from anonlib.attack import recognizers
-from anonlib.attack.framing import Detector, check_framing, face_images, see
+from anonlib.attack.framing import check_framing, crop_before_and_after, face_images
 from anonlib.attack.retrained import retrained_classifier
-from anonlib.attack.verification import (
-    Anonymizer,
-    compare_features,
-    face_features,
-    similarities,
-    verify_scores,
-)
+from anonlib.attack.verification import FAR, compare_features, face_features, similarities, verify_scores
 from anonlib.config import profile
+from anonlib.data.download import digest
 from anonlib.data.lfw import LfwPair, lfw_pairs, pairs_among, picture_files
-from anonlib.errors import ConfigError
+from anonlib.detection import Detector
+from anonlib.errors import ConfigError, FaceDatasetError
+from anonlib.files import provenance, write_atomically
 from anonlib.metrics.intervals import jackknife_interval
 from anonlib.metrics.verification import Pairs, equal_error_rate, tar_at_far
 from anonlib.training.start import trained_modifier
 
-FAR = 1e-3
+_PACKAGES = ("anonlib", "torch", "facenet-pytorch", "dlib-bin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be measured."""
+    """What is measured."""
 
     method: str
-    """Name of an anonymizer."""
+    """Name of an anonymizer; `modifier` is the shipped M of profile `laptop` without `weights`."""
+    weights: Path | None = None
+    """File with the M that `modifier` uses instead."""
     folds: tuple[int, ...]
-    """Folds of LFW, from 1; each is judged by the threshold that is best on the others."""
+    """Folds of LFW, numbered from 1. The threshold of a fold is chosen on the others."""
     recognizer: str = "sphereface"
-    """Who looks, see `recognizers.names`."""
+    """The attacker, one of `recognizers.NAMES`."""
     framing: str = "frame"
     """`frame` or `crop`, see `anonlib.attack.framing`."""
     limit: int | None = None
-    """Pairs at most, for a quick look; as many of one person as of two, in every fold."""
+    """Largest number of pairs, evenly from every fold and kind, for a quick look."""
     retrain: int = 0
-    """Steps for which D learns to recognise modified faces; 0 leaves this attack out."""
+    """Updates that retrain D on modified faces, as a further attack; 0 leaves it out."""
     seed: int = 0
     """Of the retrained D."""
 
@@ -57,18 +60,15 @@ class Request:
             raise ConfigError(
                 f"limit {self.limit}: {len(self.folds)} folds need {2 * len(self.folds)} pairs or more"
             )
-        if self.recognizer not in recognizers.names():
-            raise ConfigError(
-                f"recognizer '{self.recognizer}' is unknown: use one of {', '.join(recognizers.names())}"
-            )
         if self.retrain < 0:
             raise ConfigError(f"retrain {self.retrain}: use a number of steps, 0 for none")
+        recognizers.check_recognizer(self.recognizer)
         check_framing(self.framing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How well pairs of faces are told apart; shares, with 95% intervals over the folds."""
+    """How well pairs of faces are verified: shares, with 95% intervals over the folds."""
 
     faces: str
     """`original`, `modified`, `modified_original` or `modified_retrained`."""
@@ -79,14 +79,13 @@ class Comparison:
     eer_lo: float
     eer_hi: float
     tar: float
-    """True accept rate at a false accept rate of 1e-3."""
+    """True accept rate at a false accept rate of `FAR`."""
     tar_lo: float
     tar_hi: float
     within: float
-    """Mean cosine similarity of one person's pictures; for `modified`, whether a person becomes
-    one new person."""
+    """Mean cosine similarity of pairs of one person."""
     between: float
-    """Mean cosine similarity of two people's."""
+    """Mean cosine similarity of pairs of two people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +102,10 @@ class Verification:
 
 
 def parse_folds(text: str) -> tuple[int, ...]:
-    """Numbers of folds from their list.
+    """Numbers of folds from a list as on the command line.
 
     Raises:
-        ConfigError: it is no list of numbers from 1 up.
+        ConfigError: the text is not a list of numbers from 1 to 10.
 
     >>> parse_folds("6-10"), parse_folds("1,3"), parse_folds("7")
     ((6, 7, 8, 9, 10), (1, 3), (7,))
@@ -132,33 +131,39 @@ def verify_method(
     detector: Detector | None = None,
     progress: bool = True,
 ) -> Verification:
-    """Measures who is recognised in LFW's pairs, original against modified.
+    """Attacks a method on LFW.
 
-    Implements Ren et al., sections 5.1, Face Recognition, and 5.6, Does the face classifier
-    remain accurate? Differs from the paper: the faces may be met in whole pictures; a second
-    recogniser; the retrained D starts from what it knows of clear faces.
+    Implements Ren et al., sections 5.1 and 5.6. Differs from the paper: the folds are a choice,
+    since D is trained on people of the other ones; `frame` anonymizes whole pictures; dlib and a
+    retrained D attack too.
 
     Args:
-        root: LFW's folder.
+        root: LFW's folder, with pairs.txt in it or beside it.
         request: what is measured.
-        device: `cpu` or `cuda`, for M and D.
+        device: where M, the recogniser, the retrained D and MTCNN run.
         detector: finds faces; MTCNN by default.
         progress: whether to show progress bars.
 
     Raises:
-        ConfigError: there is no such method, or dlib is not installed.
-        FaceDatasetError: pairs.txt, a picture or the weights of D are missing.
+        ConfigError: no method has that name, or dlib is not installed.
+        CheckpointError: weights are damaged or of another network.
+        FaceDatasetError: pairs.txt, a picture or shipped weights are missing.
     """
     recognize = recognizers.create(request.recognizer, device=device)
-    anonymizer = named_anonymizer(request.method, device=device)
+    anonymizer = named_anonymizer(request.method, weights=request.weights, device=device)
     listed = balanced(lfw_pairs(root, request.folds), request.limit)
     files = picture_files(root, listed)
-    seen = see(
-        list(files.values()), anonymizer, framing=request.framing, detector=detector, progress=progress
+    faces = crop_before_and_after(
+        list(files.values()),
+        anonymizer,
+        framing=request.framing,
+        detector=detector,
+        device=device,
+        progress=progress,
     )
-    there = seen.original.found
+    there = faces.original.found
     pairs = pairs_among([p for p, found in zip(files, there, strict=True) if found], listed)
-    before, after = face_images(seen.original, there), face_images(seen.modified, there)
+    before, after = face_images(faces.original, there), face_images(faces.modified, there)
     scores = compare_features(recognize(before), recognize(after), pairs)
     if request.retrain:
         classifier = retrained_classifier(
@@ -179,12 +184,12 @@ def verify_method(
         pairs=len(pairs),
         left_out=len(listed) - len(pairs),
         pictures=len(before),
-        found_again=seen.found_again,
+        found_again=faces.found_again,
     )
 
 
 def compare(faces: str, scores: np.ndarray, pairs: Pairs) -> Comparison:
-    """Every figure of `(P,)` similarities, with its interval."""
+    """All figures of `(P,)` similarities, with their intervals."""
     result = verify_scores(scores, pairs)
     eer_lo, eer_hi = jackknife_interval(
         lambda chosen: equal_error_rate(scores[chosen], pairs.same[chosen]), pairs.fold
@@ -208,15 +213,15 @@ def compare(faces: str, scores: np.ndarray, pairs: Pairs) -> Comparison:
     )
 
 
-def named_anonymizer(method: str, *, device: str = "cpu") -> Anonymizer:
-    """The anonymizer of that name, with the weights that ship where it needs some."""
-    if method == "modifier":
+def named_anonymizer(method: str, *, weights: Path | None = None, device: str = "cpu") -> Anonymizer:
+    """`anonymizers.create`, in which `modifier` without weights is the shipped M of `laptop`."""
+    if method == "modifier" and weights is None:
         return create(method, trained_modifier(profile("laptop"), device=device))
-    return create(method)
+    return create(method, weights=weights, device=device)
 
 
 def balanced(pairs: Sequence[LfwPair], limit: int | None) -> list[LfwPair]:
-    """At most that many pairs, evenly from the list of each fold and kind."""
+    """At most `limit` pairs, evenly from the list of each fold and kind."""
     if limit is None:
         return list(pairs)
     kinds: dict[tuple[int, bool], list[LfwPair]] = {}
@@ -228,3 +233,66 @@ def balanced(pairs: Sequence[LfwPair], limit: int | None) -> list[LfwPair]:
         for kind in kinds.values()
         for i in np.linspace(0, len(kind), min(each, len(kind)), endpoint=False).astype(int)
     ]
+
+
+def write_record(
+    path: Path, root: Path, request: Request, found: Verification, *, device: str, seconds: float
+) -> None:
+    """Writes a JSON record of the run: request, results, and what is needed to repeat it.
+
+    Raises:
+        ResultsError: it could not be written.
+    """
+    files = {"recognizer": recognizers.model_file(request.recognizer), "method": method_file(request)}
+    content = {
+        **provenance(command=command(root, request), seed=request.seed, device=device),
+        **asdict(request),
+        "weights": request.weights and request.weights.name,
+        **asdict(found),
+        "models": {
+            role: {"file": file.name, "sha256": digest(file, "sha256")}
+            for role, file in files.items()
+            if file is not None
+        },
+        "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "seconds": round(seconds, 1),
+    }
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def command(root: Path, request: Request) -> str:
+    """The command that repeats the run; of files and folders only the names, to keep them private.
+
+    >>> command(Path("/home/ann/lfw"), Request(method="blur8", folds=(6, 7, 8), limit=60))
+    'anonlib verify --root lfw --method blur8 --folds 6-8 --recognizer sphereface --framing frame
+    --seed 0 --limit 60'
+    """
+    span = f"{request.folds[0]}-{request.folds[-1]}"
+    options: dict[str, object] = {
+        "root": root.name,
+        "method": request.method,
+        "folds": span if parse_folds(span) == request.folds else ",".join(map(str, request.folds)),
+        "recognizer": request.recognizer,
+        "framing": request.framing,
+        "seed": request.seed,
+        "weights": request.weights and request.weights.name,
+        "limit": request.limit,
+        "retrain": request.retrain or None,
+    }
+    return "anonlib verify" + "".join(f" --{k} {v}" for k, v in options.items() if v is not None)
+
+
+def method_file(request: Request) -> Path | None:
+    """The weights that the method reads; None for hand-crafted ones."""
+    name = "M-trained" if request.method == "modifier" else request.method
+    try:
+        return request.weights or data_path("weights", f"{name}.safetensors")
+    except FaceDatasetError:
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

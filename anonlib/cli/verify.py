@@ -49,8 +49,7 @@ def verify(
     """
     where = prepare_device(device, threads)
 
-    from anonlib.attack.record import write_record
-    from anonlib.attack.verify import Request, parse_folds, verify_method
+    from anonlib.attack.verify import Request, parse_folds, verify_method, write_record
 
     request = Request(
         method=method,
@@ -65,7 +64,7 @@ def verify(
     found = verify_method(root, request, device=where)
     _print_verification(request, found)
     if json is not None:
-        write_record(json, root, request, found, seconds=time.time() - start)
+        write_record(json, root, request, found, device=where, seconds=time.time() - start)
 
 
 def _print_verification(request: Request, found: Verification) -> None:

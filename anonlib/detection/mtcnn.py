@@ -92,9 +92,9 @@ class MtcnnLandmarks:
 
     cache_key = "mtcnn 1"
 
-    def __init__(self) -> None:
+    def __init__(self, *, device: str = "cpu") -> None:
         """Loads the three networks."""
-        self.detector = MtcnnDetector()
+        self.detector = MtcnnDetector(device=device)
 
     def __call__(self, pictures: Sequence[Tensor]) -> list[Tensor | None]:
         """Landmarks `(5, 2)` in each picture, uint8 `(3, H, W)`, or None."""

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anonlib.anonymizers import SMALLEST_FACE
-from anonlib.attack.verification import Anonymizer
+from anonlib.anonymizers import SMALLEST_FACE, Anonymizer
 from anonlib.errors import AnonlibError, ConfigError, NumericError
 from anonlib.experiment.reproduce import Experiment, measure
 from anonlib.experiment.tables import Row, figure4, table1

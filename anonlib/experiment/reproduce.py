@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from anonlib.anonymizers import create, names
+from anonlib.anonymizers import Anonymizer, create, names
 from anonlib.attack.verification import (
-    Anonymizer,
     anonymize_faces,
     compare_clear_and_modified,
     face_features,

@@ -1,6 +1,6 @@
-"""Average precision of detections as PASCAL VOC defines it, and how far it can be trusted.
+"""Average precision of detections as PASCAL VOC defines it, with bootstrap intervals.
 
-Every image is matched once; the metric and its bootstrap then only count weighted matches.
+`match` decides once which detections are right. The metric and its bootstrap then only count.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torchvision.ops import box_iou
 
 from anonlib.errors import NumericError
 
@@ -25,11 +27,11 @@ class AveragePrecision(NamedTuple):
     per_class: Floats
     """`(C,)` in [0, 1]; NaN for a class without ground truth."""
     mean: float
-    """mAP: the mean over classes that have ground truth."""
+    """mAP: the mean over classes with ground truth."""
 
 
 class PrecisionRecall(NamedTuple):
-    """What a detector gets right at each threshold."""
+    """Precision and recall at each threshold."""
 
     precision: Floats
     """`(T,)` share of the detections that are right; NaN where nothing is detected."""
@@ -39,16 +41,16 @@ class PrecisionRecall(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """All `D` detections of all images by falling score, and how many boxes there are to find."""
+    """All `D` detections of all images by falling score, and the number of true boxes."""
 
     score: Floats
     """`(D,)`."""
     image: NDArray[np.int64]
-    """`(D,)` place of the image."""
+    """`(D,)` index of the image."""
     label: NDArray[np.int64]
     """`(D,)` class."""
     hit: NDArray[np.bool_]
-    """`(D,)` whether it is right."""
+    """`(D,)` whether the detection is right."""
     positives: NDArray[np.int64]
     """`(images, classes)` true boxes."""
 
@@ -62,18 +64,18 @@ def average_precision(
 ) -> AveragePrecision:
     """AP of each class and mAP, by VOC's matching and all-point interpolation.
 
-    A detection, taken by falling score, is right when the box of its class that it overlaps most
-    does so by `iou` or more and no earlier detection was right about that box. AP is the area
-    under the precision-recall curve after each precision is raised to the highest one at the same
-    or a larger recall. Equal scores keep the order of images and detections.
+    Detections are taken by falling score. A detection is right when its IoU with the box of its
+    class that it overlaps most is at least `iou`, and no earlier detection was right about that
+    box. AP is the area under the precision-recall curve after each precision is raised to the
+    highest one at the same or a larger recall. Equal scores keep the order of images and detections.
 
-    Implements Ren et al., section 5.1, Action Detection. Differs from the paper: none (boxes
-    have exclusive ends here, so no pixel is added to widths as VOC's integer boxes need).
+    Implements Ren et al., section 5.1, Action Detection. Differs from the paper: none (boxes have
+    exclusive ends, so no pixel is added to widths as for VOC's integer boxes).
 
     Args:
         detections: one mapping an image: `boxes` (n, 4), `scores` (n,), `labels` (n,).
         ground_truth: one mapping an image, in the same order: `boxes` (m, 4), `labels` (m,).
-        iou: overlap from which a detection can be right.
+        iou: lowest overlap of a right detection.
         classes: number of classes; by default one more than the largest label.
 
     Raises:
@@ -88,33 +90,30 @@ def average_precision(
 
 
 def matched_precision(matches: Matches) -> AveragePrecision:
-    """`average_precision` of detections that were matched before."""
+    """`average_precision` of matched detections."""
     weights = np.ones((1, len(matches.positives)), dtype=np.int64)
     per_class = _weighted_precision(matches, weights)[0]
     return AveragePrecision(per_class, float(mean_over_classes(per_class[None])[0]))
 
 
-def bootstrap_precision(
-    detections: Sequence[Boxes],
-    ground_truth: Sequence[Boxes],
-    *,
-    clips: ArrayLike,
-    resamples: int = 200,
-    seed: int = 0,
-    iou: float = 0.5,
-    classes: int | None = None,
-) -> Floats:
+def matched_bootstrap(matches: Matches, *, clips: ArrayLike, resamples: int = 200, seed: int = 0) -> Floats:
     """AP of each class on resamples of the clips, drawn with replacement; `(resamples, C)`.
 
-    Frames of a clip are drawn together, as they are no independent trials. One seed draws the
-    same clips for every method, so that differences between methods may be taken row by row.
+    Frames of a clip are drawn together, because they are not independent. One seed draws the same
+    clips for every method, so differences between methods may be taken row by row.
+
+    Args:
+        matches: of all images.
+        clips: `(images,)` clip of each image.
+        resamples: number of resamples.
+        seed: of the draw.
+
+    >>> truth = [dict(boxes=[[0, 0, 10, 10]], labels=[0])] * 3
+    >>> found = [dict(boxes=[[0, 0, 10, 10]], scores=[0.9], labels=[0])] * 3
+    >>> samples = matched_bootstrap(match(found, truth), clips=[0, 1, 2])
+    >>> interval(mean_over_classes(samples))
+    (1.0, 1.0)
     """
-    matches = match(detections, ground_truth, iou=iou, classes=classes)
-    return matched_bootstrap(matches, clips=clips, resamples=resamples, seed=seed)
-
-
-def matched_bootstrap(matches: Matches, *, clips: ArrayLike, resamples: int = 200, seed: int = 0) -> Floats:
-    """`bootstrap_precision` of detections that were matched before; `(resamples, C)`."""
     _, clip = np.unique(np.asarray(clips), return_inverse=True)
     count = int(clip.max()) + 1
     rng = np.random.default_rng(seed)
@@ -122,45 +121,8 @@ def matched_bootstrap(matches: Matches, *, clips: ArrayLike, resamples: int = 20
     return _weighted_precision(matches, drawn[:, clip])
 
 
-def bootstrap(
-    detections: Sequence[Boxes],
-    ground_truth: Sequence[Boxes],
-    *,
-    clips: ArrayLike,
-    resamples: int = 200,
-    seed: int = 0,
-    iou: float = 0.5,
-    confidence: float = 0.95,
-    classes: int | None = None,
-) -> tuple[float, float]:
-    """Percentile confidence interval of mAP under resampling of the clips.
-
-    Args:
-        detections: as for `average_precision`.
-        ground_truth: as for `average_precision`.
-        clips: `(images,)` clip each image belongs to.
-        resamples: number of bootstrap resamples.
-        seed: of the draw.
-        iou: as for `average_precision`.
-        confidence: share of resamples inside the interval.
-        classes: as for `average_precision`.
-
-    Returns:
-        Lower and upper bound.
-
-    >>> truth = [dict(boxes=[[0, 0, 10, 10]], labels=[0])] * 3
-    >>> found = [dict(boxes=[[0, 0, 10, 10]], scores=[0.9], labels=[0])] * 3
-    >>> bootstrap(found, truth, clips=[0, 1, 2])
-    (1.0, 1.0)
-    """
-    samples = bootstrap_precision(
-        detections, ground_truth, clips=clips, resamples=resamples, seed=seed, iou=iou, classes=classes
-    )
-    return interval(mean_over_classes(samples), confidence=confidence)
-
-
 def interval(samples: Floats, *, confidence: float = 0.95) -> tuple[float, float]:
-    """The middle share of `(R,)` resampled values, NaN left out.
+    """Percentile confidence interval from `(R,)` resampled values; NaN is left out.
 
     >>> low, high = interval(np.arange(101.0), confidence=0.9)
     >>> round(low, 6), round(high, 6)
@@ -182,12 +144,10 @@ def precision_recall(
     iou: float = 0.5,
     label: int | None = None,
 ) -> PrecisionRecall:
-    """Precision and recall of the detections with `score >= t`, all classes together or one.
-
-    A detection is right as in `average_precision`.
+    """Precision and recall of the detections with `score >= t`, over all classes or for one.
 
     Args:
-        detections: as for `average_precision`.
+        detections: as for `average_precision`, which also says when a detection is right.
         ground_truth: as for `average_precision`.
         thresholds: `(T,)` scores t.
         iou: as for `average_precision`.
@@ -198,7 +158,7 @@ def precision_recall(
     >>> precision_recall(found, truth, thresholds=[0.8, 0.9])
     PrecisionRecall(precision=array([0.5, 0. ]), recall=array([1., 0.]))
     """
-    matches = match(detections, ground_truth, iou=iou, classes=None)
+    matches = match(detections, ground_truth, iou=iou)
     classes = np.arange(matches.positives.shape[1])
     own = classes if label is None else classes[classes == label]
     mine = np.isin(matches.label, own)
@@ -210,7 +170,7 @@ def precision_recall(
 
 
 def mean_over_classes(per_class: Floats) -> Floats:
-    """Mean of each row over its finite entries; NaN where a row has none."""
+    """Mean of each row over its finite entries; NaN for a row without any."""
     known = np.isfinite(per_class)
     with np.errstate(invalid="ignore"):
         mean: Floats = np.where(known, per_class, 0.0).sum(axis=1) / known.sum(axis=1)
@@ -224,7 +184,7 @@ def match(
     iou: float = 0.5,
     classes: int | None = None,
 ) -> Matches:
-    """Which detections are right, as `average_precision` defines it; arguments as there."""
+    """Which detections are right; arguments and rule as for `average_precision`."""
     if len(detections) != len(ground_truth):
         raise ValueError(f"{len(detections)} images detected on, {len(ground_truth)} with truth")
     found = [_arrays(d, image) for image, d in enumerate(detections)]
@@ -261,16 +221,6 @@ def _arrays(image: Boxes, number: int) -> tuple[Floats, Floats, NDArray[np.int64
     return boxes, scores, labels
 
 
-def _overlaps(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of all boxes of a with all of b; `(n, m)`."""
-    corner = np.maximum(a[:, None, :2], b[None, :, :2])
-    size = np.clip(np.minimum(a[:, None, 2:], b[None, :, 2:]) - corner, 0, None)
-    common = size.prod(axis=2)
-    area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(axis=1) for x in (a, b))
-    union = area_a[:, None] + area_b[None] - common
-    return np.where(union > 0, common / np.where(union > 0, union, 1), 0.0)
-
-
 def _hits(
     found: tuple[Floats, Floats, NDArray[np.int64]],
     truth: tuple[Floats, Floats, NDArray[np.int64]],
@@ -281,7 +231,8 @@ def _hits(
     hit = np.zeros(len(boxes), dtype=bool)
     if not len(boxes) or not len(truth[0]):
         return hit
-    overlaps = np.where(labels[:, None] == truth[2][None], _overlaps(boxes, truth[0]), -1.0)
+    overlaps = np.nan_to_num(box_iou(torch.tensor(boxes), torch.tensor(truth[0])).numpy())
+    overlaps = np.where(labels[:, None] == truth[2][None], overlaps, -1.0)
     best = overlaps.argmax(axis=1)
     order = np.argsort(-scores, kind="stable")
     order = order[overlaps[order, best[order]] >= iou]
@@ -293,7 +244,7 @@ def _hits(
 def _weighted_precision(matches: Matches, weights: NDArray[np.int64]) -> Floats:
     """AP of each class with each image counted `weights` times; `(R, images)` to `(R, C)`.
 
-    Equals AP on the list of images repeated that often: copies of a detection follow each other.
+    It equals AP on a list in which each image is repeated that often.
     """
     columns = [_class_precision(matches, weights, c) for c in range(matches.positives.shape[1])]
     return np.reshape(columns, (-1, len(weights))).T

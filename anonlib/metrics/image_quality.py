@@ -1,4 +1,4 @@
-"""How far a modified face lies from its original and how much detail it keeps."""
+"""How far a modified face differs from its original, and how much detail it has."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 def l1_distance(images: Tensor, others: Tensor) -> Tensor:
-    """Mean absolute difference of each image from its counterpart, as a share of the range.
+    """Mean absolute difference of each image from its counterpart.
 
-    Implements Ren et al., Eq. (3), without its weight. Differs from the paper: a mean over
-    pixels and channels, so that it does not grow with the image.
+    Implements Ren et al., Eq. (3), without its weight. Differs from the paper: a mean over pixels
+    and channels instead of a sum, so that it does not grow with the image.
 
     Args:
         images: `(B, 3, H, W)` in [0, 1].
@@ -28,15 +28,12 @@ def l1_distance(images: Tensor, others: Tensor) -> Tensor:
 
 
 def gradient_energy(images: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring pixels, across plus down: detail, and noise.
+    """Mean squared difference of horizontal neighbours plus that of vertical ones; `(B,)` in [0, 2].
 
-    Low for blurred faces, high for noise and for checkerboards.
+    It is low for blurred faces, high for noise and checkerboards.
 
     Args:
-        images: `(B, 3, H, W)` in [0, 1], two pixels or more a side.
-
-    Returns:
-        `(B,)` in [0, 2].
+        images: `(B, 3, H, W)` in [0, 1], at least two pixels a side.
 
     >>> import torch
     >>> gradient_energy(torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2))

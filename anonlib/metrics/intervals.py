@@ -1,28 +1,52 @@
-"""Confidence intervals of figures that are no mean, such as the EER: leave a fold out at a time."""
+"""Confidence intervals of means over folds, of other statistics of folds, and of proportions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anonlib.errors import ConfigError
-from anonlib.metrics.verification import accuracy_interval
+
+
+def accuracy_interval(per_fold: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of a mean over folds, such as the accuracy, by Student's t; in [0, 1].
+
+    Folds share no person, so they are independent trials. Pairs in a fold are not, and resampling
+    them would give too narrow an interval. That the thresholds of the folds depend on each other
+    is neglected, as in LFW's own standard error.
+
+    Args:
+        per_fold: `(F,)` accuracies, two or more.
+        confidence: chance that such an interval holds the true accuracy.
+
+    Raises:
+        ConfigError: fewer than two folds.
+
+    >>> [round(x, 4) for x in accuracy_interval([0.90, 0.92, 0.94])]
+    [0.8703, 0.9697]
+    """
+    from scipy.special import stdtrit  # quantiles of Student's t, like scipy.stats but quick to import
+
+    values = np.asarray(per_fold, dtype=np.float64)
+    if len(values) < 2:
+        raise ConfigError("a confidence interval needs two folds or more")
+    quantile = stdtrit(len(values) - 1, (1 + confidence) / 2)
+    reach = quantile * values.std(ddof=1) / np.sqrt(len(values))
+    return float(max(values.mean() - reach, 0.0)), float(min(values.mean() + reach, 1.0))
 
 
 def jackknife_interval(
     statistic: Callable[[NDArray[np.bool_]], float], fold: ArrayLike
 ) -> tuple[float, float]:
-    """95% confidence interval of a share, from Student's t over its pseudo-values (Tukey, 1958).
+    """95% confidence interval of a statistic that is not a mean over folds, such as the EER.
 
-    Folds share no person, so they are the independent trials, as in `accuracy_interval`; the
-    interval lies about the figure of all folds together and is cut to [0, 1].
+    Each fold is left out once; the interval is Student's t over the pseudo-values (Tukey, 1958),
+    around the statistic of all folds together, in [0, 1].
 
     Args:
-        statistic: the figure, a share in [0, 1], of the pairs that a `(P,)` mask chooses.
+        statistic: a share in [0, 1] of the pairs where a `(P,)` mask is true.
         fold: `(P,)` fold of each pair.
 
     Raises:
@@ -30,7 +54,7 @@ def jackknife_interval(
 
     >>> scores = np.array([0.90, 0.92, 0.94])
     >>> low, high = jackknife_interval(lambda mask: scores[mask].mean(), [0, 1, 2])
-    >>> round(low, 4), round(high, 4)  # of a mean, the usual interval
+    >>> round(low, 4), round(high, 4)  # of a mean: as `accuracy_interval`
     (0.8703, 0.9697)
     """
     fold = np.asarray(fold)
@@ -44,50 +68,48 @@ def jackknife_interval(
 
 
 def proportion_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's confidence interval of a share: every p that the score test does not reject.
+    """Wilson's confidence interval of a proportion: every p that the score test does not reject.
 
-    With p = k / n and z the normal quantile, the ends are
+    With p = k / n and z the normal quantile, its ends are
 
         (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
 
-    It stays within [0, 1] and has a width at 0 of n, too. It assumes independent trials of one
-    chance. Answers of one person, or about one picture, are alike: the interval is then too
-    narrow, see `anonlib.study.statistics`.
+    It stays within [0, 1] and has a width also for 0 of n. It assumes independent trials. Answers
+    of one person, or about one picture, are correlated, so that it is too narrow for them; see
+    `anonlib.study.statistics`.
 
-    Implements E. B. Wilson, Journal of the American Statistical Association 22, 1927. Differs from
-    the paper (Ren et al., section 5.5): which gives its shares without intervals.
+    Implements E. B. Wilson, Journal of the American Statistical Association 22, 1927.
+    Differs from the paper (Ren et al., section 5.5): the paper gives no intervals.
 
     Args:
-        successes: k, from 0 to the number of trials.
-        trials: n, one or more.
-        confidence: chance that such intervals hold the true share.
+        successes: k, from 0 to n.
+        trials: n, at least 1.
+        confidence: chance that such an interval holds the true proportion.
 
     Returns:
         Lower and upper end.
 
     Raises:
-        ValueError: there is no trial, or not from 0 to n successes.
+        ValueError: k is not from 0 to n, or n is 0.
 
     >>> [round(end, 3) for end in proportion_interval(8, 10)]
     [0.49, 0.943]
     """
+    from scipy.stats import binomtest
+
     if not 0 <= successes <= trials or trials < 1:
         raise ValueError(f"{successes} successes in {trials} trials: give 0 to n of n, n > 0")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, weight = successes / trials, z * z / trials
-    middle = share + weight / 2
-    reach = sqrt(weight * (share * (1 - share) + weight / 4))
-    low, high = (middle - reach) / (1 + weight), (middle + reach) / (1 + weight)
-    return max(min(low, share), 0.0), min(max(high, share), 1.0)  # rounding may fall short
+    ends = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def counts_behind(percent: float, *, decimals: int, trials: Iterable[int]) -> list[tuple[int, int]]:
-    """Which counts (k, n) round to a published percentage.
+    """The counts (k, n) that round to a published percentage.
 
     Args:
         percent: as printed, 0 to 100.
-        decimals: how many of them were printed.
-        trials: the numbers n that are possible.
+        decimals: printed ones.
+        trials: possible values of n.
 
     >>> counts_behind(33.3, decimals=1, trials=range(1, 7))
     [(1, 3), (2, 6)]

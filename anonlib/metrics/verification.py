@@ -1,6 +1,6 @@
 """Face verification as on LFW: pairs, accuracy over folds, ROC, EER and TAR at a FAR.
 
-Scores are similarities, higher is better, and a pair is accepted when `score >= t`.
+Scores are similarities: higher is better, and a pair is accepted when `score >= t`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """Pairs of face images to be told apart or recognised as one person's."""
+    """Pairs of face images, of one person or of two."""
 
     first: Ints
     """`(P,)` index of one image."""
     second: Ints
     """`(P,)` index of the other."""
     same: Bools
-    """`(P,)` whether both show one person."""
+    """`(P,)` whether both images show one person."""
     fold: Ints
     """`(P,)` fold of the pair, 0 up to the number of folds; folds share no person."""
 
@@ -39,13 +39,12 @@ class FoldAccuracy(NamedTuple):
     """Verification accuracy over folds."""
 
     mean: float
-    """Mean accuracy of the folds."""
     standard_error: float
-    """Standard deviation of the folds (n - 1) over the root of their number."""
+    """Sample standard deviation of the folds over the square root of their number."""
     per_fold: Floats
-    """`(F,)` accuracy of each fold, in rising order of the fold's number."""
+    """`(F,)` accuracy of each fold, by rising fold number."""
     thresholds: Floats
-    """`(F,)` threshold each fold was judged by, chosen on the others."""
+    """`(F,)` threshold of each fold, chosen on the others."""
 
 
 class Roc(NamedTuple):
@@ -62,20 +61,20 @@ class Roc(NamedTuple):
 def verification_pairs(labels: ArrayLike, *, pairs: int, folds: int = 10, seed: int) -> Pairs:
     """Balanced pairs drawn as LFW's View 2 was: folds of disjoint people, no pair twice.
 
-    A same pair is a person drawn evenly and two of the person's images; a different pair is two
-    people drawn evenly and an image of each.
+    For a pair of one person, every person of the fold is equally likely, then every two images.
+    For a pair of two people, every two people are equally likely, then every image of each.
 
     Args:
         labels: `(N,)` person of each image.
         pairs: number of pairs, a multiple of `2 * folds`.
         folds: number of folds.
-        seed: the same seed gives the same pairs.
+        seed: of the draw.
 
     Returns:
-        `pairs` pairs ordered by fold, the same pairs of a fold before its different ones.
+        Pairs ordered by fold; in each fold those of one person come first.
 
     Raises:
-        ConfigError: people or images are too few for so many pairs or folds.
+        ConfigError: there are too few people or images for so many pairs or folds.
 
     >>> drawn = verification_pairs([0, 0, 1, 1, 2, 2, 3, 3], pairs=8, folds=2, seed=0)
     >>> drawn.same.tolist()
@@ -112,7 +111,7 @@ def _fold_people(labels: NDArray[Any], folds: int, rng: np.random.Generator) -> 
 def _draw(
     members: Ints, labels: NDArray[Any], count: int, *, same: bool, fold: int, rng: np.random.Generator
 ) -> tuple[Ints, Ints]:
-    """Pairs among members without replacement, each person or couple of people equally likely."""
+    """Pairs among members without replacement, each person or two people equally likely."""
     _, person, images = np.unique(labels[members], return_inverse=True, return_counts=True)
     a, b = np.triu_indices(len(members), k=1)
     wanted = (person[a] == person[b]) == same
@@ -140,7 +139,7 @@ def _checked(scores: ArrayLike, same: ArrayLike) -> tuple[Floats, Bools]:
 
 
 def _accepted(scores: Floats, same: Bools) -> tuple[Floats, Ints, Ints]:
-    """Distinct scores, falling, and how many same and different pairs reach each of them."""
+    """Distinct scores, falling, and how many same and different pairs score at least as much."""
     values, index = np.unique(-scores, return_inverse=True)
     true = np.bincount(index[same], minlength=len(values)).cumsum()
     false = np.bincount(index[~same], minlength=len(values)).cumsum()
@@ -148,9 +147,9 @@ def _accepted(scores: Floats, same: Bools) -> tuple[Floats, Ints, Ints]:
 
 
 def _best_threshold(scores: Floats, same: Bools) -> float:
-    """The most accurate threshold, midway between two scores; the middle one of equals."""
+    """The most accurate threshold, midway between two scores; of several, the middle one."""
     values, true, false = _accepted(scores, same)
-    right = np.concatenate([[0], true - false])  # plus a constant: the pairs judged rightly
+    right = np.concatenate([[0], true - false])  # the number of right decisions, less a constant
     best = np.flatnonzero(right == right.max())
     k = int(best[len(best) // 2])  # accept the k highest distinct scores
     if k == 0:
@@ -161,11 +160,11 @@ def _best_threshold(scores: Floats, same: Bools) -> float:
     return float(middle if values[k] < middle else values[k - 1])
 
 
-def ten_fold_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> FoldAccuracy:
-    """Accuracy of each fold at the threshold that is best on all other folds.
+def verification_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> FoldAccuracy:
+    """Accuracy of each fold at the threshold that is most accurate on all other folds.
 
     Implements Ren et al., section 5.1, Face Recognition (LFW's protocol, image-restricted).
-    Differs from the paper: none; any number of folds from two up is accepted.
+    Differs from the paper: none with ten folds; any number from two is accepted.
 
     Args:
         scores: `(P,)` similarities.
@@ -176,50 +175,19 @@ def ten_fold_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> Fo
         NumericError: a score is NaN.
         ConfigError: fewer than two folds.
 
-    >>> ten_fold_accuracy([0.9, 0.1, 0.8, 0.3], [True, False, True, False], [0, 0, 1, 1]).mean
+    >>> verification_accuracy([0.9, 0.1, 0.8, 0.3], [True, False, True, False], [0, 0, 1, 1]).mean
     1.0
     """
     scores, same = _checked(scores, same)
     fold = np.asarray(fold)
     numbers = np.unique(fold)
     if len(numbers) < 2:
-        raise ConfigError("verification needs two folds or more to choose its thresholds")
+        raise ConfigError("verification needs two folds or more: a threshold is chosen on the other folds")
     thresholds = np.array([_best_threshold(scores[fold != f], same[fold != f]) for f in numbers])
     right = (scores >= thresholds[np.searchsorted(numbers, fold)]) == same
     per_fold = np.array([right[fold == f].mean() for f in numbers])
     error = per_fold.std(ddof=1) / np.sqrt(len(numbers))
     return FoldAccuracy(float(per_fold.mean()), float(error), per_fold, thresholds)
-
-
-def accuracy_interval(per_fold: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of the mean accuracy, from Student's t over the folds.
-
-    Folds share no person, so they are the independent trials; pairs within a fold are not, and
-    resampling them would give too narrow an interval. Thresholds are shared by the folds, which
-    this neglects, as LFW's own standard error does. Cut to [0, 1].
-
-    Args:
-        per_fold: `(F,)` accuracies, two or more.
-        confidence: chance that such intervals hold the true accuracy.
-
-    >>> [round(x, 4) for x in accuracy_interval([0.90, 0.92, 0.94])]
-    [0.8703, 0.9697]
-    """
-    values = np.asarray(per_fold, dtype=np.float64)
-    if len(values) < 2:
-        raise ConfigError("a confidence interval needs two folds or more")
-    quantile = _student_quantile((1 + confidence) / 2, freedom=len(values) - 1)
-    reach = quantile * values.std(ddof=1) / np.sqrt(len(values))
-    return float(max(values.mean() - reach, 0.0)), float(min(values.mean() + reach, 1.0))
-
-
-def _student_quantile(probability: float, *, freedom: int) -> float:
-    """Quantile of Student's t: with t = sqrt(n) tan(a), the density of a is ~ cos(a)^(n - 1)."""
-    angles = np.linspace(-np.pi / 2, np.pi / 2, 200_001)
-    density = np.cos(angles) ** (freedom - 1)
-    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    angle = np.interp(probability, mass / mass[-1], angles)
-    return float(np.sqrt(freedom) * np.tan(angle))
 
 
 def roc(scores: ArrayLike, same: ArrayLike) -> Roc:
@@ -238,7 +206,7 @@ def roc(scores: ArrayLike, same: ArrayLike) -> Roc:
 
 
 def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> float:
-    """Error rate where as many different pairs are accepted as same pairs are rejected.
+    """Error rate at which the false accept rate equals the false reject rate.
 
     Between two points of the ROC the rates are interpolated linearly.
 
@@ -253,9 +221,9 @@ def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> float:
 
 
 def tar_at_far(scores: ArrayLike, same: ArrayLike, *, far: float) -> float:
-    """Highest true accept rate over thresholds t, `score >= t`, whose false accept rate is <= far.
+    """Highest true accept rate over all thresholds whose false accept rate is at most `far`.
 
-    With fewer than `1 / far` different pairs this is the rate at which none of them is accepted.
+    With fewer than `1 / far` different pairs, none of them is accepted.
 
     >>> tar_at_far([0.9, 0.8, 0.7, 0.1], [True, False, True, False], far=0.0)
     0.5

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from anonlib.attack.verification import Anonymizer, anonymize_faces
+from anonlib.anonymizers import Anonymizer
+from anonlib.attack.verification import anonymize_faces
 from anonlib.data.face_folders import FaceFolder
 from anonlib.detection.mtcnn import DetectLandmarks, MtcnnLandmarks
 from anonlib.errors import ConfigError, FaceDatasetError

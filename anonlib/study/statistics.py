@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from anonlib.metrics.intervals import proportion_interval
-from anonlib.metrics.verification import accuracy_interval
+from anonlib.metrics.intervals import accuracy_interval, proportion_interval
 from anonlib.study.answers import Answer
 
 

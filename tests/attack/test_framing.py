@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anonlib.anonymizers import create
 from anonlib.attack import framing
-from anonlib.attack.framing import face_images, see
+from anonlib.attack.framing import crop_before_and_after, face_images
 from anonlib.data.images import read_image
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
@@ -62,7 +62,9 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_doing_nothing_leaves_every_bit_and_everybody_is_found_again(paths: list[Path]) -> None:
-    seen = see(paths, create("unanonymized"), framing="frame", detector=Squares(), progress=False)
+    seen = crop_before_and_after(
+        paths, create("unanonymized"), framing="frame", detector=Squares(), progress=False
+    )
     assert seen.original.found.tolist() == seen.modified.found.tolist() == [1, 1, 0, 1]
     assert torch.equal(seen.original.images, seen.modified.images)
     assert torch.equal(seen.original.landmarks, seen.modified.landmarks)
@@ -76,7 +78,7 @@ def test_doing_nothing_leaves_every_bit_and_everybody_is_found_again(paths: list
 
 def test_the_recogniser_gets_the_anonymized_picture(paths: list[Path]) -> None:
     """A mask reaches 1.6 times as far as the face, and not further."""
-    seen = see(paths, create("mask"), framing="frame", detector=Squares(), progress=False)
+    seen = crop_before_and_after(paths, create("mask"), framing="frame", detector=Squares(), progress=False)
     there = seen.original.found
     canonical = seen.modified.images[there]
     assert not canonical[:, :, 20:172, 20:172].any()
@@ -84,7 +86,9 @@ def test_the_recogniser_gets_the_anonymized_picture(paths: list[Path]) -> None:
 
 
 def test_a_face_that_is_lost_keeps_the_landmarks_of_the_original(paths: list[Path]) -> None:
-    bright = see(paths, lambda faces: faces * 0 + 0.9, framing="frame", detector=Squares(), progress=False)
+    bright = crop_before_and_after(
+        paths, lambda faces: faces * 0 + 0.9, framing="frame", detector=Squares(), progress=False
+    )
     assert not bright.modified.found.any() and bright.found_again == 0
     assert torch.equal(bright.modified.landmarks, bright.original.landmarks)
     assert bright.modified.images[[0, 1, 3], :, 96, 96].eq(230).all()
@@ -94,7 +98,7 @@ def test_a_face_that_moved_a_little_is_cropped_where_it_is(paths: list[Path]) ->
     def shifted(faces: Tensor) -> Tensor:
         return faces.roll(2, dims=3)
 
-    seen = see(paths, shifted, framing="frame", detector=Squares(), progress=False)
+    seen = crop_before_and_after(paths, shifted, framing="frame", detector=Squares(), progress=False)
     there = seen.original.found
     assert seen.found_again == 1
     assert torch.equal(
@@ -123,7 +127,9 @@ def test_everybody_in_the_picture_is_anonymized(tmp_path: Path) -> None:
         shown.append(frames)
         return Two()(frames)
 
-    see([path], lambda faces: faces * 0 + 0.5, framing="frame", detector=find, progress=False)
+    crop_before_and_after(
+        [path], lambda faces: faces * 0 + 0.5, framing="frame", detector=find, progress=False
+    )
     assert (read_image(path) < 70).any() and shown[1].min() > 0.49
 
 
@@ -131,9 +137,9 @@ def test_crops_are_anonymized_as_they_are(paths: list[Path], monkeypatch) -> Non
     def landmarks(self: object, pictures: list[Tensor]) -> list[Tensor | None]:
         return [f.landmarks[0] if len(f) else None for f in framing.find_faces(Squares(), pictures)]
 
-    monkeypatch.setattr("anonlib.data.face_crops.MtcnnLandmarks.__init__", lambda self: None)
-    monkeypatch.setattr("anonlib.data.face_crops.MtcnnLandmarks.__call__", landmarks)
-    seen = see(paths, create("mask"), framing="crop", detector=Squares(), progress=False)
+    monkeypatch.setattr("anonlib.attack.framing.MtcnnLandmarks.__init__", lambda self, device: None)
+    monkeypatch.setattr("anonlib.attack.framing.MtcnnLandmarks.__call__", landmarks)
+    seen = crop_before_and_after(paths, create("mask"), framing="crop", detector=Squares(), progress=False)
     assert seen.original.images.shape == (4, 3, 128, 128)
     assert not seen.modified.images[seen.original.found].any()
     assert seen.original.found.tolist() == [1, 1, 0, 1] and not seen.modified.found[2]
@@ -141,15 +147,17 @@ def test_crops_are_anonymized_as_they_are(paths: list[Path], monkeypatch) -> Non
 
 def test_what_is_found_in_originals_is_remembered(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     squares = Squares()
-    monkeypatch.setattr(framing, "MtcnnDetector", lambda: squares)
-    first, second = (see(paths, create("blur8"), framing="frame", progress=False) for _ in range(2))
+    monkeypatch.setattr(framing, "MtcnnDetector", lambda device: squares)
+    first, second = (
+        crop_before_and_after(paths, create("blur8"), framing="frame", progress=False) for _ in range(2)
+    )
     assert squares.seen == 3 * len(paths)  # twice before the cache, then of the modified alone
     assert torch.equal(first.original.images, second.original.images)
     assert torch.equal(first.modified.images, second.modified.images)
 
 
 def test_faces_are_chosen_and_people_renumbered(paths: list[Path]) -> None:
-    seen = see(paths, create("mask"), framing="frame", detector=Squares(), progress=False)
+    seen = crop_before_and_after(paths, create("mask"), framing="frame", detector=Squares(), progress=False)
     faces = face_images(seen.original, seen.original.found, torch.tensor([4, 7, 8, 9]))
     assert len(faces) == 3 and faces.labels.tolist() == [0, 1, 2]
     assert face_images(seen.original, seen.original.found).labels.tolist() == [0, 0, 0]
@@ -157,4 +165,4 @@ def test_faces_are_chosen_and_people_renumbered(paths: list[Path]) -> None:
 
 def test_unknown_framings_are_named(paths: list[Path]) -> None:
     with pytest.raises(ConfigError, match="'box' is unknown: use one of frame, crop"):
-        see(paths, create("mask"), framing="box", detector=Squares())
+        crop_before_and_after(paths, create("mask"), framing="box", detector=Squares())

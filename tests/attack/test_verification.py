@@ -12,7 +12,7 @@ from anonlib.attack.verification import (
     compare_clear_and_modified,
     face_features,
     similarities,
-    verify,
+    verify_features,
     verify_scores,
 )
 from anonlib.config import ClassifierConfig
@@ -92,7 +92,7 @@ def test_verification_by_hand():
         same=np.array([True, False] * 3),
         fold=np.array([0, 0, 1, 1, 2, 2]),
     )
-    result = verify(first, second, pairs)
+    result = verify_features(first, second, pairs)
     assert result.accuracy == pytest.approx((0.5 + 1 + 1) / 3)
     # Student's t for two degrees of freedom, 4.3027, times the standard error of 1/6
     assert result.lo == pytest.approx(5 / 6 - 4.302653 / 6, abs=1e-4)
@@ -105,7 +105,7 @@ def test_people_apart_in_feature_space_are_verified_without_error():
     labels = np.repeat(np.arange(20), 4)
     features = np.eye(20)[labels]
     pairs = verification_pairs(labels, pairs=80, folds=10, seed=0)
-    result = verify(features, features, pairs)
+    result = verify_features(features, features, pairs)
     assert (result.accuracy, result.lo, result.hi) == (1.0, 1.0, 1.0)
     assert (result.eer, result.tar) == (0.0, 1.0)
 
@@ -114,7 +114,7 @@ def test_features_that_know_nothing_are_at_chance():
     labels = np.repeat(np.arange(100), 6)
     features = np.random.default_rng(0).normal(size=(600, 32))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
-    result = verify(features, features, verification_pairs(labels, pairs=1200, folds=10, seed=0))
+    result = verify_features(features, features, verification_pairs(labels, pairs=1200, folds=10, seed=0))
     assert result.lo < 0.5 < result.hi
     assert 0.45 < result.eer < 0.55
 
@@ -145,7 +145,7 @@ def test_clear_and_modified_faces_are_compared_three_ways(faces: FaceImages):
     for name, (first, second) in expected.items():
         products = [first[i] @ second[j] for i, j in zip(pairs.first, pairs.second, strict=True)]
         np.testing.assert_allclose(scores[name], products, atol=1e-5)
-        assert verify_scores(scores[name], pairs) == verify(first, second, pairs)
+        assert verify_scores(scores[name], pairs) == verify_features(first, second, pairs)
 
 
 def test_what_a_machine_adds_differently_tells_nobody_apart(monkeypatch: pytest.MonkeyPatch) -> None:

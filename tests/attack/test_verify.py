@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,30 @@ from torch import Tensor
 from typer.testing import CliRunner, Result
 
 from anonlib import assets as paths
-from anonlib.attack import framing, recognizers
-from anonlib.attack.record import command, sha256
+from anonlib.attack import framing, recognizers, retrained
+from anonlib.attack import verify as verify_module
 from anonlib.attack.retrained import modified_people
-from anonlib.attack.verify import Request, balanced, compare, named_anonymizer, parse_folds, verify_method
+from anonlib.attack.verify import (
+    Request,
+    balanced,
+    command,
+    compare,
+    named_anonymizer,
+    parse_folds,
+    verify_method,
+    write_record,
+)
 from anonlib.cli import app
-from anonlib.config import ClassifierConfig, to_dict
+from anonlib.config import ClassifierConfig, ModifierConfig, to_dict
+from anonlib.data.download import digest
 from anonlib.data.lfw import LfwPair, lfw_pairs
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError, FaceDatasetError
+from anonlib.files import commit, hardware
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.metrics.verification import Pairs
-from anonlib.networks import SphereFace
+from anonlib.networks import Modifier, SphereFace
+from anonlib.networks.dlib_resnet import DlibResNet
 from anonlib.training.checkpoints import save_weights
 from anonlib.types import FaceImages
 
@@ -67,7 +80,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def by_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recognizers, "create", lambda name, device: colours)
-    monkeypatch.setattr(framing, "MtcnnDetector", lambda: find)
+    monkeypatch.setattr(framing, "MtcnnDetector", lambda device: find)
 
 
 @pytest.mark.usefixtures("by_colour")
@@ -162,8 +175,77 @@ def small_d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "data" / "weights" / "recognizer.safetensors"
     save_weights(path, SphereFace(config, people=3), config=to_dict(config))
     monkeypatch.setenv("ANONLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(framing, "MtcnnDetector", lambda: find)
+    monkeypatch.setattr(framing, "MtcnnDetector", lambda device: find)
     return path
+
+
+@pytest.mark.parametrize("framing_name", ["frame", "crop"])
+@pytest.mark.parametrize("recognizer", ["sphereface", "dlib"])
+def test_every_network_runs_on_the_chosen_device(
+    root: Path, monkeypatch: pytest.MonkeyPatch, framing_name: str, recognizer: str
+) -> None:
+    devices: dict[str, str] = {}
+
+    def watch(module: object, name: str, stand_in: Callable[..., object]) -> None:
+        def called(*args: object, device: str = "cpu", **kwargs: object) -> object:
+            devices[name] = device
+            return stand_in(*args, device=device, **kwargs)
+
+        monkeypatch.setattr(module, name, called)
+
+    class Landmarks:
+        def __init__(self, *, device: str) -> None:
+            pass
+
+        def __call__(self, pictures: Sequence[Tensor]) -> list[Tensor]:
+            return [10 + 20 * CANONICAL_LANDMARKS for _ in pictures]
+
+    class Dlib(DlibResNet):
+        """Moves to the chosen device by name only, as a GPU is not everywhere."""
+
+        def __init__(self, path: Path) -> None:
+            torch.nn.Module.__init__(self)
+            self.mean = torch.zeros(3)
+
+        def to(self, device: str) -> Dlib:
+            devices["dlib"] = device
+            return self
+
+        def forward(self, chips: Tensor) -> Tensor:
+            return chips.flatten(1)[:, :128] - 0.5
+
+    d = SphereFace(ClassifierConfig(size=(16, 16), depth=4, width=4, features=8), people=3)
+    watch(framing, "MtcnnDetector", lambda device: find)
+    watch(framing, "MtcnnLandmarks", Landmarks)
+    watch(recognizers, "recognizing_classifier", lambda device: d)
+    watch(retrained, "recognizing_classifier", lambda device: d)
+    watch(verify_module, "trained_modifier", lambda profile, device: lambda faces: faces)
+    watch(verify_module, "create", lambda name, modifier=None, weights=None, device="cpu": lambda x: x * 0.5)
+    monkeypatch.setattr(recognizers, "DlibResNet", Dlib)
+    monkeypatch.setattr(recognizers, "model_file", lambda name: Path("none"))
+    request = Request(method="modifier-lite", folds=(1, 2), framing=framing_name, recognizer=recognizer)
+    verify_method(root, request, device="meta", progress=False)
+    expected = {"MtcnnDetector", "create", "dlib" if recognizer == "dlib" else "recognizing_classifier"}
+    assert set(devices) == expected | ({"MtcnnLandmarks"} if framing_name == "crop" else set())
+    assert set(devices.values()) == {"meta"}
+
+
+def test_m_that_the_reader_trained_is_verified_and_recorded(
+    root: Path, small_d: Path, tmp_path: Path
+) -> None:
+    config, path, out = (
+        ModifierConfig(size=16, width=4, blocks=1),
+        tmp_path / "mine.safetensors",
+        tmp_path / "r",
+    )
+    save_weights(path, Modifier(config), config=to_dict(config))
+    request = Request(method="modifier", weights=path, folds=(1, 2, 3))
+    found = verify_method(root, request, progress=False)
+    write_record(out, root, request, found, device="cpu", seconds=1.0)
+    record = json.loads(out.read_text())
+    assert "--method modifier" in record["command"] and "--weights mine.safetensors" in record["command"]
+    assert record["models"]["method"] == {"file": "mine.safetensors", "sha256": digest(path, "sha256")}
+    assert record["weights"] == "mine.safetensors" and str(tmp_path) not in out.read_text()
 
 
 def call(*args: str) -> Result:
@@ -199,9 +281,10 @@ def test_the_command_prints_a_table_and_writes_a_record(root: Path, small_d: Pat
         "anonlib verify --root lfw --method blur8 --folds 1-3 --recognizer sphereface "
         "--framing frame --seed 0 --limit 6 --retrain 2"
     )
-    assert record["models"]["recognizer"]["sha256"] == sha256(small_d)
+    assert record["models"]["recognizer"]["sha256"] == digest(small_d, "sha256")
     assert "method" not in record["models"] and record["folds"] == [1, 2, 3]
     assert len(record["comparisons"]) == 4 and record["versions"]["torch"] in torch.__version__
+    assert (record["hardware"], record["commit"]) == (hardware("cpu"), commit())
     assert str(tmp_path) not in out.read_text()
     assert not any(name in out.read_text() for name in PEOPLE)
 

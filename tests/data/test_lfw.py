@@ -8,7 +8,7 @@ from PIL import Image
 from anonlib.data.lfw import lfw_pairs, load_lfw_pairs, people_in_folds
 from anonlib.errors import FaceDatasetError
 from anonlib.geometry import CANONICAL_LANDMARKS
-from anonlib.metrics.verification import ten_fold_accuracy
+from anonlib.metrics.verification import verification_accuracy
 
 PAIRS = "2\t2\nAnn\t1\t2\nAnn\t1\t3\nAnn\t3\tBob\t1\nAnn\t2\tBob\t1\n" + (
     "Cleo\t1\t2\nCleo\t2\t1\nCleo\t1\tDan\t1\nDan\t1\tCleo\t2\n"
@@ -55,7 +55,7 @@ def test_pairs_become_places_in_the_faces(root):
     assert red[pairs.second].tolist() == [2, 3, 41, 41, 82, 81, 121, 82]
     assert ((faces.labels[pairs.first] == faces.labels[pairs.second]).numpy() == pairs.same).all()
     assert pairs.fold.tolist() == [0] * 4 + [1] * 4
-    assert ten_fold_accuracy(pairs.same * 1.0, pairs.same, pairs.fold).mean == 1.0
+    assert verification_accuracy(pairs.same * 1.0, pairs.same, pairs.fold).mean == 1.0
     assert load_lfw_pairs(root, [2], size=16, detect=detect, progress=False)[1].fold.max() == 0
 
 

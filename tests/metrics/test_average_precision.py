@@ -10,8 +10,10 @@ import torch
 from anonlib.errors import NumericError
 from anonlib.metrics.average_precision import (
     average_precision,
-    bootstrap,
-    bootstrap_precision,
+    interval,
+    match,
+    matched_bootstrap,
+    mean_over_classes,
     precision_recall,
 )
 
@@ -188,7 +190,7 @@ def test_order_of_images_does_not_matter():
 def test_resampling_equals_metric_on_repeated_clips():
     found, truth = world(3, images=12)
     clips = np.repeat(np.arange(4), 3)
-    samples = bootstrap_precision(found, truth, clips=clips, resamples=6, seed=5)
+    samples = matched_bootstrap(match(found, truth), clips=clips, resamples=6, seed=5)
     drawn = np.random.default_rng(5).multinomial(4, [0.25] * 4, size=6)
     for row, counts in zip(samples, drawn, strict=True):
         index = [i for i in range(12) for _ in range(counts[clips[i]])]
@@ -200,18 +202,20 @@ def test_interval_holds_the_value_and_widens_with_confidence():
     found, truth = world(4)
     clips = np.arange(30) // 2
     value = average_precision(found, truth).mean
-    low, high = bootstrap(found, truth, clips=clips, seed=1)
+    means = mean_over_classes(matched_bootstrap(match(found, truth), clips=clips, seed=1))
+    low, high = interval(means)
     assert low < value < high and high - low < 0.5
-    narrow = bootstrap(found, truth, clips=clips, seed=1, confidence=0.5)
+    narrow = interval(means, confidence=0.5)
     assert low < narrow[0] < narrow[1] < high
-    assert (low, high) == bootstrap(found, truth, clips=clips, seed=1)
-    means = bootstrap_precision(found, truth, clips=clips, seed=1).mean(axis=1)
+    again = matched_bootstrap(match(found, truth), clips=clips, seed=1)
+    assert (low, high) == interval(mean_over_classes(again))
     np.testing.assert_allclose([(means < low).mean(), (means > high).mean()], 0.025, atol=0.006)
 
 
 def test_frames_of_a_clip_are_drawn_together():
     found, truth = world(6, images=12)
-    low, high = bootstrap(found, truth, clips=np.zeros(12), seed=1)
+    samples = matched_bootstrap(match(found, truth), clips=np.zeros(12), seed=1)
+    low, high = interval(mean_over_classes(samples))
     assert low == high == pytest.approx(average_precision(found, truth).mean)
 
 
@@ -224,7 +228,7 @@ def test_bootstrap_is_quick():
         found.append(image(boxes, rng.integers(10, size=50), rng.random(50)))
         truth.append(image(boxes[:2] + 3, found[-1]["labels"][:2]))
     start = time.perf_counter()
-    bootstrap(found, truth, clips=np.arange(800) // 4, resamples=200)
+    matched_bootstrap(match(found, truth), clips=np.arange(800) // 4, resamples=200)
     assert time.perf_counter() - start < 3
 
 

@@ -8,11 +8,10 @@ import pytest
 
 from anonlib.errors import ConfigError, NumericError
 from anonlib.metrics.verification import (
-    accuracy_interval,
     equal_error_rate,
     roc,
     tar_at_far,
-    ten_fold_accuracy,
+    verification_accuracy,
     verification_pairs,
 )
 
@@ -96,7 +95,7 @@ def test_accuracy_by_hand():
     # right both ways): middle of the equal ones.
     scores = [0.7, 0.5, 0.2, 0.8, 0.4, 0.3]
     same = [True, False, True, True, False, False]
-    result = ten_fold_accuracy(scores, same, [0, 0, 0, 1, 1, 1])
+    result = verification_accuracy(scores, same, [0, 0, 0, 1, 1, 1])
     np.testing.assert_allclose(result.thresholds[0], 0.6)
     np.testing.assert_allclose(result.per_fold[0], 2 / 3)
     assert slow_accuracy(scores[:3], same[:3], result.thresholds[1]) == 2 / 3
@@ -105,7 +104,7 @@ def test_accuracy_by_hand():
 
 def test_accuracy_against_a_slow_reference():
     scores, same, fold = noisy_scores(150)
-    result = ten_fold_accuracy(scores, same, fold)
+    result = verification_accuracy(scores, same, fold)
     for f in range(10):
         train, test = fold != f, fold == f
         t = result.thresholds[f]
@@ -117,20 +116,20 @@ def test_accuracy_against_a_slow_reference():
 
 def test_separable_scores_are_all_right_and_the_threshold_lies_midway():
     same = np.tile([True, False], 20)
-    result = ten_fold_accuracy(np.where(same, 0.75, 0.25), same, np.arange(40) // 4)
+    result = verification_accuracy(np.where(same, 0.75, 0.25), same, np.arange(40) // 4)
     assert result.mean == 1.0 and result.standard_error == 0.0
     np.testing.assert_allclose(result.thresholds, 0.5)
 
 
 def test_equal_scores_are_chance():
     same = np.tile([True, False], 20)
-    assert ten_fold_accuracy(np.ones(40), same, np.arange(40) // 4).mean == 0.5
+    assert verification_accuracy(np.ones(40), same, np.arange(40) // 4).mean == 0.5
 
 
 def test_a_threshold_is_reached_by_a_score_equal_to_it():
     # Fold 1's scores leave no number between 1.0 and the next: the threshold is the score itself.
     low, high = 1.0, float(np.nextafter(1.0, 2.0))
-    result = ten_fold_accuracy([high, low] * 2, [True, False] * 2, [0, 0, 1, 1])
+    result = verification_accuracy([high, low] * 2, [True, False] * 2, [0, 0, 1, 1])
     assert result.mean == 1.0
 
 
@@ -139,13 +138,13 @@ def test_of_equally_good_thresholds_the_middle_one_is_taken():
     for scores, expected in (([5, 4, 3, 2], 2.5), ([7, 6, 5, 4, 3, 2], 4.5)):
         same = [True, False] * (len(scores) // 2)
         fold = [0] * len(scores) + [1] * len(scores)
-        result = ten_fold_accuracy(scores * 2, same * 2, fold)
+        result = verification_accuracy(scores * 2, same * 2, fold)
         assert result.thresholds.tolist() == [expected] * 2
 
 
 def test_a_threshold_may_reject_everything():
     """Where different pairs score higher than same ones, rejecting all is the best one can do."""
-    result = ten_fold_accuracy([0.9, 0.8, 0.1] * 2, [False, False, True] * 2, [0, 0, 0, 1, 1, 1])
+    result = verification_accuracy([0.9, 0.8, 0.1] * 2, [False, False, True] * 2, [0, 0, 0, 1, 1, 1])
     np.testing.assert_allclose(result.per_fold, 2 / 3)
     assert (result.thresholds > 0.9).all()
 
@@ -153,39 +152,23 @@ def test_a_threshold_may_reject_everything():
 def test_the_tested_fold_does_not_choose_its_threshold():
     scores = np.r_[np.array([0.9, 0.1] * 9), [0.1, 0.9]]  # the last fold is turned round
     same = np.array([True, False] * 10)
-    result = ten_fold_accuracy(scores, same, np.arange(20) // 2)
+    result = verification_accuracy(scores, same, np.arange(20) // 2)
     np.testing.assert_allclose(result.per_fold, [1.0] * 9 + [0.0])
 
 
 def test_accuracy_knows_only_the_order_of_scores():
     scores, same, fold = noisy_scores()
     np.testing.assert_allclose(
-        ten_fold_accuracy(3 * scores + 7, same, fold).per_fold, ten_fold_accuracy(scores, same, fold).per_fold
+        verification_accuracy(3 * scores + 7, same, fold).per_fold,
+        verification_accuracy(scores, same, fold).per_fold,
     )
 
 
 def test_six_thousand_pairs_take_milliseconds():
     scores, same, fold = noisy_scores(6000)
     start = time.perf_counter()
-    ten_fold_accuracy(scores, same, fold)
+    verification_accuracy(scores, same, fold)
     assert time.perf_counter() - start < 1
-
-
-def test_interval_has_students_quantiles():
-    # t(0.975, 9) = 2.262157, t(0.975, 1) = 12.706205, t(0.95, 4) = 2.131847, from printed tables.
-    for count, confidence, quantile in ((10, 0.95, 2.262157), (2, 0.95, 12.706205), (5, 0.9, 2.131847)):
-        values = 0.5 + 1e-3 * np.arange(count)
-        low, high = accuracy_interval(values, confidence=confidence)
-        reach = quantile * values.std(ddof=1) / np.sqrt(count)
-        mean = values.mean()
-        np.testing.assert_allclose([low, high], [mean - reach, mean + reach], rtol=1e-6)
-
-
-def test_interval_stays_between_zero_and_one():
-    assert accuracy_interval([0.9, 1.0, 1.0])[1] == 1.0
-    assert accuracy_interval([0.0, 0.0, 0.1])[0] == 0.0
-    with pytest.raises(ConfigError, match="two folds or more"):
-        accuracy_interval([0.9])
 
 
 def test_roc_against_a_slow_reference():
@@ -244,9 +227,9 @@ def test_tar_at_far_against_a_slow_reference():
 
 def test_bad_input_is_named():
     with pytest.raises(NumericError, match="score of pair 1 is NaN"):
-        ten_fold_accuracy([0.1, np.nan], [True, False], [0, 1])
+        verification_accuracy([0.1, np.nan], [True, False], [0, 1])
     with pytest.raises(ConfigError, match="two folds or more"):
-        ten_fold_accuracy([0.1, 0.2], [True, False], [0, 0])
+        verification_accuracy([0.1, 0.2], [True, False], [0, 0])
     with pytest.raises(ValueError, match="one length"):
         roc([0.1, 0.2], [True])
     with pytest.raises(ValueError, match="both kinds"):

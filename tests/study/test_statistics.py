@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from anonlib.metrics.intervals import proportion_interval
-from anonlib.metrics.verification import accuracy_interval
+from anonlib.metrics.intervals import accuracy_interval, proportion_interval
 from anonlib.study.answers import Answer
 from anonlib.study.statistics import Share, statistics
 

@@ -1,3 +1,5 @@
+"""Losses against hand-computed values, slow references and exact gradients."""
+
 from __future__ import annotations
 
 import math
@@ -7,7 +9,16 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from anonlib.losses import angular_margin, angular_softmax_loss, annealing
+from anonlib.losses import (
+    angular_margin,
+    angular_softmax_loss,
+    annealing,
+    classifier_loss,
+    critic_loss,
+    modifier_loss,
+    photorealistic_loss,
+    realism_loss,
+)
 
 
 def slow_psi(theta: float, margin: int) -> float:
@@ -116,3 +127,82 @@ def test_annealing_follows_the_step_down_to_its_floor():
     assert [annealing(s) for s in (0, 10, 90, 1490)] == [1500, 750, 150, 10]
     assert annealing(2990) == 5 and annealing(10_000) == 5
     assert annealing(4, start=10, rate=1.0, floor=1.0) == 2
+
+
+def test_the_classifier_adds_modified_and_clear_faces():
+    modified, clear = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([0.5, 1.5])
+    assert classifier_loss(modified, clear).item() == pytest.approx(3 + 1)
+    assert classifier_loss(modified, clear, clear_weight=3.0).item() == pytest.approx(3 + 3)
+
+
+def test_the_modifier_climbs_where_the_classifier_descends():
+    on_modified = torch.tensor([1.0, 2.0], requires_grad=True)
+    (for_d,) = torch.autograd.grad(classifier_loss(on_modified, torch.zeros(2)), on_modified)
+    (for_m,) = torch.autograd.grad(modifier_loss(on_modified), on_modified)
+    torch.testing.assert_close(for_d, torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(for_m, torch.tensor([-0.5, -0.5]))
+
+
+def test_without_a_ceiling_eq_2_is_a_zero_sum_game_on_modified_faces():
+    on_modified = torch.rand(5) * 20
+    torch.testing.assert_close(
+        modifier_loss(on_modified) + classifier_loss(on_modified, torch.zeros(5)), torch.tensor(0.0)
+    )
+
+
+def test_faces_beyond_the_ceiling_are_left_alone():
+    on_modified = torch.tensor([1.0, 6.0, 8.0, 30.0], requires_grad=True)
+    loss = modifier_loss(on_modified, ceiling=7.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(-(1 + 6 + 7 + 7) / 4)
+    torch.testing.assert_close(on_modified.grad, torch.tensor([-0.25, -0.25, 0.0, 0.0]))
+
+
+def test_the_photorealistic_loss_by_hand():
+    original = torch.tensor([0.0, 0.2, 0.4, 1.0]).reshape(1, 1, 2, 2)
+    modified = torch.tensor([0.1, 0.2, 0.0, 0.5]).reshape(1, 1, 2, 2)
+    assert photorealistic_loss(modified, original).item() == pytest.approx(1.0 / 4)
+    assert photorealistic_loss(modified, original, weight=0.5).item() == pytest.approx(0.5 / 4)
+
+
+def test_nothing_changed_costs_nothing_and_order_does_not_matter():
+    a, b = torch.rand(2, 2, 3, 4, 4)
+    assert photorealistic_loss(a, a).item() == 0
+    torch.testing.assert_close(photorealistic_loss(a, b), photorealistic_loss(b, a))
+
+
+def test_the_size_of_a_face_does_not_change_the_loss():
+    a, b = torch.rand(2, 2, 3, 4, 4)
+    larger = [x.repeat_interleave(2, 2).repeat_interleave(2, 3) for x in (a, b)]
+    torch.testing.assert_close(photorealistic_loss(*larger), photorealistic_loss(a, b))
+
+
+def test_the_photorealistic_loss_pulls_every_pixel_towards_the_original_by_the_weight():
+    modified = torch.tensor([[[[0.9, 0.1]]]], requires_grad=True)
+    photorealistic_loss(modified, torch.full((1, 1, 1, 2), 0.5), weight=3.0).backward()
+    torch.testing.assert_close(modified.grad, torch.tensor([[[[1.5, -1.5]]]]))
+
+
+def test_critic_and_realism_by_hand():
+    real, drawn = torch.tensor([1.0, 0.5]), torch.tensor([0.0, 0.2, 1.0, 0.0])
+    assert critic_loss(real, drawn).item() == pytest.approx((0.25 / 2 + 1.04 / 4) / 2)
+    assert realism_loss(drawn).item() == pytest.approx((1 + 0.64 + 0 + 1) / 4 / 2)
+
+
+def test_a_critic_that_cannot_tell_pays_a_quarter():
+    half = torch.full((2, 1, 3, 3), 0.5)
+    assert critic_loss(half, half).item() == pytest.approx(0.25)
+
+
+def test_critic_and_modifier_pull_drawn_faces_in_opposite_directions():
+    drawn = torch.full((2,), 0.5, requires_grad=True)
+    (by_critic,) = torch.autograd.grad(critic_loss(torch.ones(2), drawn), drawn)
+    (by_modifier,) = torch.autograd.grad(realism_loss(drawn), drawn)
+    torch.testing.assert_close(by_critic, -by_modifier)
+    assert by_critic.gt(0).all()
+
+
+def test_gradients_of_critic_and_realism_are_exact():
+    real, drawn = torch.rand(2, 3, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(critic_loss, (real, drawn))
+    assert torch.autograd.gradcheck(realism_loss, (drawn,))

@@ -1,10 +1,57 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anonlib.metrics.intervals import counts_behind, proportion_interval
+from anonlib.errors import ConfigError
+from anonlib.metrics.intervals import (
+    accuracy_interval,
+    counts_behind,
+    jackknife_interval,
+    proportion_interval,
+)
+
+
+def test_interval_has_students_quantiles():
+    # t(0.975, 9) = 2.262157, t(0.975, 1) = 12.706205, t(0.95, 4) = 2.131847, from printed tables.
+    for count, confidence, quantile in ((10, 0.95, 2.262157), (2, 0.95, 12.706205), (5, 0.9, 2.131847)):
+        values = 0.5 + 1e-3 * np.arange(count)
+        low, high = accuracy_interval(values, confidence=confidence)
+        reach = quantile * values.std(ddof=1) / np.sqrt(count)
+        mean = values.mean()
+        np.testing.assert_allclose([low, high], [mean - reach, mean + reach], rtol=1e-6)
+
+
+def test_interval_stays_between_zero_and_one():
+    assert accuracy_interval([0.9, 1.0, 1.0])[1] == 1.0
+    assert accuracy_interval([0.0, 0.0, 0.1])[0] == 0.0
+    with pytest.raises(ConfigError, match="two folds or more"):
+        accuracy_interval([0.9])
+
+
+def test_the_jackknife_by_hand() -> None:
+    """The largest of 0.5 and 0.3: without fold 0 it is 0.3, without fold 1 it is 0.5."""
+    values = np.array([0.5, 0.3, 0.1])
+    # whole 0.5; without: 0.3, 0.5, 0.5; standard error sqrt(2/3 * sum((w - mean)^2)) = 0.1333...
+    error = np.sqrt(2 / 3 * (0.4 / 3 * 0.4 / 3 + 2 * (0.2 / 3) ** 2))
+    low, high = jackknife_interval(lambda chosen: values[chosen].max(), [0, 1, 2])
+    assert (low, high) == pytest.approx(
+        (max(0, 0.5 - 4.302653 * error), min(1, 0.5 + 4.302653 * error)), abs=1e-4
+    )
+
+
+def test_the_jackknife_lies_about_the_figure_of_all_and_is_cut() -> None:
+    values = np.array([0.9, 0.9, 0.4, 0.5])
+    low, high = jackknife_interval(lambda chosen: values[chosen].mean(), [6, 6, 9, 9])
+    assert (low, high) == (0.0, 1.0)  # of two folds nearly nothing is known
+    assert jackknife_interval(lambda chosen: 0.25, [1, 2, 3]) == (0.25, 0.25)
+
+
+def test_one_fold_has_no_jackknife() -> None:
+    with pytest.raises(ConfigError, match="two folds or more"):
+        jackknife_interval(lambda chosen: 0.0, [3, 3])
 
 
 @pytest.mark.parametrize(
