@@ -184,10 +184,7 @@ def _found_again(found: list[Faces], points: list[Tensor | None]) -> list[Tensor
 
 def _person(faces: Faces, picture: Tensor) -> Tensor | None:
     """Landmarks of the person whom the picture is about."""
-    if not len(faces):
-        return None
-    centre = (picture.shape[2] / 2, picture.shape[1] / 2)
-    return most_prominent(faces, centre=centre)
+    return most_prominent(faces, centre=(picture.shape[2] / 2, picture.shape[1] / 2))
 
 
 def _crops(pictures: list[Tensor], points: list[Tensor | None], *, size: int) -> Crops:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Sequence
@@ -18,7 +19,6 @@ from anonlib.attack.framing import check_framing, crop_before_and_after, face_im
 from anonlib.attack.retrained import retrained_classifier
 from anonlib.attack.verification import FAR, compare_features, face_features, similarities, verify_scores
 from anonlib.config import profile
-from anonlib.data.download import digest
 from anonlib.data.lfw import LfwPair, lfw_pairs, pairs_among, picture_files
 from anonlib.detection import Detector
 from anonlib.errors import ConfigError, FaceDatasetError
@@ -250,7 +250,7 @@ def write_record(
         "weights": request.weights and request.weights.name,
         **asdict(found),
         "models": {
-            role: {"file": file.name, "sha256": digest(file, "sha256")}
+            role: {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
             for role, file in files.items()
             if file is not None
         },
