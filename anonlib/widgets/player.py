@@ -1,4 +1,4 @@
-"""Plays footage through the stream in a thread of its own; nothing here draws.
+"""Plays frames, a file or a camera through the anonymizing stream in a thread; nothing here draws.
 
 >>> meter = Meter(clock=iter([0.0, 0.5, 1.0]).__next__)
 >>> for frames in (1, 2, 3):
@@ -16,28 +16,129 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from anonlib.detection import Faces
-from anonlib.errors import AnonlibError
+from anonlib.errors import AnonlibError, ImageError
+from anonlib.video.opening import is_live, title
 from anonlib.video.picture import RgbPicture
+from anonlib.video.reader import VideoReader
 from anonlib.video.stream import Tally, anonymize_pictures
-from anonlib.widgets.footage import Footage, Timed
 
+T = TypeVar("T")
 Clock = Callable[[], float]
+Timed = tuple[float, NDArray[Any]]
+"""Seconds from the beginning, and `(H, W, 3)` uint8 RGB."""
+LONGEST = 640
+"""Files and cameras are reduced to this longer side, in pixels."""
 WINDOW = 1.0
-"""Seconds over which the frame rate is counted."""
+"""Seconds over which the frame rate is measured."""
 LATE = 0.5
-"""Seconds behind from which on lost time is not made up for."""
+"""A delay of more seconds than this is not made up for."""
 LEAVE = 15.0
 """Seconds to wait for the thread to end; a camera may hang."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footage:
+    """A source of pictures that can be opened many times."""
+
+    name: str
+    """Its name in messages."""
+    live: bool
+    """Whether it is a camera or a stream, which cannot be paused."""
+    open: Callable[[threading.Event], Generator[Timed]]
+    """Yields the pictures from the beginning; setting the event ends a camera."""
+
+
+def footage(source: str | Path | Tensor, *, rate: float) -> Footage:
+    """The pictures of a source.
+
+    Args:
+        source: a file, `camera:0`, an address, or frames `(N, 3, H, W)` uint8 RGB.
+        rate: frames per second of frames in memory.
+
+    Raises:
+        ImageError: the frames have another shape or type.
+    """
+    if not isinstance(source, Tensor):
+        live = is_live(source)
+        return Footage(name=title(source), live=live, open=lambda stop: _of_video(source, live, stop))
+    if source.ndim != 4 or source.shape[1] != 3 or str(source.dtype) != "torch.uint8":
+        raise ImageError(
+            f"frames of shape {tuple(source.shape)} and type {source.dtype}: pass RGB as (N, 3, H, W) uint8"
+        )
+    return Footage(name="frames", live=False, open=lambda _: _of_frames(source, rate))
+
+
+def _of_frames(frames: Tensor, rate: float) -> Generator[Timed]:
+    for index, frame in enumerate(frames):
+        yield index / rate, frame.permute(1, 2, 0).contiguous().numpy()
+
+
+def _of_video(source: str | Path, live: bool, stop: threading.Event) -> Generator[Timed]:
+    decoded = _decoded(source, stop)
+    with closing(newest(decoded) if live else decoded) as pictures:
+        yield from pictures
+
+
+def _decoded(source: str | Path, stop: threading.Event) -> Generator[Timed]:
+    with VideoReader(source, audio=False, stop=stop) as reader:
+        for picture in reader.pictures("yuv420p"):
+            pixels = picture.small(LONGEST).permute(1, 2, 0).mul(255).round()
+            yield picture.frame.time or 0.0, np.ascontiguousarray(pixels.byte().numpy())
+
+
+def newest(items: Generator[T]) -> Generator[T]:
+    """Reads the items in a thread and yields the newest one each time; older ones are skipped.
+
+    So a slow consumer of a camera gets fewer pictures, but no old ones. An error is raised after
+    the item before it.
+    """
+    changed, left = threading.Condition(), threading.Event()
+    waiting: list[T] = []
+    ended: list[BaseException | None] = []
+
+    def fill() -> None:
+        error: BaseException | None = None
+        try:
+            with closing(items):
+                for item in items:
+                    if left.is_set():
+                        break
+                    with changed:
+                        waiting[:] = [item]
+                        changed.notify_all()
+        except BaseException as raised:
+            error = raised
+        with changed:
+            ended.append(error)
+            changed.notify_all()
+
+    thread = threading.Thread(target=fill, name="newest", daemon=True)
+    thread.start()
+    try:
+        while True:
+            with changed:
+                changed.wait_for(lambda: bool(waiting or ended))
+                if not waiting:
+                    break
+                item = waiting.pop()
+            yield item
+    finally:
+        left.set()
+        thread.join(10)
+    if ended[0] is not None:
+        raise ended[0]
+
+
 class Shot(RgbPicture):
-    """A picture on its way through the stream; `before` is kept only where it is wanted."""
+    """A picture in the stream; `before` is the original, kept only on request."""
 
     def __init__(self, array: NDArray[Any], *, seconds: float, keep: bool) -> None:
         super().__init__(array.copy())
@@ -47,38 +148,48 @@ class Shot(RgbPicture):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast the stream runs."""
+    """The speed of the stream.
+
+    >>> print(Pace(rate=11.96, faces=3, detection=0.0314, modification=0.0082))
+    12.0 frames/s, 3.0 faces a frame; a frame takes the detector 31 ms, the faces 8 ms
+    """
 
     rate: float
-    """Frames a second."""
+    """Frames per second."""
     faces: float
-    """Faces replaced in a frame."""
+    """Faces replaced per frame."""
     detection: float
-    """Seconds a frame in the detector."""
+    """Seconds per frame for detection."""
     modification: float
-    """Seconds a frame cutting, anonymizing and replacing faces."""
+    """Seconds per frame for cropping, anonymizing and replacing faces."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rate:.1f} frames/s, {self.faces:.1f} faces a frame; a frame takes the detector "
+            f"{1000 * self.detection:.0f} ms, the faces {1000 * self.modification:.0f} ms"
+        )
 
 
 class Meter:
-    """Counts over the last second, or over the last two frames where they take longer."""
+    """Measures the pace over the last second, or over the last two frames if they take longer."""
 
     def __init__(self, *, clock: Clock = time.perf_counter, window: float = WINDOW) -> None:
         self.clock, self.window = clock, window
         self.samples: deque[tuple[float, Tally]] = deque()
 
     def tick(self, tally: Tally) -> None:
-        """Another frame has come out."""
+        """Count another finished frame."""
         now = self.clock()
         self.samples.append((now, replace(tally)))
         while len(self.samples) > 2 and self.samples[0][0] < now - self.window:
             self.samples.popleft()
 
     def reset(self) -> None:
-        """What is seen next has nothing to do with what was."""
+        """Start a new measurement."""
         self.samples.clear()
 
     def read(self) -> Pace | None:
-        """The pace; None before the second frame."""
+        """The current pace; None before the second frame."""
         if len(self.samples) < 2:
             return None
         (begin, first), (end, last) = self.samples[0], self.samples[-1]
@@ -94,10 +205,10 @@ class Meter:
 
 
 class Player:
-    """Footage, played, paused and stopped; every picture that comes out is anonymized.
+    """Plays, pauses and stops footage; every picture it hands out is anonymized.
 
-    If anything fails, nothing more comes out and `on_end` is told why. Files begin again at their
-    end. A camera cannot wait: to pause it is to stop it.
+    After any error it hands out nothing more, and calls `on_end` with the reason. A file starts
+    again at its end. A camera cannot be paused, so `pause` stops it.
     """
 
     def __init__(
@@ -112,17 +223,17 @@ class Player:
         repeat: bool = True,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """Starts nothing.
+        """Starts no thread; `play` does.
 
         Args:
-            footage: what is played, no faster than it was taken.
-            detector: asked through this object, so that `player.detector` may be exchanged.
-            anonymizer: likewise; faces that are followed stay followed.
-            on_shot: told of every anonymized picture, in the player's thread.
-            on_end: told why it ended, `""` if the footage was over or it was stopped.
+            footage: played no faster than it was recorded.
+            detector: may be replaced during playback by setting `player.detector`.
+            anonymizer: may be replaced in the same way; the tracks of the faces continue.
+            on_shot: called with every anonymized picture, in the player's thread.
+            on_end: called with the error; `""` if the footage ended or was stopped.
             every: frames from one detection to the next; see `restart`.
-            repeat: whether a file begins again at its end.
-            clock: seconds.
+            repeat: start a file again at its end.
+            clock: the current time in seconds.
         """
         self.footage, self.detector, self.anonymizer = footage, detector, anonymizer
         self.on_shot, self.on_end, self.every, self.repeat = on_shot, on_end, every, repeat
@@ -134,11 +245,11 @@ class Player:
 
     @property
     def running(self) -> bool:
-        """Whether the thread is there, playing or paused."""
+        """Whether the thread runs, playing or paused."""
         return self._thread is not None
 
     def play(self) -> None:
-        """Begins, or goes on after a pause."""
+        """Start, or continue after a pause."""
         self._going.set()
         if not self.running:
             self._stop = threading.Event()
@@ -146,17 +257,17 @@ class Player:
             self._thread.start()
 
     def pause(self) -> None:
-        """Holds a file where it is; stops a camera."""
+        """Pause a file; stop a camera."""
         if self.footage.live:
             self.stop()
         self._going.clear()
 
     def restart(self, *, every: int) -> None:
-        """Begins the footage again with another number of frames between detections."""
+        """Start the footage again with another number of frames between detections."""
         self.every, self._again = every, True
 
     def stop(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._stop.set()
         self._going.set()
         thread = self._thread
@@ -164,7 +275,7 @@ class Player:
             thread.join(LEAVE)
 
     def preview(self, count: int) -> list[Shot]:
-        """The first pictures, anonymized, whatever is played meanwhile."""
+        """The first pictures, anonymized, independent of the playback."""
         frames = self.footage.open(threading.Event())
         with closing(frames), closing(self._changed(frames, Tally())) as shots:
             return list(islice(shots, count))
@@ -185,7 +296,7 @@ class Player:
         self.on_end(words)
 
     def _once(self, stop: threading.Event) -> None:
-        """From the beginning to the end, or until it is stopped or begun again."""
+        """Play from the beginning to the end, or until `stop` or `restart`."""
         self.meter.reset()
         begin: float | None = None
         with closing(self.footage.open(stop)) as frames, closing(self._changed(frames, self.tally)) as shots:

@@ -1,8 +1,8 @@
-"""How a widget looks where nobody can click: the same output carries the widget and a picture.
+"""Pictures for widgets, and cell outputs that hold a widget and a static picture of it.
 
-A cell's output is a bundle of MIME types, and whoever shows it takes the one it likes best.
-JupyterLab and Notebook prefer the widget. nbconvert skips a widget whose state was not stored and
-takes the PNG, as do code hosts and books; a terminal prints the description.
+A cell output is a bundle of MIME types, and each front end shows the type it prefers. JupyterLab and
+Notebook prefer the widget. nbconvert, code hosts and books show the PNG if the state of the widget
+was not stored. A terminal prints the description.
 
 >>> data, _ = mime_bundle(widgets.Label("7"), png=b"a picture", description="a label that says 7")
 >>> sorted(data)
@@ -17,26 +17,31 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+HEIGHT = 256
+"""Approximate height of an enlarged picture, in pixels."""
 MimeBundle = tuple[dict[str, Any], dict[str, Any]]
 
 
 def mime_bundle(widget: widgets.Widget, *, png: bytes, description: str) -> MimeBundle:
-    """What `_repr_mimebundle_` of a widget of ours returns.
+    """The return value of a widget's `_repr_mimebundle_`.
 
     Args:
-        widget: what a front end shows that has a kernel behind it.
-        png: the current state as a picture, from `figure_png`.
-        description: the current state in a sentence: the text for those who see no picture.
+        widget: shown by a front end with a kernel.
+        png: the current state as a picture, from `figure_png` or `picture_png`.
+        description: the current state in a sentence, for readers who cannot see the picture.
 
     Returns:
-        Data by MIME type, and its metadata: the description again, as alternative text (read by
-        nbconvert's classic template; its lab template has no place for it).
+        Data by MIME type, and its metadata with the description as alternative text. The classic
+        template of nbconvert uses this text; the lab template does not.
     """
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     picture = b64encode(png).decode()
@@ -48,9 +53,9 @@ def figure_png(figure: Figure, *, dpi: int = 100, colors: int | None = None) -> 
     """A matplotlib figure as a PNG.
 
     Args:
-        figure: what to draw.
-        dpi: pixels an inch.
-        colors: at most this many, up to 256, for a file a third of the size; None for all.
+        figure: the figure to draw.
+        dpi: pixels per inch.
+        colors: number of colours, up to 256, for a file of a third of the size; None keeps all.
     """
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
@@ -62,8 +67,24 @@ def figure_png(figure: Figure, *, dpi: int = 100, colors: int | None = None) -> 
     return small.getvalue()
 
 
+def picture_png(picture: Tensor) -> bytes:
+    """A picture `(3, H, W)` in [0, 1] as a PNG."""
+    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+    buffer = BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()).save(buffer, format="png", compress_level=3)
+    return buffer.getvalue()
+
+
+def enlarged(picture: Tensor, *, height: int = HEIGHT) -> Tensor:
+    """`(3, H, W)` enlarged smoothly by the whole factor that comes closest to this height."""
+    factor = max(1, round(height / picture.shape[-2]))
+    if factor == 1:
+        return picture
+    return F.interpolate(picture[None], scale_factor=factor, mode="bicubic")[0].clamp(0, 1)
+
+
 def image_tag(png: bytes, *, description: str) -> str:
-    """An HTML image with its alternative text, which `ipywidgets.Image` does not have.
+    """An HTML image with alternative text, which `ipywidgets.Image` does not support.
 
     >>> image_tag(b"x", description='"M" now')
     '<img src="data:image/png;base64,eA==" alt="&quot;M&quot; now" style="max-width: 100%">'

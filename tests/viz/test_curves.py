@@ -66,7 +66,7 @@ def test_margin_draws_each_curve_under_its_name() -> None:
 HISTORY = pd.DataFrame({"step": [0, 10, 19], "D modified": [1.0, 2.0, 3.0], "L_det": [3.0, 2.0, 4.0]})
 
 
-PHASES = {"game": 0, "A alone": 15}
+PHASES = {"M and D": 0, "A alone": 15}
 
 
 def spans(figure: Figure) -> list[tuple[float, float]]:
@@ -89,7 +89,7 @@ def test_bands_reach_as_far_as_the_training_will_go() -> None:
 
 def test_phases_are_named_once_over_the_middle_of_their_bands() -> None:
     first, second = draw(plot_losses(HISTORY, phases=PHASES)).axes
-    assert [(text.get_text(), text.xy[0]) for text in first.texts] == [("game", 7.5), ("A alone", 17)]
+    assert [(text.get_text(), text.xy[0]) for text in first.texts] == [("M and D", 7.5), ("A alone", 17)]
     assert not second.texts
 
 

@@ -1,7 +1,7 @@
-"""The user study as a participant meets it: pictures, buttons, and nothing to go back to.
+"""The user study as a participant sees it: pictures and buttons.
 
-An answer is written to the participant's file before the next question comes, and stands: a first
-impression is what the study is about.
+Each answer is written to the participant's file before the next question appears. It cannot be
+changed, because the study asks for first impressions.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import ipywidgets as widgets
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 
 from anonlib.errors import ResultsError
 from anonlib.study.answers import AnswerSheet
@@ -23,13 +24,12 @@ from anonlib.study.questions import Question, Study
 from anonlib.study.statistics import statistics
 from anonlib.types import FaceImages
 from anonlib.viz.pictures import plot_questions
-from anonlib.widgets.before_after import picture_png
-from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle
+from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle, picture_png
 
 PAUSE = 0.3
-"""Seconds from a question on in which a click is taken for the rest of a double click."""
+"""Seconds after a question appears in which a click is ignored, as part of a double click."""
 COLUMNS = 6
-"""Pictures in a row at most."""
+"""Largest number of pictures in a row."""
 ASKED = {
     "Q1": "Do both faces show the same person?",
     "Q2": "Who is this?",
@@ -48,7 +48,7 @@ MET = ("The next people are known to you by name.", "Meet the next people; take 
 
 
 class UserStudy:
-    """The study in front of one participant; `view` is what a front end shows."""
+    """The study for one participant; `view` is the widget."""
 
     def __init__(
         self, study: Study, sheet: AnswerSheet, *, clock: Callable[[], float] = time.monotonic
@@ -65,7 +65,7 @@ class UserStudy:
         self._show()
 
     def _buttons(self, kind: str) -> dict[str, Any]:
-        """A button for each answer; the same ones for all questions of a kind keep the focus."""
+        """A button per answer; questions of one kind share the buttons, so the focus stays."""
         buttons = {}
         for choice in self.study.choices(kind):
             name = self.study.names.get(choice, choice)
@@ -75,7 +75,7 @@ class UserStudy:
 
     @property
     def question(self) -> Question | None:
-        """The first that has no answer; None when all have."""
+        """The first question without an answer; None when all are answered."""
         return next(iter(self.sheet.left()), None)
 
     def _begun(self, _: Any) -> None:
@@ -105,7 +105,7 @@ class UserStudy:
         self.since = self.clock()
 
     def _show_page(self, kind: str) -> None:
-        """What stands before the questions of a kind; after a pause, what is left of them."""
+        """The page before the questions of a kind; it counts only the unanswered ones."""
         count = sum(question.kind == kind for question in self.sheet.left())
         met = MET[any(self.study.introduced.values())]
         self.title.value = f"<p>{BEFORE[kind].format(count=count, met=met)}</p>"
@@ -149,18 +149,18 @@ class UserStudy:
 
 
 def describe(question: Question) -> str:
-    """A question's pictures in words that give nothing away."""
+    """The pictures of a question in words that do not reveal the answer."""
     count, kind = len(question.faces), "clear" if question.kind == "known" else "modified"
     return f"one {kind} face" if count == 1 else f"{count} {kind} faces"
 
 
 def row_png(faces: FaceImages, indices: Sequence[int], *, side: int | None = None) -> bytes:
-    """These pictures in rows of up to `COLUMNS`, white between them, as a PNG.
+    """Pictures in rows of up to `COLUMNS` with white gaps, as a PNG.
 
     Args:
-        faces: where they come from.
-        indices: which ones.
-        side: pixels a picture is enlarged to; by default the more, the fewer there are.
+        faces: the pictures of the study.
+        indices: of the pictures to show.
+        side: side of a picture in pixels; by default 256 for up to two pictures, else 128.
     """
     side = side or (256 if len(indices) <= 2 else 128)
     images = faces.images[list(indices)].float() / 255
@@ -173,7 +173,7 @@ def row_png(faces: FaceImages, indices: Sequence[int], *, side: int | None = Non
 
 
 def people_html(study: Study) -> str:
-    """A table of the people who are introduced: name and pictures."""
+    """A table of the people who are introduced, with names and pictures."""
     rows = [
         f"<tr><th>{escape(study.names[label])}</th><td>"
         f"{image_tag(row_png(study.before, faces), description=study.names[label])}</td></tr>"
@@ -184,7 +184,7 @@ def people_html(study: Study) -> str:
 
 
 def shares_html(sheet: AnswerSheet) -> str:
-    """A table of this participant's own shares with Wilson's intervals."""
+    """A table of this participant's shares with Wilson intervals."""
     what = {"Q1": "pairs judged rightly", "Q2": "known people named rightly", "Q3": "would trust it"}
     rows = [
         f"<tr><th>{what[s.question]}</th><td>{s.right} of {s.asked}</td>"
@@ -194,8 +194,8 @@ def shares_html(sheet: AnswerSheet) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def questions_figure(study: Study) -> Any:
-    """One question of each kind and the people introduced, for where nobody can answer."""
+def questions_figure(study: Study) -> Figure:
+    """One question of each kind and the introduced people, for readers without a front end."""
     first = {question.kind: question for question in reversed(study.questions)}
     hidden, clear = (x.images.float() / 255 for x in (study.after, study.before))
     return plot_questions(
@@ -207,18 +207,19 @@ def questions_figure(study: Study) -> Any:
 
 
 def user_study(study: Study, *, folder: str | Path = "answers", participant: int | None = None) -> UserStudy:
-    """Puts the study before a participant; the keyboard will do: `Tab`, and `Space` to answer.
+    """Starts the study for one participant; the keyboard works too: `Tab`, and `Space` to answer.
 
-    Each participant runs this once. Answers go to `folder/person-NUMBER.csv`, see `AnswerSheet`;
-    no name is asked for. Without a front end it is a picture of one question of each kind.
+    Each participant runs this once. Answers are written to `folder/person-NUMBER.csv`, see
+    `AnswerSheet`; names are not recorded. Without a front end, it is a picture of one question of
+    each kind.
 
     Implements Ren et al., section 5.5. Differs from the paper: see
     `anonlib.study.questions.build_study`.
 
     Args:
         study: from `synthetic_study` or `folder_study`.
-        folder: where answers are kept.
-        participant: the number that was shown, to go on where somebody stopped.
+        folder: of the answer files.
+        participant: the number that was shown, to continue an unfinished study.
 
     Raises:
         ResultsError: the participant's file is damaged, or belongs to another study.

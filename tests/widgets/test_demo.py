@@ -15,9 +15,17 @@ from torch import Tensor
 from anonlib.detection import Faces
 from anonlib.errors import CheckpointError, ConfigError
 from anonlib.video.stream import Tally
-from anonlib.widgets import live_demo as module
-from anonlib.widgets.live_demo import SHOWN_RATE, LiveDemo, live_demo
-from anonlib.widgets.live_pictures import ANONYMIZED, BESIDE, DIVIDED, composed, stills
+from anonlib.widgets import demo as module
+from anonlib.widgets.demo import (
+    ANONYMIZED,
+    BESIDE,
+    DIVIDED,
+    SHOWN_RATE,
+    LiveDemo,
+    composed,
+    live_demo,
+    stills,
+)
 from anonlib.widgets.player import Shot
 from anonlib.widgets.static import WIDGET_VIEW
 from tests.widgets.test_player import noise, one_face

@@ -15,7 +15,7 @@ from PIL import Image
 from anonlib.study.answers import AnswerSheet, read_answers
 from anonlib.study.questions import Study, build_study
 from anonlib.types import FaceImages
-from anonlib.widgets.user_study import PAUSE, UserStudy, row_png, user_study
+from anonlib.widgets.questionnaire import PAUSE, UserStudy, row_png, user_study
 
 
 class Clock:

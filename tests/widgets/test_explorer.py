@@ -18,9 +18,9 @@ from anonlib.config import profile
 from anonlib.errors import FaceDatasetError
 from anonlib.experiment.actions import anonymize_clips
 from anonlib.networks import SphereFace
-from anonlib.widgets import consistency_pictures as draw
-from anonlib.widgets.consistency import ConsistencyExplorer, explore_consistency
-from anonlib.widgets.consistency_pictures import ExplorerState, Material
+from anonlib.widgets import explorer_pictures as draw
+from anonlib.widgets.explorer import ConsistencyExplorer, explore_consistency
+from anonlib.widgets.explorer_pictures import ExplorerState, Material
 from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
@@ -154,5 +154,5 @@ def test_people_need_as_many_pictures_as_each_other(material: Material) -> None:
     clips = {"clip_before": material.clip_before, "clip_after": material.clip_after}
     faces = material.before
     few = replace(faces, images=faces.images[:5], labels=faces.labels[:5], landmarks=faces.landmarks[:5])
-    with pytest.raises(FaceDatasetError, match="people have 1 to 2 pictures: give two or more"):
+    with pytest.raises(FaceDatasetError, match="people have 1 to 2 pictures: give the same number"):
         explore_consistency(few, few, material.classifier, **clips)

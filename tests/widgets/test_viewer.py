@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from anonlib.errors import ImageError
-from anonlib.widgets.before_after import WipeState, before_after, enlarged, picture_png, turned, wiped
+from anonlib.widgets.static import enlarged, picture_png
+from anonlib.widgets.viewer import WipeState, before_after, turned, wiped
 
 BLACK, GREY = torch.zeros(3, 8, 20), torch.full((3, 8, 20), 0.5)
 

@@ -1,79 +1,77 @@
-"""What has been seen of a training: plain state, and plain functions that change or read it.
+"""A monitor of a training: loss curves, the phase, the time left, and the same faces as M changes.
 
-`TrainingMonitor` shows it; nothing here knows of widgets.
+`Watched` and the plain functions hold and read the state. `TrainingMonitor` is the widget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from html import escape
 from typing import TYPE_CHECKING
 
+import ipywidgets as widgets
 import pandas as pd
 import torch
+from IPython.display import DisplayHandle, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from anonlib.training.loop import Report
 from anonlib.viz.curves import TITLES, draw_losses
+from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle
 
 if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
-import time
-from collections.abc import Callable
-from functools import partial
-from html import escape
 
-import ipywidgets as widgets
-from IPython.display import DisplayHandle, display
-
-from anonlib.training.loop import Report
-from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle
-
+Clock = Callable[[], float]
 QUARTERS = (0, 0.25, 0.5, 0.75, 1)
 
 
 @dataclass(slots=True, kw_only=True)
 class Watched:
-    """What has been seen of a training."""
+    """The state of a training, as reported so far."""
 
     phases: Mapping[str, int]
-    """Steps of each phase, in order."""
+    """Number of steps of each phase, in order."""
     rows: list[dict[str, float]] = field(default_factory=list)
-    """Losses; `step` counts on through the phases."""
+    """Losses; `step` counts over all phases."""
     phase: str | None = None
     """The phase that reported last."""
     pictures: dict[int, Tensor] = field(default_factory=dict)
-    """`(B, 3, S, S)` faces in [0, 1] by the number of steps behind M."""
+    """Number of training steps to the faces `(B, 3, S, S)` in [0, 1] that M made then."""
 
     @property
     def done(self) -> int:
-        """Steps behind us, of all phases."""
+        """Finished steps of all phases."""
         return int(self.rows[-1]["step"]) + 1 if self.rows else 0
 
     @property
     def total(self) -> int:
-        """Steps of all phases."""
+        """Number of steps of all phases."""
         return sum(self.phases.values())
 
 
 def starts(phases: Mapping[str, int]) -> dict[str, int]:
-    """The step at which each phase starts.
+    """The first step of each phase.
 
-    >>> starts({"game": 150, "A alone": 100})
-    {'game': 0, 'A alone': 150}
+    >>> starts({"M and D": 150, "A alone": 100})
+    {'M and D': 0, 'A alone': 150}
     """
     steps = list(phases.values())
     return {name: sum(steps[:k]) for k, name in enumerate(phases)}
 
 
 def add_row(watched: Watched, phase: str, row: Mapping[str, float], *, total: str | None = None) -> None:
-    """Takes a row of a phase; rows from an earlier attempt at the same steps are forgotten.
+    """Add a row of losses; rows of an earlier run of the same steps are deleted.
 
     Args:
         watched: changed in place.
         phase: one of its phases.
         row: `step` within the phase, and the losses.
-        total: where given, the losses are summed under this name.
+        total: if given, the losses are summed under this name.
     """
     step = starts(watched.phases)[phase] + int(row["step"])
     losses = {name: value for name, value in row.items() if name != "step"}
@@ -86,14 +84,14 @@ def add_row(watched: Watched, phase: str, row: Mapping[str, float], *, total: st
 
 
 def picture_due(watched: Watched) -> bool:
-    """Whether another quarter of the first phase is over since the last picture.
+    """Whether another quarter of the first phase has ended since the last picture.
 
-    >>> watched = Watched(phases={"game": 100, "A alone": 50})
-    >>> add_row(watched, "game", {"step": 30})
+    >>> watched = Watched(phases={"M and D": 100, "A alone": 50})
+    >>> add_row(watched, "M and D", {"step": 30})
     >>> picture_due(watched)
     True
     >>> watched.pictures[watched.done] = torch.zeros(1, 3, 8, 8)
-    >>> add_row(watched, "game", {"step": 40})
+    >>> add_row(watched, "M and D", {"step": 40})
     >>> picture_due(watched)
     False
     """
@@ -103,15 +101,15 @@ def picture_due(watched: Watched) -> bool:
 
 
 def progress_line(watched: Watched, *, seconds: float = 0.0) -> str:
-    """Where the training stands, in words.
+    """The progress of the training in words.
 
     Args:
-        watched: what has been seen.
-        seconds: how long the steps so far took, to estimate the rest; 0 for no estimate.
+        watched: the state of the training.
+        seconds: duration of the finished steps, to estimate the time left; 0 gives no estimate.
 
-    >>> watched = Watched(phases={"game": 100, "A alone": 50})
+    >>> watched = Watched(phases={"M and D": 100, "A alone": 50})
     >>> progress_line(watched)
-    'Nothing has been trained yet: game, A alone.'
+    'Nothing has been trained yet: M and D, A alone.'
     >>> add_row(watched, "A alone", {"step": 24, "L_det": 0.5})
     >>> progress_line(watched, seconds=250)
     'A alone: step 25 of 50. L_det 0.50. About 50 s to go.'
@@ -126,7 +124,7 @@ def progress_line(watched: Watched, *, seconds: float = 0.0) -> str:
 
 
 def monitor_figure(watched: Watched) -> Figure:
-    """Losses on the left, the faces under each other as time goes by on the right."""
+    """Losses on the left; on the right, the same faces over time, from top to bottom."""
     figure = Figure(figsize=(9.6 if watched.pictures else 6.4, 5.8), layout="constrained")
     left: Figure | SubFigure = figure
     if watched.pictures:
@@ -140,7 +138,7 @@ def monitor_figure(watched: Watched) -> Figure:
 
 
 def _draw_pictures(figure: Figure | SubFigure, pictures: Mapping[int, Tensor]) -> None:
-    """One row of faces for each moment, as one image."""
+    """One row of faces for each stored step."""
     axes = figure.add_subplot()
     rows = [torch.cat(list(faces.cpu().clamp(0, 1)), dim=2) for faces in pictures.values()]
     wall = torch.cat(rows, dim=1)  # (3, moments * S, faces * S)
@@ -156,15 +154,12 @@ def _draw_pictures(figure: Figure | SubFigure, pictures: Mapping[int, Tensor]) -
     axes.set_title("the same faces under M", fontsize=9)
 
 
-Clock = Callable[[], float]
-
-
 class Throttle:
-    """Lets something costly happen so seldom that it takes at most a share of the time.
+    """Limits an expensive step, such as drawing, to a share of the time.
 
     >>> times = iter([0.0, 1.0, 10.0, 20.0])
     >>> throttle = Throttle(share=0.1, clock=lambda: next(times))
-    >>> throttle.start(); throttle.stop()  # it took a second, so nine must pass
+    >>> throttle.start(); throttle.stop()  # took one second, so it must wait nine
     >>> throttle.ready(), throttle.ready()
     (True, True)
     """
@@ -175,25 +170,25 @@ class Throttle:
         self.spent = 0.0
 
     def ready(self) -> bool:
-        """Whether enough time has passed since the last occasion."""
+        """Whether enough time has passed since the last expensive step."""
         cost = self.ended - self.began
         return not self.spent or self.clock() - self.ended >= cost * (1 - self.share) / self.share
 
     def start(self) -> None:
-        """The costly thing begins."""
+        """The expensive step begins."""
         self.began = self.clock()
 
     def stop(self) -> None:
-        """The costly thing is over."""
+        """The expensive step has ended."""
         self.ended = self.clock()
         self.spent += self.ended - self.began
 
 
 class TrainingMonitor:
-    """A widget that shows a training while it runs, and a picture where there is no front end.
+    """A widget that shows a training while it runs; without a front end, it is a picture.
 
-    Give `report(phase)` to each training function. At the end of every phase the picture in the
-    cell that called `show` is brought up to date.
+    Pass `report(phase)` to each training function. The picture in the cell that called `show` is
+    updated at the end of every phase.
     """
 
     def __init__(
@@ -205,15 +200,14 @@ class TrainingMonitor:
         share: float = 0.04,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """Watches nothing yet.
+        """Shows an empty state.
 
         Args:
-            phases: steps of each phase by its name, in order.
-            faces: `(B, 3, S, S)` in [0, 1], to be shown as M changes.
-            modify: M as it is now, `(B, 3, S, S)` to the same shape.
-            share: the largest fraction of the time that may go into redrawing between the ends of
-                phases.
-            clock: seconds.
+            phases: name to the number of steps of the phase, in order.
+            faces: `(B, 3, S, S)` in [0, 1], shown again as M changes.
+            modify: the current M, `(B, 3, S, S)` to the same shape.
+            share: largest share of the time spent on drawing, except at the ends of phases.
+            clock: the current time in seconds.
         """
         self.watched = Watched(phases=dict(phases))
         self.faces, self.modify, self.clock = faces, modify, clock
@@ -227,16 +221,16 @@ class TrainingMonitor:
         self.redraw()
 
     def report(self, phase: str, *, total: str | None = None) -> Report:
-        """What a training function calls with each row of losses.
+        """The function that a training function calls with each row of losses.
 
         Args:
             phase: one of the phases.
-            total: where given, the losses of a row are summed under this name.
+            total: if given, the losses of a row are summed under this name.
         """
         return partial(self.receive, phase, total=total)
 
     def receive(self, phase: str, row: Mapping[str, float], *, total: str | None = None) -> None:
-        """Takes a row, keeps a picture when a quarter of the first phase is over, redraws."""
+        """Add a row, modify the faces after each quarter of the first phase, and redraw."""
         self.begun = self.clock() if self.begun is None else self.begun
         add_row(self.watched, phase, row, total=total)
         if self.faces is not None and self.modify is not None and picture_due(self.watched):
@@ -249,7 +243,7 @@ class TrainingMonitor:
             self.shown.update(self)
 
     def redraw(self) -> None:
-        """Brings words and picture up to date."""
+        """Update the text and the picture."""
         self.throttle.start()
         seconds = 0.0 if self.begun is None else self.clock() - self.begun
         line = progress_line(self.watched, seconds=seconds)
@@ -265,7 +259,7 @@ class TrainingMonitor:
         return f"Loss curves over the phases{faces}. {progress_line(self.watched)}"
 
     def show(self) -> None:
-        """Displays the widget in the cell that calls this."""
+        """Display the widget in the cell that calls this."""
         self.shown = display(self, display_id=True)
 
     def _repr_mimebundle_(self, **_: object) -> MimeBundle:

@@ -1,4 +1,4 @@
-"""What the consistency explorer shows in each state: plain functions from a state to pictures."""
+"""What the consistency explorer shows: plain functions from a state to pictures and HTML."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ from anonlib.networks import SphereFace
 from anonlib.types import ActionFrames, FaceImages
 from anonlib.viz.identification import plot_consecutive, plot_similarity
 from anonlib.viz.pictures import plot_people
-from anonlib.widgets.before_after import enlarged, picture_png
-from anonlib.widgets.static import figure_png, image_tag
+from anonlib.widgets.static import enlarged, figure_png, image_tag, picture_png
 
 SIDE = 88
-"""Pixels a face has a side on the screen."""
+"""Side of a face on the screen, in pixels."""
 FRAME_HEIGHT = 240
 TRACK_SIDE = 64
-"""Pixels of the face crops that the clip is judged by."""
+"""Side of the face crops of the clip that D compares, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +47,15 @@ class ExplorerState:
     frame: int = 0
     """Frame of the clip, counted from 0."""
 
+    @property
+    def modified(self) -> str:
+        """The strength in words."""
+        return f"modified (strength {self.strength:.1f})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What there is to choose from; pictures are modified once, before anybody clicks."""
+    """The pictures and clips to choose from, modified once in advance."""
 
     before: FaceImages
     after: FaceImages
@@ -61,9 +65,13 @@ class Material:
     names: Sequence[str]
     """A name for each label."""
 
+    def named(self, state: ExplorerState) -> list[str]:
+        """The names of the chosen people."""
+        return [self.names[person] for person in state.people]
+
 
 def chosen(faces: FaceImages, people: Sequence[int]) -> FaceImages:
-    """The pictures of these people, in their order."""
+    """The pictures of these people, in the order of `people`."""
     rows = torch.cat([(faces.labels == person).nonzero().flatten() for person in people])
     return FaceImages(images=faces.images[rows], labels=faces.labels[rows], landmarks=faces.landmarks[rows])
 
@@ -78,16 +86,12 @@ def strip(material: Material, person: int, strength: float) -> bytes:
 
 
 def faces_html(material: Material, state: ExplorerState) -> str:
-    """A table: one row a person, the original pictures beside the modified ones."""
+    """A table with one row per person: the original and the modified pictures."""
     rows = [f"<tr><td></td><th>original</th><th>modified, s = {state.strength:.1f}</th></tr>"]
-    for person in state.people:
-        name = material.names[person]
+    for person, name in zip(state.people, material.named(state), strict=True):
         cells = [
             image_tag(strip(material, person, strength), description=f"{name}, {kind} pictures")
-            for strength, kind in (
-                (0.0, "original"),
-                (state.strength, f"modified (strength {state.strength:.1f})"),
-            )
+            for strength, kind in ((0.0, "original"), (state.strength, state.modified))
         ]
         rows.append(f"<tr><th>{escape(name)}</th><td>{cells[0]}</td><td>{cells[1]}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
@@ -101,7 +105,7 @@ def features(material: Material, people: tuple[int, ...], strength: float) -> np
 
 
 def comparisons(material: Material, state: ExplorerState) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What is compared with what: two sets of unit features of the chosen people's pictures."""
+    """Title to the two sets of unit features that are compared."""
     before = features(material, state.people, 0.0)
     after = features(material, state.people, state.strength)
     return {
@@ -112,7 +116,7 @@ def comparisons(material: Material, state: ExplorerState) -> dict[str, tuple[np.
 
 
 def pairs(material: Material, state: ExplorerState) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The same as similarities of pairs of pictures, within people and between them."""
+    """Title to the similarities of pairs of pictures within people and between people."""
     labels = chosen(material.before, state.people).labels
     return {
         name: pair_similarities(first, second, labels)
@@ -121,16 +125,16 @@ def pairs(material: Material, state: ExplorerState) -> dict[str, tuple[np.ndarra
 
 
 def similarity_figure(material: Material, state: ExplorerState) -> Figure:
-    """Heat maps over all pictures of the chosen people."""
+    """Heat maps of the similarities of all pictures of the chosen people."""
     return plot_similarity(
         {name: one @ other.T for name, (one, other) in comparisons(material, state).items()},
-        names=[material.names[person] for person in state.people],
+        names=material.named(state),
         images=len(features(material, state.people, 0.0)) // len(state.people),
     )
 
 
 def similarity_html(material: Material, state: ExplorerState) -> str:
-    """A table of mean similarities within the chosen people and between them."""
+    """A table of the mean similarities within the chosen people and between them."""
     rows = ["<tr><th>mean cosine similarity</th><th>one person</th><th>two people</th></tr>"]
     for name, groups in pairs(material, state).items():
         means = (f"{group.mean():.2f}" if len(group) else "–" for group in groups)
@@ -139,32 +143,25 @@ def similarity_html(material: Material, state: ExplorerState) -> str:
 
 
 def clip_frames(material: Material, state: ExplorerState) -> tuple[Tensor, Tensor]:
-    """The chosen frame before and after, `(3, H, W)` in [0, 1]."""
+    """The chosen frame before and after modification, `(3, H, W)` in [0, 1]."""
     before = material.clip_before.frames[state.frame]
     after = blend(before, material.clip_after.frames[state.frame], strength=state.strength)
     return before.float() / 255, after.float() / 255
 
 
 def clip_html(material: Material, state: ExplorerState) -> str:
-    """The chosen frame before and after, side by side."""
-    count = len(material.clip_before)
-    pictures = [
-        image_tag(
-            picture_png(enlarged(frame, height=FRAME_HEIGHT)),
-            description=f"frame {state.frame + 1} of {count}, {kind}",
-        )
-        for frame, kind in zip(
-            clip_frames(material, state),
-            ("original", f"modified (strength {state.strength:.1f})"),
-            strict=True,
-        )
-    ]
-    return f"<table><tr><td>{pictures[0]}</td><td>{pictures[1]}</td></tr></table>"
+    """The chosen frame before and after modification, side by side."""
+    where = f"frame {state.frame + 1} of {len(material.clip_before)}"
+    before, after = (
+        image_tag(picture_png(enlarged(frame, height=FRAME_HEIGHT)), description=f"{where}, {kind}")
+        for frame, kind in zip(clip_frames(material, state), ("original", state.modified), strict=True)
+    )
+    return f"<table><tr><td>{before}</td><td>{after}</td></tr></table>"
 
 
 @lru_cache(maxsize=32)
 def clip_similarity(material: Material, strength: float) -> np.ndarray:
-    """Similarity of consecutive faces of the first person in the clip, modified so strongly."""
+    """Similarity of consecutive faces of the first person in the clip, modified with this strength."""
     clear = material.clip_before
     frames = blend(clear.frames, material.clip_after.frames, strength=strength)
     person = int(clear.identities[0][0])
@@ -173,7 +170,7 @@ def clip_similarity(material: Material, strength: float) -> np.ndarray:
 
 
 def curve_figure(material: Material, state: ExplorerState) -> Figure:
-    """The curves of `clip_similarity` with the chosen frame marked."""
+    """The curves of `clip_similarity`, with the chosen frame marked."""
     curves = {
         "original": clip_similarity(material, 0.0),
         "modified": clip_similarity(material, state.strength),
@@ -184,14 +181,14 @@ def curve_figure(material: Material, state: ExplorerState) -> Figure:
 
 
 def picture(material: Material, state: ExplorerState) -> bytes:
-    """All of it as one PNG, for where no front end is."""
-    shown = [chosen(x, state.people) for x in (material.before, material.after)]
-    after = blend(shown[0].images, shown[1].images, strength=state.strength)
+    """Everything in one PNG, for readers without a front end."""
+    before, after = (chosen(x, state.people).images for x in (material.before, material.after))
+    after = blend(before, after, strength=state.strength)
     shape = (len(state.people), -1, *after.shape[1:])
     people = plot_people(
-        (shown[0].images.float() / 255).reshape(shape),
+        (before.float() / 255).reshape(shape),
         (after.float() / 255).reshape(shape),
-        names=[material.names[p] for p in state.people],
+        names=material.named(state),
         after_title=f"modified, s = {state.strength:.1f}",
     )
     frames = F.pad(torch.stack(clip_frames(material, state)), (4, 4, 4, 4), value=1)
@@ -206,10 +203,10 @@ def picture(material: Material, state: ExplorerState) -> bytes:
 
 
 def stacked(pngs: Sequence[bytes]) -> bytes:
-    """Pictures under one another on white, as one PNG."""
+    """Pictures below one another on white, as one PNG."""
     images = [Image.open(BytesIO(png)).convert("RGB") for png in pngs]
-    width, height = max(i.width for i in images), sum(i.height for i in images)
-    sheet, top = Image.new("RGB", (width, height), "white"), 0
+    sheet = Image.new("RGB", (max(i.width for i in images), sum(i.height for i in images)), "white")
+    top = 0
     for image in images:
         sheet.paste(image, (0, top))
         top += image.height
