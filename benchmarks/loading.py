@@ -16,7 +16,6 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,13 @@ import torch
 from torch.optim import Adam
 
 from anonlib.config import Profile, profile
+from anonlib.files import ahead as run_ahead
 from anonlib.files import commit, hardware
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.networks import ActionDetector, Modifier, SphereFace
-from anonlib.training.algorithm1 import Players, update_classifier, update_modifier_and_detector
-from anonlib.training.batches import Ahead, face_batch, frame_batch
-from anonlib.training.processes import ALONE, joined
+from anonlib.training import Players, update_classifier, update_modifier_and_detector
+from anonlib.training.batches import face_batch, frame_batch
+from anonlib.training.precision import layers_in
 from anonlib.types import ActionFrames, FaceImages
 
 PEOPLE, FACES, FRAMES, WARM = 100, 1000, 100, 3
@@ -101,9 +101,11 @@ def measure(size: Profile, device: str, *, steps: int, ahead: bool) -> dict[str,
     def frame(n: int) -> Any:
         return frame_batch(frames, training.frames, seed=0, step=n, device=device)
 
-    sources: list[Callable[[int], Any]] = [Ahead(f) if ahead else f for f in (face, frame)]
+    sources = [map(make, range(WARM + steps)) for make in (face, frame)]
+    if ahead:
+        sources = [run_ahead(source, depth=1) for source in sources]
     waited, watch = 0.0, Utilisation()
-    with joined(networks, ALONE, precision=training.precision):
+    with layers_in(training.precision, *networks):
         for step in range(WARM + steps):
             if step == WARM:
                 wait_for_gpu(device)
@@ -111,7 +113,7 @@ def measure(size: Profile, device: str, *, steps: int, ahead: bool) -> dict[str,
                 if device != "cpu":
                     watch.start()
             asked = time.perf_counter()
-            f, v = (source(step) for source in sources)
+            f, v = (next(source) for source in sources)
             waited += time.perf_counter() - asked
             update_classifier(p, d, f, training, anneal=5.0)
             update_modifier_and_detector(p, (m, a), f, v, training, anneal=5.0)

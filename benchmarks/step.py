@@ -7,7 +7,7 @@
 The library's step runs in bfloat16, channels last, M, D and A's backbone compiled, batches
 prepared ahead. The plain one is fp32 eager PyTorch with its defaults and repeats what the paper
 says, line by line. Both see the same batches and the same random numbers; their first losses must
-agree. It needs torch, torchvision, lightning, numpy, Pillow, safetensors and tqdm, no data.
+agree. It needs torch, torchvision, numpy, Pillow, safetensors and tqdm, no data.
 """
 
 from __future__ import annotations

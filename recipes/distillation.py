@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.networks import SphereFace
-from anonlib.training.loop import History, Losses, Trainee, run_steps
+from anonlib.training.loop import History, TrainingState, training_steps
+from anonlib.training.processes import gradient_step
 
 FEATURE_LENGTH = 16.0
 """Target length of the features, which suits later training with A-Softmax."""
@@ -64,24 +65,18 @@ def distil_classifier(
         The loss, every ten steps.
     """
     optimizer = torch.optim.Adam(classifier.parameters(), lr=lr)
-
-    def update(step: int) -> Losses:
-        aligned, taught = batch(step)
-        loss = distillation_loss(classifier(aligned).float(), taught)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return {"distillation": loss.detach()}
-
-    trainee = Trainee(modules={"classifier": classifier}, optimizers={"optimizer": optimizer})
-    classifier.train()
-    return run_steps(
-        trainee,
-        update,
+    state = TrainingState(modules={"classifier": classifier.train()}, optimizers={"optimizer": optimizer})
+    for step, losses in training_steps(
+        state,
         name="classifier D, taught",
         steps=steps,
         seed=seed,
         lr_drop=lr_drop,
         checkpoint=checkpoint,
         progress=progress,
-    )
+    ):
+        aligned, taught = batch(step)
+        loss = distillation_loss(classifier(aligned).float(), taught)
+        gradient_step(loss, optimizer)
+        losses["distillation"] = loss.detach()
+    return state.history

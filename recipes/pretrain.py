@@ -37,7 +37,8 @@ from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
 from anonlib.training.batches import face_batch
 from anonlib.training.checkpoints import save_weights
-from anonlib.training.loop import History, Losses, Trainee, run_steps
+from anonlib.training.loop import TrainingState, training_steps
+from anonlib.training.processes import gradient_step
 from anonlib.training.start import on_device, starting_classifier, starting_detector, starting_modifier
 from anonlib.types import FaceImages
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
@@ -84,34 +85,27 @@ def train_identity(
     seed: int,
     checkpoint: Path | None = None,
     progress: bool = True,
-) -> History:
+) -> list[dict[str, float]]:
     """Trains M by Eq. (3) alone, so that Algorithm 1 starts from an M that draws faces.
 
     Differs from the paper: M starts there from random weights.
     """
     optimizer = Adam(modifier.parameters(), lr=config.pretrain_lr, betas=config.betas)
-    device = next(modifier.parameters()).device
-
-    def update(step: int) -> Losses:
-        batch = face_batch(faces, config.faces, seed=seed, step=step, device=device)
-        loss = photorealistic_loss(modifier(batch.images), batch.images)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return {"L_l1": loss.detach()}
-
-    trainee = Trainee(modules={"modifier": modifier}, optimizers={"optimizer": optimizer})
-    modifier.train()
-    return run_steps(
-        trainee,
-        update,
+    state = TrainingState(modules={"modifier": modifier.train()}, optimizers={"optimizer": optimizer})
+    for step, losses in training_steps(
+        state,
         name="modifier M, start",
         steps=steps,
         seed=seed,
         lr_drop=config.lr_drop,
         checkpoint=checkpoint,
         progress=progress,
-    )
+    ):
+        batch = face_batch(faces, config.faces, seed=seed, step=step)
+        loss = photorealistic_loss(modifier(batch.images), batch.images)
+        gradient_step(loss, optimizer)
+        losses["L_l1"] = loss.detach()
+    return state.history
 
 
 def start_of_a(laptop: Profile, checkpoint: Path) -> tuple[ActionDetector, dict[str, Any]]:
@@ -147,15 +141,15 @@ def trained_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, An
         starting_classifier(laptop, known, seed=SEED, synthetic=True, checkpoint=None),
         starting_detector(laptop, frames, seed=SEED, checkpoint=None),
     )
-    judge = judge_on(faces(laptop, "validation", 100, 6), players)
-    for half, looking in enumerate((None, judge)):
+    validate = judge_on(faces(laptop, "validation", 100, 6), players)
+    for half, score in enumerate((None, validate)):
         train_adversarially(
             players,
             known,
             frames,
             gentle,
             seed=SEED + half,
-            judge=looking,
+            validate=score,
             checkpoint=checkpoint.with_stem(f"{checkpoint.stem}-{half}"),
         )
     save_weights(WEIGHTS / "D-trained.safetensors", players.classifier, config=to_dict(laptop.classifier))

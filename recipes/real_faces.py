@@ -17,7 +17,7 @@ from anonlib.losses import annealing, critic_loss, photorealistic_loss, realism_
 from anonlib.networks import SphereFace
 from anonlib.training.algorithm1 import Players, fool_classifier, modify_frames, update_classifier
 from anonlib.training.batches import FaceBatch, frame_batch
-from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
+from anonlib.training.loop import History, Losses, Report, TrainingState, training_steps
 from anonlib.types import ActionFrames
 
 
@@ -111,11 +111,11 @@ def further_terms(adversaries: Adversaries, modified: Tensor, faces: FaceBatch) 
     }
 
 
-def _in_training(networks: Mapping[str, nn.Module], optimizers: Mapping[str, Adam]) -> Trainee:
-    """Networks in training mode and their optimizers, as `run_steps` needs them."""
+def _in_training(networks: Mapping[str, nn.Module], optimizers: Mapping[str, Adam]) -> TrainingState:
+    """Networks in training mode and their optimizers, as `training_steps` needs them."""
     for network in networks.values():
         network.train()
-    return Trainee(
+    return TrainingState(
         modules=networks,
         optimizers={f"{name} optimizer": optimizer for name, optimizer in optimizers.items()},
     )
@@ -169,17 +169,12 @@ def train_to_redraw(
         optimizers["M"].step()
         return losses | {"L_l1": l1.detach(), "realism": realism.detach()}
 
-    trainee = _in_training(networks, optimizers)
-    return run_steps(
-        trainee,
-        iteration,
-        name="M alone",
-        steps=steps,
-        seed=seed,
-        lr_drop=1.0,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    state = _in_training(networks, optimizers)
+    for step, losses in training_steps(
+        state, name="M alone", steps=steps, seed=seed, lr_drop=1.0, checkpoint=checkpoint, progress=progress
+    ):
+        losses |= iteration(step)
+    return state.history
 
 
 def train_on_real_faces(
@@ -257,10 +252,9 @@ def train_on_real_faces(
         return torch.stack(list(players.detector.losses(seen, v.boxes, v.labels).values())).sum()
 
     adversaries.recognizer.eval().requires_grad_(False)
-    trainee = _in_training(networks, optimizers)
-    return run_steps(
-        trainee,
-        iteration,
+    state = _in_training(networks, optimizers)
+    for step, losses in training_steps(
+        state,
         name="Algorithm 1, real faces",
         steps=config.adversarial_steps,
         seed=seed,
@@ -268,4 +262,6 @@ def train_on_real_faces(
         checkpoint=checkpoint,
         progress=progress,
         report=report,
-    )
+    ):
+        losses |= iteration(step)
+    return state.history

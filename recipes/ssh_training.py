@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.ops import box_area, box_iou
 
 from anonlib.networks.ssh import ANCHORS, Predictions, Ssh, anchors, encode_boxes, encode_landmarks
-from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
+from anonlib.training.loop import History, Losses, Report, TrainingState, training_steps
 from recipes.scenes import Scene, Scenes
 
 FACE, NOTHING, DOUBTFUL = 1, 0, -1
@@ -248,10 +248,9 @@ def train_face_detector(
         optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    trainee = Trainee(modules={"network": network}, optimizers={"optimizer": optimizer})
-    return run_steps(
-        trainee,
-        update,
+    state = TrainingState(modules={"network": network}, optimizers={"optimizer": optimizer})
+    for step, losses in training_steps(
+        state,
         name="face detector",
         steps=steps,
         seed=seed,
@@ -259,7 +258,9 @@ def train_face_detector(
         checkpoint=checkpoint,
         progress=progress,
         report=report,
-    )
+    ):
+        losses |= update(step)
+    return state.history
 
 
 def _pace(step: int, steps: int, *, warm: int = 100) -> float:

@@ -27,7 +27,6 @@ def test_conda_installs_the_pins_of_constraints() -> None:
         "torch",
         "torchvision",
         "facenet-pytorch",
-        "lightning",
         "jupyterlab",
         "ipywidgets",
         "matplotlib",

@@ -61,10 +61,10 @@ def reproduce(
     device: Device = "auto",
     threads: Threads = None,
     devices: Annotated[
-        int, typer.Option(help="GPUs, or processes on a CPU; each takes a batch of its own.", min=1)
+        int, typer.Option(help="GPUs, or processes on a CPU; each trains on its own batch.", min=1)
     ] = 1,
     nodes: Annotated[
-        int, typer.Option(help="Machines; better, start the command with torchrun on each.", min=1)
+        int, typer.Option(help="Machines; more than one needs torchrun on each of them.", min=1)
     ] = 1,
     precision: Annotated[
         str | None,
@@ -122,9 +122,10 @@ def reproduce(
     where = prepare_device(device, threads)
 
     from anonlib.experiment.reproduce import reproduce as run
-    from anonlib.training.processes import launch
+    from anonlib.files import first_process
+    from anonlib.training.processes import start_processes
 
-    team, where = launch(where, devices=devices, nodes=nodes)
+    where = start_processes(where, devices=devices, nodes=nodes)
     results = run(
         profile=chosen,
         out=out,
@@ -134,10 +135,9 @@ def reproduce(
         actions=actions,
         protocol=protocol,
         device=where,
-        team=team,
         watch=watch,
     )
-    if team.first:
+    if first_process():
         _print_results(results)
         typer.echo(f"\nEverything is in {out}.")
 

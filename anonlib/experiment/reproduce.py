@@ -36,13 +36,15 @@ from anonlib.experiment.predictions import (
 )
 from anonlib.experiment.run import Run
 from anonlib.experiment.tables import OURS, RANDOM, Reproduction, write_tables
+from anonlib.files import first_process
 from anonlib.metrics.image_quality import gradient_energy, l1_distance
 from anonlib.networks import ActionDetector, SphereFace
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
 from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore, save_weights
 from anonlib.training.logs import Log, Pictures
-from anonlib.training.processes import ALONE, Team, joined, wait_for_all
+from anonlib.training.precision import layers_in
+from anonlib.training.processes import wait_for_all
 from anonlib.training.start import FeedForward, starting_classifier, starting_detector, starting_modifier
 from anonlib.types import FaceImages
 
@@ -60,7 +62,6 @@ class Experiment:
     detector: ActionDetector
     device: str
     progress: bool
-    team: Team = ALONE
     watch: bool = False
     """Whether games leave pictures and TensorBoard's events."""
 
@@ -81,7 +82,6 @@ def reproduce(
     protocol: str = "split1",
     device: str = "cpu",
     progress: bool = True,
-    team: Team = ALONE,
     watch: bool = False,
 ) -> Reproduction:
     """Trains and measures everything the paper's section 5 reports.
@@ -101,8 +101,6 @@ def reproduce(
         protocol: which real clips are the test, see `anonlib.experiment.datasets`.
         device: `cpu` or `cuda`, of this process.
         progress: whether to show progress bars.
-        team: the processes that train together, from `anonlib.training.processes`. Batches grow with
-            their number; each repeats the measurements, and the first one writes.
         watch: whether to leave losses, TensorBoard's events and pictures of training faces in
             `watch`.
 
@@ -129,8 +127,7 @@ def reproduce(
         actions=actions,
         protocol=protocol,
         device=device,
-        progress=progress and team.first,
-        team=team,
+        progress=progress and first_process(),
     )
     experiment.watch = watch
     modifier, classifier = play(experiment, OURS)
@@ -158,7 +155,6 @@ def prepare(
     protocol: str = "split1",
     device: str = "cpu",
     progress: bool = True,
-    team: Team = ALONE,
 ) -> Experiment:
     """The data, and D and A before any method has touched them."""
     world = make_world(
@@ -181,7 +177,6 @@ def prepare(
         checkpoint=run.checkpoint("classifier"),
         device=device,
         progress=progress,
-        team=team,
     )
     detector = starting_detector(
         run.profile,
@@ -190,16 +185,9 @@ def prepare(
         checkpoint=run.checkpoint("detector"),
         device=device,
         progress=progress,
-        team=team,
     )
     return Experiment(
-        run=run,
-        world=world,
-        classifier=classifier,
-        detector=detector,
-        device=device,
-        progress=progress,
-        team=team,
+        run=run, world=world, classifier=classifier, detector=detector, device=device, progress=progress
     )
 
 
@@ -243,11 +231,10 @@ def play(experiment: Experiment, name: str) -> tuple[FeedForward, SphereFace]:
             experiment.world.train_clips,
             replace(profile.training, objective=objective),
             seed=run.seed,
-            judge=judge_on(experiment.world.validation_faces, players),
+            validate=judge_on(experiment.world.validation_faces, players),
             name=f"Algorithm 1, {objective}",
             checkpoint=run.checkpoint(name),
             progress=experiment.progress,
-            team=experiment.team,
             report=log,
             look=look,
         )
@@ -317,13 +304,7 @@ def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> D
     """Algorithm 1, lines 10-11, and what A then finds in the test clips."""
     run, world, config = experiment.run, experiment.world, experiment.profile.training
     detector = copy.deepcopy(experiment.detector)
-    drawn = frames_drawn(
-        len(world.train_clips),
-        config.frames,
-        seed=run.seed,
-        steps=config.detector_steps,
-        team=experiment.team,
-    )
+    drawn = frames_drawn(len(world.train_clips), config.frames, seed=run.seed, steps=config.detector_steps)
     history = train_detector(
         detector,
         anonymize_clips(world.train_clips, anonymizer, only=drawn),
@@ -333,11 +314,10 @@ def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> D
         name=f"detector A, {name}",
         checkpoint=run.checkpoint(f"detector-{name}"),
         progress=experiment.progress,
-        team=experiment.team,
     )
     run.log(f"detector-{name}", history)
     save_weights(run.weights(f"detector-{name}"), detector, config=to_dict(detector.config))
-    with joined([detector], ALONE, precision=config.precision):
+    with layers_in(config.precision, detector):
         return detect_actions(detector, anonymize_clips(world.test_clips, anonymizer))
 
 
@@ -357,7 +337,6 @@ def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> 
         seed=run.seed,
         checkpoint=run.checkpoint("classifier-retrained"),
         progress=experiment.progress,
-        team=experiment.team,
     )
     run.log("classifier-retrained", history)
     pairs = world.pairs

@@ -113,7 +113,7 @@ class Run:
     def stage(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a stage, computed at most once; seconds are added to the record.
 
-        Processes of a team look for the result before the first one can have written it, and read
+        Processes that train together look for the result before the first one can have written it, and read
         it when it has.
         """
         path = self.out / "stages" / f"{name}.json"

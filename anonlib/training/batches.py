@@ -1,22 +1,22 @@
-"""Batches of face images F and of video frames V, drawn by the number of the step.
+"""Batches of face images F and of video frames V.
 
-The batch of a step depends on the seed and the step alone, so a resumed run sees exactly the
-batches of an uninterrupted one: the number of the step is the position of the sampler. In a team
-every process draws the whole batch and reads its part.
+The batch of a step depends on the seed and the step alone, so that a resumed run sees the batches of an
+uninterrupted one. Where processes train together, each draws the whole batch and reads only its part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from itertools import count
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from anonlib.files import ahead
 from anonlib.geometry import clip_boxes, enlarge_boxes
-from anonlib.training.processes import ALONE, Team
+from anonlib.training.processes import part, world_size
 from anonlib.types import ActionFrames, FaceImages
 
 Batch = TypeVar("Batch")
@@ -48,47 +48,12 @@ class FrameBatch:
     """Per frame `(k, 4)` whole-pixel boxes of the enlarged faces, inside the frame."""
 
 
-def face_regions(face_boxes: list[Tensor], *, height: int, width: int) -> list[Tensor]:
-    """Enlarged face boxes in whole pixels inside the frame; those without area are dropped."""
-    regions = [clip_boxes(enlarge_boxes(b), height=height, width=width) for b in face_boxes]
-    return [r[(r[:, 2] > r[:, 0]) & (r[:, 3] > r[:, 1])] for r in regions]
-
-
-def _draw(count: int, size: int, *, seed: int, step: int, team: Team) -> tuple[Tensor, Tensor]:
-    """Indices of a step's samples, those of this process, and which of them are mirrored."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    indices = torch.randint(count, (team.size * size,), generator=generator)
-    flip = torch.rand(team.size * size, generator=generator) < 0.5
-    return indices[team.part(size)], flip[team.part(size)]
-
-
-def send(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """The tensor on a device; a GPU fetches it from pinned memory while the caller goes on."""
-    if torch.device(device).type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
-
-
-def _pictures(pixels: Tensor, flip: Tensor, device: torch.device | str) -> Tensor:
-    """uint8 to [0, 1], mirrored where asked, channels last; bytes travel, not floats."""
-    pictures = send(pixels, device).float() / 255
-    mirrored = send(flip, device)[:, None, None, None]
-    pictures = torch.where(mirrored, pictures.flip(3), pictures)
-    return pictures.contiguous(memory_format=torch.channels_last)
-
-
 def face_batch(
-    faces: FaceImages,
-    size: int,
-    *,
-    seed: int,
-    step: int,
-    device: torch.device | str = "cpu",
-    team: Team = ALONE,
+    faces: FaceImages, size: int, *, seed: int, step: int, device: torch.device | str = "cpu"
 ) -> FaceBatch:
-    """The face batch of a step, `size` for each process; half of the faces are mirrored."""
-    indices, flip = _draw(len(faces), size, seed=seed, step=step, team=team)
-    images = _pictures(faces.images[indices], flip, device)
+    """The face batch of a step, `size` faces for each process; half of them are mirrored."""
+    indices, flip = _draw(len(faces), size, seed=seed, step=step)
+    images = _to_float(faces.images[indices], flip, device)
     landmarks = faces.landmarks[indices]
     mirrored = landmarks[:, [1, 0, 2, 4, 3]] * torch.tensor([-1.0, 1.0])
     mirrored[..., 0] += images.shape[3]
@@ -96,14 +61,57 @@ def face_batch(
     return FaceBatch(images, send(faces.labels[indices], device), send(landmarks, device))
 
 
-def frames_drawn(count: int, size: int, *, seed: int, steps: int, team: Team = ALONE) -> Tensor:
-    """Which of `count` frames the batches of so many steps hold, ascending; `(n,)` indices.
+def frame_batch(
+    data: ActionFrames, size: int, *, seed: int, step: int, device: torch.device | str = "cpu"
+) -> FrameBatch:
+    """The frame batch of a step, `size` frames for each process; half of them are mirrored."""
+    indices, flip = _draw(len(data), size, seed=seed, step=step)
+    height, width = data.frames.shape[2:]
+
+    def pick(boxes: list[Tensor]) -> list[Tensor]:
+        chosen = zip(indices.tolist(), flip.tolist(), strict=True)
+        return [mirror_boxes(boxes[i], width) if mirror else boxes[i] for i, mirror in chosen]
+
+    regions = face_regions(pick(data.face_boxes), height=height, width=width)
+    return FrameBatch(
+        _to_float(data.frames[indices], flip, device),
+        [send(b, device) for b in pick(data.boxes)],
+        [send(data.labels[i], device) for i in indices.tolist()],
+        regions,
+    )
+
+
+def frames_drawn(total: int, size: int, *, seed: int, steps: int) -> Tensor:
+    """Which of `total` frames the batches of so many steps hold; `(n,)` ascending indices.
 
     >>> frames_drawn(1000, 2, seed=0, steps=3).shape
     torch.Size([6])
     """
-    drawn = [_draw(count, size, seed=seed, step=step, team=team)[0] for step in range(steps)]
+    drawn = [_draw(total, size, seed=seed, step=step)[0] for step in range(steps)]
     return torch.cat(drawn).unique() if drawn else torch.zeros(0, dtype=torch.int64)
+
+
+def _draw(total: int, size: int, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """Indices of this process's samples in the batch of a step, and which of them are mirrored."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    indices = torch.randint(total, (world_size() * size,), generator=generator)
+    flip = torch.rand(world_size() * size, generator=generator) < 0.5
+    return indices[part(size)], flip[part(size)]
+
+
+def _to_float(pixels: Tensor, flip: Tensor, device: torch.device | str) -> Tensor:
+    """uint8 images as floats in [0, 1], mirrored where asked, channels last."""
+    images = send(pixels, device).float() / 255  # sent to the device as bytes, a quarter of the floats
+    mirrored = send(flip, device)[:, None, None, None]
+    images = torch.where(mirrored, images.flip(3), images)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def send(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """The tensor on a device; the copy to a GPU runs in the background."""
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
@@ -116,53 +124,28 @@ def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
     return torch.stack([width - x1, y0, width - x0, y1], dim=1)
 
 
-def frame_batch(
-    data: ActionFrames,
-    size: int,
-    *,
-    seed: int,
-    step: int,
-    device: torch.device | str = "cpu",
-    team: Team = ALONE,
-) -> FrameBatch:
-    """The frame batch of a step, `size` for each process; half of the frames are mirrored."""
-    indices, flip = _draw(len(data), size, seed=seed, step=step, team=team)
-    height, width = data.frames.shape[2:]
-
-    def pick(boxes: list[Tensor]) -> list[Tensor]:
-        chosen = zip(indices.tolist(), flip.tolist(), strict=True)
-        return [mirror_boxes(boxes[i], width) if mirror else boxes[i] for i, mirror in chosen]
-
-    regions = face_regions(pick(data.face_boxes), height=height, width=width)
-    return FrameBatch(
-        _pictures(data.frames[indices], flip, device),
-        [send(b, device) for b in pick(data.boxes)],
-        [send(data.labels[i], device) for i in indices.tolist()],
-        regions,
-    )
+def face_regions(face_boxes: list[Tensor], *, height: int, width: int) -> list[Tensor]:
+    """Enlarged face boxes in whole pixels inside the frame; empty boxes are dropped."""
+    regions = [clip_boxes(enlarge_boxes(b), height=height, width=width) for b in face_boxes]
+    return [r[(r[:, 2] > r[:, 0]) & (r[:, 3] > r[:, 1])] for r in regions]
 
 
-class Ahead(Generic[Batch]):
-    """Batches by their number; the next one is prepared in a thread while one is used.
+def batches(make: Callable[[int], Batch], device: torch.device | str) -> Callable[[int], Batch]:
+    """Batches by number, to be asked for one after the other: first any number, then the next ones.
 
-    >>> batch = Ahead(lambda number: number * 10)
-    >>> batch(3), batch(4), batch(9)
-    (30, 40, 90)
+    For a GPU a thread prepares the next batch during a step. On a CPU a thread would slow the training down.
+
+    Args:
+        make: from the number of a batch to the batch.
+        device: where the training runs.
     """
+    if torch.device(device).type != "cuda":
+        return make
+    prepared: list[Iterator[Batch]] = []
 
-    def __init__(self, prepare: Callable[[int], Batch]) -> None:
-        self.prepare = prepare
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
-        self._coming: dict[int, Future[Batch]] = {}
+    def batch(number: int) -> Batch:
+        if not prepared:
+            prepared.append(ahead(map(make, count(number)), depth=1))
+        return next(prepared[0])
 
-    def __call__(self, number: int) -> Batch:
-        """The batch of that number; what its preparation raised is raised here."""
-        coming = self._coming.pop(number, None)
-        batch = self.prepare(number) if coming is None else coming.result()
-        self._coming = {number + 1: self._thread.submit(self.prepare, number + 1)}
-        return batch
-
-
-def batches(prepare: Callable[[int], Batch], device: torch.device | str) -> Callable[[int], Batch]:
-    """Batches by their number, ahead of time for a GPU; on a CPU a thread would take its cores."""
-    return Ahead(prepare) if torch.device(device).type == "cuda" else prepare
+    return batch

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, and weights as safetensors."""
+"""Checkpoints of a training, and finished weights as safetensors."""
 
 from __future__ import annotations
 
@@ -39,12 +39,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_request(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Compares what a checkpoint was made with and what a run asks for.
-
-    A name that one of them lacks, as in a checkpoint of an older version, is left out.
+    """Compares the settings in a checkpoint with those of this run, where both have them.
 
     Raises:
-        CheckpointError: they differ, named with both values.
+        CheckpointError: they differ; the message gives both values.
     """
     different = [
         f"{name} was {found[name]}, now {wanted[name]}"
@@ -53,19 +51,19 @@ def check_request(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any
     ]
     if different:
         raise CheckpointError(
-            f"checkpoint {path} is of another run ({'; '.join(different)}); ask for the same "
-            "again, choose another --out or delete it"
+            f"checkpoint {path} is of another run ({'; '.join(different)}): use the same settings, "
+            "choose another --out or delete it"
         )
 
 
 def save_weights(path: Path, module: nn.Module, *, config: dict[str, Any]) -> None:
-    """Saves a module's weights as safetensors with its config beside them in the header."""
+    """Saves a module's weights as safetensors, with its config in the header."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
     write_atomically(path, save(tensors, metadata={"config": json.dumps(config)}))
 
 
 def restore(module: nn.Module, path: Path, *, config: dict[str, Any]) -> None:
-    """Loads weights into a module after checking that they were made with the same config.
+    """Loads weights that were made with the same config into a module.
 
     Raises:
         CheckpointError: the weights are of another profile, or cannot be read.
@@ -74,13 +72,13 @@ def restore(module: nn.Module, path: Path, *, config: dict[str, Any]) -> None:
     if found != config:
         different = sorted(k for k in {*found, *config} if found.get(k) != config.get(k))
         raise CheckpointError(
-            f"weights {path} are of another profile ({', '.join(different)} differ); use the "
+            f"weights {path} are of another profile ({', '.join(different)} differ): use the "
             "profile they were trained with or another --out"
         )
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(
-            f"weights {path} do not fit the network, made for another number of people perhaps; "
+            f"weights {path} do not fit the network, perhaps because the number of people changed: "
             "train them again or use another --out"
         ) from error

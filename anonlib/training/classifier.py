@@ -1,4 +1,4 @@
-"""Training of the face classifier D by itself: before the game, or anew on modified faces."""
+"""Training of the face classifier D alone: on clear faces before Algorithm 1, later on modified ones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from anonlib.geometry import align_faces
 from anonlib.losses import angular_softmax_loss, annealing
 from anonlib.networks import SphereFace
 from anonlib.training.batches import FaceBatch, batches, face_batch
-from anonlib.training.loop import History, Losses, Report, Trainee, run_steps
-from anonlib.training.processes import ALONE, Team, descend
+from anonlib.training.loop import History, Report, TrainingState, training_steps
+from anonlib.training.precision import layers_in
+from anonlib.training.processes import gradient_step
 from anonlib.types import FaceImages
 
 
 def identification_loss(classifier: SphereFace, images: Tensor, batch: FaceBatch, *, anneal: float) -> Tensor:
-    """L_D of aligned faces, one value a face.
+    """L_D of aligned faces.
 
     Args:
         classifier: D.
         images: `(B, 3, S, S)` in [0, 1], the clear or the modified faces of the batch.
-        batch: where the landmarks and labels come from.
+        batch: with landmarks and labels.
         anneal: weight of the plain cosine in A-Softmax.
 
     Returns:
@@ -49,53 +50,45 @@ def train_classifier(
     checkpoint: Path | None = None,
     progress: bool = True,
     report: Report | None = None,
-    team: Team = ALONE,
 ) -> History:
-    """Trains D to classify faces, clear ones or ones that were anonymized beforehand.
+    """Trains D to classify faces, clear or modified beforehand.
 
     Implements Ren et al., section 5.1, Face Recognition.
-    Differs from the paper: Adam with a learning rate of its own instead of SphereFace's SGD.
+    Differs from the paper: Adam instead of SphereFace's SGD, with its own learning rate.
 
     Args:
         classifier: D, trained in place.
         faces: training images F.
-        config: step count, batch size and learning rate.
+        config: step count, half of the batch size, and learning rate.
         seed: of batches.
-        age: updates behind D already; the annealing of A-Softmax counts on from there.
+        age: updates that D has behind it; the annealing of A-Softmax continues from there.
         checkpoint: file to save to and resume from.
         progress: whether to show a progress bar.
         report: called with each row of the losses as it is logged.
-        team: the processes that train together, each with a batch of its own.
 
     Returns:
         The loss, every ten steps.
     """
     optimizer = torch.optim.Adam(classifier.parameters(), lr=config.pretrain_lr)
+    state = TrainingState(modules={"classifier": classifier.train()}, optimizers={"optimizer": optimizer})
     device = classifier.identities.device
-
-    face = batches(
-        lambda n: face_batch(faces, 2 * config.faces, seed=seed, step=n, device=device, team=team), device
+    batch_of = batches(
+        lambda n: face_batch(faces, 2 * config.faces, seed=seed, step=n, device=device), device
     )
-
-    def update(step: int) -> Losses:
-        batch = face(step)
-        loss = identification_loss(classifier, batch.images, batch, anneal=annealing(age + step)).mean()
-        descend(loss, optimizer, team=team)
-        return {"classifier": loss.detach()}
-
-    trainee = Trainee(modules={"classifier": classifier}, optimizers={"optimizer": optimizer})
-    classifier.train()
-    return run_steps(
-        trainee,
-        update,
-        name="classifier D",
-        steps=config.classifier_steps,
-        seed=seed,
-        lr_drop=config.lr_drop,
-        checkpoint=checkpoint,
-        progress=progress,
-        report=report,
-        team=team,
-        precision=config.precision,
-        settings=to_dict(config),
-    )
+    with layers_in(config.precision, classifier):
+        for step, losses in training_steps(
+            state,
+            name="classifier D",
+            steps=config.classifier_steps,
+            seed=seed,
+            lr_drop=config.lr_drop,
+            checkpoint=checkpoint,
+            progress=progress,
+            report=report,
+            settings=to_dict(config),
+        ):
+            batch, anneal = batch_of(step), annealing(age + step)
+            loss = identification_loss(classifier, batch.images, batch, anneal=anneal).mean()
+            gradient_step(loss, optimizer)
+            losses["classifier"] = loss.detach()
+    return state.history

@@ -1,4 +1,4 @@
-"""What a training leaves to look at: losses as CSV and for TensorBoard, and pictures."""
+"""Files to watch a training by: losses as CSV and for TensorBoard, and pictures."""
 
 from __future__ import annotations
 
@@ -18,34 +18,32 @@ PICTURE_EVERY = 500
 
 
 class Log:
-    """The losses of one training, a row each time it reports them; pass it as `report`.
+    """Writes the losses of one training; pass it as `report`.
 
-    `losses.csv` always, TensorBoard's events where `tensorboard` is installed. A resumed training
-    reports the rows of its checkpoint again, so the files are begun anew and no row is in them
-    twice.
+    It writes `losses.csv`, and TensorBoard's events if `tensorboard` is installed. A resumed training reports
+    the rows of its checkpoint again, so both files are started anew.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.lines: list[str] = []
+        self.started = False
         self.events: Any = None
 
     def __call__(self, row: Mapping[str, float]) -> None:
         """Adds a row: `step` and the losses."""
-        if not self.lines:
-            self._begin(row)
-        self.lines.append(",".join(str(value) for value in row.values()))
+        if not self.started:
+            self._start(row)
         with (self.folder / "losses.csv").open("a", encoding="utf-8") as file:
-            file.write(self.lines[-1] + "\n")
+            file.write(",".join(str(value) for value in row.values()) + "\n")
         if self.events is not None:
             for name, value in row.items():
                 if name != "step":
                     self.events.add_scalar(name.replace(" ", "_"), value, int(row["step"]))
             self.events.flush()
 
-    def _begin(self, row: Mapping[str, float]) -> None:
-        self.lines = [",".join(row)]
-        write_atomically(self.folder / "losses.csv", (self.lines[0] + "\n").encode())
+    def _start(self, row: Mapping[str, float]) -> None:
+        self.started = True
+        write_atomically(self.folder / "losses.csv", (",".join(row) + "\n").encode())
         for old in self.folder.glob("events.out.tfevents.*"):
             old.unlink()
         if find_spec("tensorboard") is not None:
@@ -54,27 +52,11 @@ class Log:
             self.events = SummaryWriter(str(self.folder))
 
 
-def before_and_after(modifier: nn.Module, faces: Tensor) -> Tensor:
-    """Faces in a row above what M makes of them.
-
-    Args:
-        modifier: M.
-        faces: `(N, 3, S, S)` in [0, 1].
-
-    Returns:
-        `(3, 2 S, N S)` in [0, 1].
-    """
-    with torch.no_grad():
-        modified = modifier(faces)
-    rows = [torch.cat(list(row), dim=2) for row in (faces, modified)]
-    return torch.cat(rows, dim=1).clamp(0, 1)
-
-
 class Pictures:
-    """Training faces and what M makes of them, every so many steps; pass it as `look`.
+    """Draws training faces above what M makes of them, every so many steps; pass it as `look`.
 
-    PNG files named by the step, so that a resumed training goes on with them. They show people of
-    the training images: keep the folder where those are kept.
+    The PNG files are named by the step, so a resumed training adds to them. They show people of the training
+    images: handle the folder like those.
     """
 
     def __init__(
@@ -86,20 +68,20 @@ class Pictures:
         every: int = PICTURE_EVERY,
         log: Log | None = None,
     ) -> None:
-        """Chooses nothing: the images are those given.
+        """Stores what is needed to draw.
 
         Args:
             folder: of the pictures.
             modifier: M, while it is trained.
-            images: `(N, 3, S, S)` uint8, a handful.
+            images: `(N, 3, S, S)` uint8, all of them are drawn.
             every: steps between two pictures.
-            log: TensorBoard shows those of this process too.
+            log: TensorBoard shows the pictures too.
         """
         self.folder, self.modifier, self.every, self.log = folder, modifier, every, log
         self.faces = images.float() / 255
 
     def __call__(self, step: int) -> None:
-        """Draws if it is time; the random numbers of the training are not touched."""
+        """Draws every `every` steps; uses no random numbers."""
         if step % self.every:
             return
         device = next(self.modifier.parameters()).device
@@ -110,3 +92,11 @@ class Pictures:
         write_atomically(self.folder / f"faces-{step:06d}.png", content.getvalue())
         if self.log is not None and self.log.events is not None:
             self.log.events.add_image("faces", picture, step)
+
+
+def before_and_after(modifier: nn.Module, faces: Tensor) -> Tensor:
+    """A row of faces `(N, 3, S, S)` above a row of what M makes of them; `(3, 2 S, N S)` in [0, 1]."""
+    with torch.no_grad():
+        modified = modifier(faces)
+    rows = [torch.cat(list(row), dim=2) for row in (faces, modified)]
+    return torch.cat(rows, dim=1).clamp(0, 1)

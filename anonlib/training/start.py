@@ -1,4 +1,4 @@
-"""Where D, M and A start from: shipped weights, pre-trained on synthetic people, or training."""
+"""Where D, M and A start from: weights that ship, else training on the data of the run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import align_faces
 from anonlib.networks import ActionDetector, LiteModifier, Modifier, SphereFace
-from anonlib.training import train_classifier, train_detector
-from anonlib.training.processes import ALONE, Team
+from anonlib.training.classifier import train_classifier
+from anonlib.training.detector import train_detector
 from anonlib.types import ActionFrames, FaceImages
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -33,49 +33,42 @@ def starting_classifier(
     checkpoint: Path | None,
     device: str = "cpu",
     progress: bool = True,
-    team: Team = ALONE,
 ) -> SphereFace:
-    """D before the game.
+    """D before Algorithm 1.
+
+    D starts from the shipped recognizer of real faces if it has the profile's shape, as at `workstation`; the
+    identity of a person is then the mean direction of that person's faces. Otherwise D starts from D-start if
+    that fits, and is trained on the people whom D-start does not know: on all, if the faces are real.
 
     Implements Ren et al., section 4: D starts from weights pre-trained on a large face dataset.
-    Differs from the paper: CASIA-WebFace is replaced by synthetic people, whom the shipped
-    weights know already; for real faces the shipped layers are trained on with new identities. At
-    `workstation` D is the shipped recogniser of real faces, see data/weights/MODEL_CARD.md, and a
-    person's identity the mean direction of that person's faces.
+    Differs from the paper: that dataset is CASIA-WebFace; D-start was trained on synthetic people, and the
+    recognizer on other real faces, see data/weights/MODEL_CARD.md.
     """
     torch.manual_seed(seed)
     people = int(faces.labels.max()) + 1
     classifier = SphereFace(profile.classifier, people=people)
     tensors = shipped_weights("recognizer", profile.classifier)
-    if tensors is not None:  # it knows real faces; whom they show it is told by example
-        classifier.load_state_dict({**tensors, "identities": classifier.identities})
-        classifier = on_device(classifier, device)
-        return introduce(classifier, faces)
-    tensors = shipped_weights("D-start", profile.classifier)
-    known = 0
     if tensors is not None:
-        own = dict(tensors)
-        identities = own.pop("identities")
+        classifier.load_state_dict({**tensors, "identities": classifier.identities})
+        return set_identities(on_device(classifier, device), faces)
+    known = 0
+    tensors = shipped_weights("D-start", profile.classifier)
+    if tensors is not None:
+        identities = tensors.pop("identities")
         known = len(identities) if synthetic else 0
-        classifier.load_state_dict(own, strict=False)
+        classifier.load_state_dict(tensors, strict=False)
         with torch.no_grad():
             classifier.identities[:known] = identities[:people][:known]
     classifier = on_device(classifier, device)
     if people > known:
         train_classifier(
-            classifier,
-            faces,
-            profile.training,
-            seed=seed,
-            checkpoint=checkpoint,
-            progress=progress,
-            team=team,
+            classifier, faces, profile.training, seed=seed, checkpoint=checkpoint, progress=progress
         )
     return classifier
 
 
 @torch.no_grad()
-def introduce(classifier: SphereFace, faces: FaceImages) -> SphereFace:
+def set_identities(classifier: SphereFace, faces: FaceImages) -> SphereFace:
     """Sets each identity of D to the sum of the unit features of that person's faces."""
     classifier.eval()
     sums = torch.zeros_like(classifier.identities)
@@ -90,10 +83,10 @@ def introduce(classifier: SphereFace, faces: FaceImages) -> SphereFace:
 
 
 def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> FeedForward:
-    """M before the game: returning the face it is given, or random where no weights fit.
+    """M before Algorithm 1: M-start, or random if that does not have the profile's shape.
 
-    At `workstation` it redraws a face from the coarse cells it reads; nobody has attacked it yet.
-    Differs from the paper: which starts M from random weights; so does the `paper` profile.
+    M-start returns the face it is given. At `workstation` M redraws a face from its coarse cells.
+    Differs from the paper: the paper starts M from random weights, and so does the `paper` profile.
     """
     torch.manual_seed(seed)
     modifier: FeedForward
@@ -108,13 +101,13 @@ def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> Fe
 
 
 def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
-    """M after a long game against D, as it ships; for readers who do not want to wait for theirs.
+    """M-trained: M after many iterations of Algorithm 1, for readers who do not want to train it.
 
     Implements Ren et al., Algorithm 1. Differs from the paper: synthetic people at 64 pixels, see
     data/weights/MODEL_CARD.md.
 
     Raises:
-        ConfigError: nothing of this profile's shape ships.
+        ConfigError: the profile is not of the shape of M-trained.
     """
     tensors = trained_weights("M-trained", profile.modifier)
     assert isinstance(profile.modifier, ModifierConfig)
@@ -124,10 +117,10 @@ def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
 
 
 def trained_classifier(profile: Profile, *, device: str = "cpu") -> SphereFace:
-    """D after the game that `trained_modifier` was trained in: it has met modified faces.
+    """D-trained: D after the same training as M-trained, so it has seen modified faces.
 
     Raises:
-        ConfigError: nothing of this profile's shape ships.
+        ConfigError: the profile is not of the shape of D-trained.
     """
     tensors = trained_weights("D-trained", profile.classifier)
     classifier = SphereFace(profile.classifier, people=len(tensors["identities"]))
@@ -143,13 +136,12 @@ def starting_detector(
     checkpoint: Path | None,
     device: str = "cpu",
     progress: bool = True,
-    team: Team = ALONE,
 ) -> ActionDetector:
-    """A before any method's own training: the same for all, trained on clear clips.
+    """A before its training for any method: A-start, or A trained on clear clips.
 
-    Differs from the paper: layers trained on synthetic clips stand where the paper has ImageNet's;
-    those that fit are taken, whatever the classes. With `TrainingConfig.pretrained` they are
-    ImageNet's.
+    Implements Ren et al., section 4, where A starts from ImageNet.
+    Differs from the paper: A starts from those layers of A-start that fit, whatever the classes; with
+    `TrainingConfig.pretrained`, from ImageNet as in the paper.
     """
     torch.manual_seed(seed)
     detector = ActionDetector(profile.detector)
@@ -158,9 +150,9 @@ def starting_detector(
         detector.load_state_dict(tensors)
         return on_device(detector, device)
     if profile.training.pretrained:
-        take_imagenet(detector)
+        load_imagenet(detector)
     else:
-        take_what_fits(detector)
+        load_fitting_layers(detector)
     detector = on_device(detector, device)
     if profile.training.pretrain_steps:
         train_detector(
@@ -172,46 +164,37 @@ def starting_detector(
             name="detector A, start",
             checkpoint=checkpoint,
             progress=progress,
-            team=team,
         )
     return detector
 
 
-def take_what_fits(detector: ActionDetector) -> bool:
-    """Copies all layers but the last from the shipped A, if it has this backbone and width."""
+def load_fitting_layers(detector: ActionDetector) -> None:
+    """Loads the layers of A-start that fit, if A has its backbone and width."""
     try:
         tensors, found = load_weights(data_path("weights", "A-start.safetensors"))
     except FaceDatasetError:
-        return False
+        return
     wanted = to_dict(detector.config)
-    if any(found[key] != wanted[key] for key in ("backbone", "width")):
-        return False
-    own = detector.state_dict()
-    fit = {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
-    detector.load_state_dict(fit, strict=False)
-    return True
+    if all(found[key] == wanted[key] for key in ("backbone", "width")):
+        own = detector.state_dict()
+        fit = {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
+        detector.load_state_dict(fit, strict=False)
 
 
-def take_imagenet(detector: ActionDetector) -> None:
+def load_imagenet(detector: ActionDetector) -> None:
     """Loads torchvision's ImageNet weights into a ResNet backbone.
 
-    They are kept in torch's cache and checked by their hash; nothing in the file is executed.
+    torch caches the file and checks its hash; nothing in it is executed.
 
     Raises:
-        ConfigError: the backbone is no ResNet, or the weights cannot be fetched.
+        ConfigError: the weights cannot be downloaded.
     """
-    name = detector.config.backbone
-    if name == "small":
-        raise ConfigError(
-            "--pretrained imagenet: this profile's small backbone has no such weights; use "
-            "--profile paper, or leave the option out"
-        )
-    weights = get_model_weights(name)["IMAGENET1K_V1"]
+    weights = get_model_weights(detector.config.backbone)["IMAGENET1K_V1"]
     try:
         tensors = weights.get_state_dict(check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise ConfigError(
-            f"--pretrained imagenet: {weights.url} cannot be fetched ({error}); put the file into "
+            f"--pretrained imagenet: {weights.url} cannot be downloaded ({error}); put the file into "
             f"{torch.hub.get_dir()}/checkpoints"
         ) from error
     body = detector.network.backbone.body
@@ -219,5 +202,5 @@ def take_imagenet(detector: ActionDetector) -> None:
 
 
 def on_device(network: Network, device: str) -> Network:
-    """The network on its device, in the layout in which convolutions are fast."""
+    """The network on its device, in the memory layout in which convolutions are fast."""
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

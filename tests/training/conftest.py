@@ -18,7 +18,6 @@ from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, Tra
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import Players
-from anonlib.training.processes import Team
 from anonlib.types import ActionFrames, FaceImages
 
 PEOPLE = 4
@@ -98,11 +97,11 @@ def make_players():
 
 
 @pytest.fixture
-def together(tmp_path: Path) -> Callable[[Callable[[Team], Any]], list[Any]]:
+def together(tmp_path: Path) -> Callable[[Callable[[], Any]], list[Any]]:
     """Runs work in two processes joined by gloo, and returns what each of them returned."""
 
-    def process(rank: int, work: Callable[[Team], Any], folder: Path) -> None:
-        os.environ["RANK"] = str(rank)
+    def process(rank: int, work: Callable[[], Any], folder: Path) -> None:
+        os.environ["RANK"] = str(rank)  # as torchrun sets it
         distributed.init_process_group(
             "gloo",
             init_method=f"file://{folder}/meet",
@@ -110,10 +109,10 @@ def together(tmp_path: Path) -> Callable[[Callable[[Team], Any]], list[Any]]:
             world_size=2,
             timeout=timedelta(seconds=300),
         )
-        torch.save(work(Team(rank=rank, size=2)), folder / f"{rank}.pt")
+        torch.save(work(), folder / f"{rank}.pt")
         distributed.destroy_process_group()
 
-    def run(work: Callable[[Team], Any]) -> list[Any]:
+    def run(work: Callable[[], Any]) -> list[Any]:
         folder = tmp_path / f"processes{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         context = multiprocessing.get_context("fork")

@@ -317,7 +317,7 @@ def test_all_three_are_trained(
         assert network.training and not unchanged(network, old)
 
 
-def test_watching_a_game_does_not_change_it(
+def test_watching_a_training_does_not_change_it(
     make_players: Maker, faces: FaceImages, frames: ActionFrames, config: TrainingConfig
 ):
     alone, watched = make_players(), make_players()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from anonlib.training.augmentation import LEAST_VISIBLE, augment_frames, relight
 from anonlib.training.batches import FrameBatch
+from anonlib.training.detector import LEAST_VISIBLE, augment_frames, relight
 
 
 def batch(count: int = 32) -> FrameBatch:

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anonlib.training.batches import (
-    Ahead,
     FaceBatch,
     batches,
     face_batch,
     face_regions,
     frame_batch,
+    frames_drawn,
     mirror_boxes,
 )
 from anonlib.types import ActionFrames, FaceImages
@@ -134,37 +134,44 @@ def test_mirroring_twice_changes_nothing(x: float, w: float, width: int):
     assert mirrored[0, 0] + box[0, 2] == pytest.approx(width)
 
 
-def test_batches_prepared_ahead_are_those_prepared_when_asked_for(frames: ActionFrames):
+def test_batches_prepared_ahead_are_those_prepared_when_asked_for():
     faces = coordinate_faces(50)
-    prepared: list[tuple[int, str]] = []
+    threads: dict[int, str] = {}
 
-    def prepare(number: int) -> FaceBatch:
-        prepared.append((number, threading.current_thread().name))
+    def make(number: int) -> FaceBatch:
+        threads[number] = threading.current_thread().name
         return face_batch(faces, 8, seed=1, step=number)
 
-    ahead = Ahead(prepare)
-    for number in (5, 6, 7, 2):  # 2: a run that goes on elsewhere
+    batch_of = batches(make, "cuda:1")  # the batches themselves stay on the CPU
+    for number in (5, 6, 7):  # a resumed training does not begin at 0
         torch.rand(3)
-        found, expected = ahead(number), face_batch(faces, 8, seed=1, step=number)
+        found, expected = batch_of(number), face_batch(faces, 8, seed=1, step=number)
         assert torch.equal(found.images, expected.images)
         assert torch.equal(found.labels, expected.labels)
-    own = threading.current_thread().name
-    assert [n for n, thread in prepared if thread == own] == [5, 2]
-    assert {n for n, thread in prepared if thread != own} >= {6, 7}
+    assert threading.current_thread().name not in threads.values()
 
 
-def test_what_fails_while_a_batch_is_prepared_ahead_is_raised_when_it_is_asked_for():
-    def prepare(number: int) -> int:
+def test_an_error_while_a_batch_is_prepared_ahead_is_raised_when_it_is_asked_for():
+    def make(number: int) -> int:
         if number == 4:
             raise ValueError("no frame 4")
         return number
 
-    ahead = Ahead(prepare)
-    assert ahead(3) == 3
+    batch_of = batches(make, "cuda")
+    assert batch_of(3) == 3
     with pytest.raises(ValueError, match="no frame 4"):
-        ahead(4)
+        batch_of(4)
 
 
-def test_a_cpu_prepares_its_batches_itself_and_a_gpu_ahead():
+def test_a_cpu_prepares_its_batches_itself():
     assert batches(abs, "cpu") is abs
-    assert isinstance(batches(abs, "cuda:1"), Ahead)
+
+
+def test_the_frames_of_a_training_are_known_beforehand(frames: ActionFrames):
+    shown = [frame_batch(frames, 2, seed=5, step=step).frames for step in range(4)]
+    drawn = frames_drawn(len(frames), 2, seed=5, steps=4).tolist()
+    assert drawn == sorted(set(drawn)) and len(drawn) <= 6
+    known = {tuple((frames.frames[i].float() / 255).flatten().tolist()) for i in drawn}
+    mirrored = {tuple((frames.frames[i].float() / 255).flip(2).flatten().tolist()) for i in drawn}
+    assert all(tuple(x.flatten().tolist()) in known | mirrored for x in torch.cat(shown))
+    assert frames_drawn(6, 2, seed=5, steps=0).tolist() == []

@@ -43,11 +43,11 @@ def test_killed_at_random_moments_and_resumed_it_equals_the_uninterrupted_run_bi
         checkpoint = folder / "run.pt"
         p = make_players(os.getpid() if checkpoint.exists() else 1)  # all comes from the file
 
-        def judge() -> float:
+        def validate() -> float:
             return float(p.modifier.decoder[-1].bias.detach().sum())
 
         train_adversarially(
-            p, faces, frames, config, seed=3, progress=False, judge=judge, checkpoint=checkpoint
+            p, faces, frames, config, seed=3, progress=False, validate=validate, checkpoint=checkpoint
         )
 
     def start(folder: Path) -> Any:
@@ -99,7 +99,7 @@ def test_another_seed_or_setting_is_refused_naming_both(
     train(config, 3)
     train(replace(config, adversarial_steps=2), 3)  # longer is welcome
     assert loop.load_checkpoint(tmp_path / "run.pt")["step"] == 2
-    with pytest.raises(CheckpointError, match=r"of another run \(seed was 3, now 4\); ask for"):
+    with pytest.raises(CheckpointError, match=r"of another run \(seed was 3, now 4\): use the same"):
         train(config, 4)
     with pytest.raises(CheckpointError, match=r"faces was 4, now 6; l1_weight was 1.0, now 2.0"):
         train(replace(config, faces=6, l1_weight=2.0), 3)

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from anonlib.errors import CheckpointError, NumericError
-from anonlib.training import loop
-from anonlib.training.loop import History, Losses, Trainee, check_finite, learning_rate_factor, run_steps
+from anonlib.training import loop, train_adversarially
+from anonlib.training.loop import (
+    BestState,
+    History,
+    Losses,
+    TrainingState,
+    check_finite,
+    learning_rate_factor,
+    training_steps,
+)
 
 
 class Toy:
@@ -20,7 +30,7 @@ class Toy:
         for parameter in self.module.parameters():
             nn.init.constant_(parameter, start)
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=lr)
-        self.trainee = Trainee(modules={"toy": self.module}, optimizers={"adam": self.optimizer})
+        self.state = TrainingState(modules={"toy": self.module}, optimizers={"adam": self.optimizer})
         self.rates: list[float] = []
         self.stop_at: int | None = None
         self.value: float | None = None
@@ -35,17 +45,11 @@ class Toy:
         self.optimizer.step()
         return {"loss": loss.detach() if self.value is None else torch.tensor(self.value)}
 
-    def run(self, steps: int, checkpoint: Path | None = None, lr_drop: float = 7 / 12) -> History:
-        return run_steps(
-            self.trainee,
-            self.update,
-            name="toy",
-            steps=steps,
-            seed=5,
-            lr_drop=lr_drop,
-            checkpoint=checkpoint,
-            progress=False,
-        )
+    def run(self, steps: int, checkpoint: Path | None = None, **options: Any) -> History:
+        settings = {"name": "toy", "seed": 5, "lr_drop": 7 / 12, "progress": False, **options}
+        for step, losses in training_steps(self.state, steps=steps, checkpoint=checkpoint, **settings):
+            losses |= self.update(step)
+        return self.state.history
 
 
 def test_the_learning_rate_falls_to_a_tenth_after_7_of_12():
@@ -94,16 +98,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 
 def test_every_row_is_reported_while_training_runs():
     toy, seen = Toy(), []
-    history = run_steps(
-        toy.trainee,
-        toy.update,
-        name="toy",
-        steps=23,
-        seed=5,
-        lr_drop=1.0,
-        progress=False,
-        report=lambda row: seen.append((row, len(toy.rates))),
-    )
+    history = toy.run(23, report=lambda row: seen.append((row, len(toy.rates))))
     assert [row for row, _ in seen] == history
     assert [updates for _, updates in seen] == [1, 11, 21, 23]  # at once, not at the end
 
@@ -117,17 +112,7 @@ def test_a_resumed_run_reports_the_rows_of_its_checkpoint_first(
     with pytest.raises(KeyboardInterrupt):
         stopped.run(23, tmp_path / "run.pt")
     seen: list[float] = []
-    run_steps(
-        resumed.trainee,
-        resumed.update,
-        name="toy",
-        steps=23,
-        seed=5,
-        lr_drop=1.0,
-        checkpoint=tmp_path / "run.pt",
-        progress=False,
-        report=lambda row: seen.append(row["step"]),
-    )
+    resumed.run(23, tmp_path / "run.pt", report=lambda row: seen.append(row["step"]))
     assert seen == [0, 10, 20, 22]
     assert len(resumed.rates) == 23 - 12
 
@@ -163,16 +148,15 @@ def test_only_the_losses_at_fault_are_named_with_their_step():
 
 def test_a_diverged_run_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(loop, "SAVE_EVERY", 4)
-    toy, path = Toy(), tmp_path / "run.pt"
+    path = tmp_path / "run.pt"
 
-    def update(step: int) -> Losses:
-        toy.value = math.nan if step >= 6 else None  # between two logged steps
-        return toy.update(step)
+    class Diverging(Toy):
+        def update(self, step: int) -> Losses:
+            self.value = math.nan if step >= 6 else None  # between two logged steps
+            return super().update(step)
 
     with pytest.raises(NumericError):
-        run_steps(
-            toy.trainee, update, name="toy", steps=12, seed=5, lr_drop=1.0, checkpoint=path, progress=False
-        )
+        Diverging().run(12, path)
     assert loop.load_checkpoint(path)["step"] == 4
 
 
@@ -181,9 +165,66 @@ def test_a_checkpoint_of_other_networks_is_refused(tmp_path: Path):
         def __init__(self) -> None:
             super().__init__()
             self.module = nn.Linear(2, 2)
-            self.trainee = Trainee(modules={"toy": self.module}, optimizers={"adam": self.optimizer})
+            self.state = TrainingState(modules={"toy": self.module}, optimizers={"adam": self.optimizer})
 
     path = tmp_path / "run.pt"
     Toy().run(4, path)
     with pytest.raises(CheckpointError, match="of another profile"):
         Wider().run(8, path)
+
+
+# The best state
+
+
+def test_the_lowest_score_is_kept_and_restored():
+    layer = nn.Linear(1, 1)
+    best = BestState({"layer": layer})
+    for value, score in ((1.0, 0.8), (2.0, 0.3), (3.0, 0.5), (4.0, math.nan), (5.0, 0.3)):
+        nn.init.constant_(layer.weight, value)
+        best.offer(score)
+    best.restore()
+    assert layer.weight.item() == 2.0
+    assert best.score == 0.3
+
+
+def test_nothing_is_restored_without_an_offer():
+    layer = nn.Linear(1, 1)
+    before = layer.weight.item()
+    BestState({"layer": layer}).restore()
+    assert layer.weight.item() == before
+
+
+def test_a_saved_choice_goes_on():
+    layer = nn.Linear(1, 1)
+    best = BestState({"layer": layer})
+    best.offer(0.4)
+    later = BestState({"layer": layer})
+    later.load_state_dict(best.state_dict())
+    assert not later.offer(0.5)
+    assert later.offer(0.3)
+
+
+def test_a_training_ends_in_the_state_with_the_lowest_validation_score(make_players, faces, frames, config):
+    players, seen = make_players(), []
+    scores = iter([0.7, 0.2, 0.9])
+
+    def validate() -> float:
+        seen.append({k: v.clone() for k, v in players.modifier.state_dict().items()})
+        return next(scores)
+
+    config = replace(config, judge_every=2)
+    train_adversarially(players, faces, frames, config, seed=0, validate=validate, progress=False)
+    assert len(seen) == 3
+    torch.testing.assert_close(players.modifier.state_dict(), seen[1], rtol=0, atol=0)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(seen[1], seen[2], rtol=0, atol=0)
+
+
+def test_without_a_validation_score_the_last_state_is_kept(make_players, faces, frames, config):
+    ends = []
+    for validate in (None, lambda: math.nan):
+        players = make_players()
+        settings = replace(config, judge_every=2)
+        train_adversarially(players, faces, frames, settings, seed=0, validate=validate, progress=False)
+        ends.append(players.modifier.state_dict())
+    torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=0)

@@ -178,5 +178,5 @@ def test_imagenet_weights_that_cannot_be_had_are_told(frames: ActionFrames, monk
         raise URLError("no route")
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", unreachable)
-    with pytest.raises(ConfigError, match=r"resnet18.*pth cannot be fetched .*put the file into"):
+    with pytest.raises(ConfigError, match=r"resnet18.*pth cannot be downloaded .*put the file into"):
         starting_detector(RESNET, frames, seed=0, checkpoint=None, progress=False)
