@@ -210,4 +210,4 @@ def test_a_results_folder_is_verified_and_a_stranger_refused(
     accepted = call("reproduce", "--verify", str(tmp_path))
     assert accepted.exit_code == 0, accepted.output
     assert '"commit": "0123456789"' in accepted.output
-    assert f"1 tables are what the predictions in {tmp_path} give: figure4" in accepted.output
+    assert f"The predictions in {tmp_path} give the same tables: figure4" in accepted.output

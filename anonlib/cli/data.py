@@ -1,4 +1,4 @@
-"""`anonlib data`: what the paper's data sets are, whether a copy is whole, and how to get one."""
+"""`anonlib data`: list, check and download the paper's data sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from anonlib.cli.shared import FAILED, plain_errors
 
 SHOWN = 5
-"""Faults that are printed one by one."""
+"""How many faults are printed one by one."""
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -23,7 +23,7 @@ def _data() -> None:
 
 @data.command("list")
 def list_data() -> None:
-    """List the data sets: what they hold, whose terms hold, where to ask."""
+    """List the data sets: content, size, terms of use, and where to get them."""
     from anonlib.data.catalog import CATALOG
 
     for entry in CATALOG.values():
@@ -44,13 +44,13 @@ def check_data(
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="Folder of the data set.")],
     name: Annotated[
         str | None,
-        typer.Option("--as", metavar="NAME", help="See `anonlib data list`.", show_default="by its layout"),
+        typer.Option("--as", metavar="NAME", help="See `anonlib data list`.", show_default="from its layout"),
     ] = None,
 ) -> None:
-    """Compare a copy with the official data set; nothing is changed.
+    """Compare a copy with the official data set, without changing it.
 
-    Counts files, compares checksums, and names what is missing or cut short. Exit code 2 if
-    something is.
+    Counts files, compares checksums, and names files that are missing or cut short. If there are any,
+    the exit code is 2.
 
     \b
     Examples:
@@ -83,10 +83,10 @@ def download_data(
         typer.Option(metavar="ROOT", help="Folder.", show_default="$ANONLIB_DATA/NAME or datasets/NAME"),
     ] = None,
 ) -> None:
-    """Download what may be downloaded; say what a human must fetch.
+    """Download the parts that may be downloaded, and say how to get the others.
 
-    Mirrors are tried one after the other, checksums compared where one is published. After an
-    interruption the same command goes on.
+    Mirrors are tried one after the other. Checksums are compared where they are published. After an
+    interruption, the same command goes on.
 
     \b
     Example:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 TABLES = {
     "table1": "Table 1. Average precision of action detection at IoU 0.5, percent",
-    "figure4": "Fig. 4. Face verification error and action mAP, percent; for both, more is better",
-    "ablation_classifier": "Section 5.6. Who still recognises a face? Verification, percent",
+    "figure4": "Fig. 4. Face verification error and action mAP, percent; higher is better for both",
+    "ablation_classifier": "Section 5.6. Which classifiers still recognise a face? Verification, percent",
     "ablation_random_label": "Section 5.6. Gradient ascent or random labels? Percent",
 }
 
@@ -25,38 +25,36 @@ TABLES = {
 @plain_errors()
 def reproduce(
     profile: Annotated[
-        str, typer.Option(help="How large an experiment: smoke, laptop, workstation or paper.")
+        str, typer.Option(help="Size of the experiment: smoke, laptop, workstation or paper.")
     ] = "laptop",
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the results.", show_default="results/PROFILE")
+        Path | None, typer.Option(help="Folder for the results.", show_default="results/PROFILE")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the people, the clips and the weights.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the people, the clips and the initial weights.", min=0)
+    ] = 0,
     faces: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="ROOT",
-            help="Real faces, one folder a person, as in LFW or CASIA-WebFace; repeat for more.",
-            show_default="people who do not exist",
+            help="Real faces, one folder per person, as in LFW or CASIA-WebFace; may be repeated.",
+            show_default="drawn people",
         ),
     ] = None,
     exclude: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Names of real people to leave out of training, one a line."),
+        typer.Option(metavar="FILE", help="Names of real people to leave out of training, one per line."),
     ] = None,
     actions: Annotated[
         Path | None,
-        typer.Option(
-            metavar="ROOT",
-            help="Real clips: the folder of JHMDB.",
-            show_default="clips of people who do not exist",
-        ),
+        typer.Option(metavar="ROOT", help="Real clips: the folder of JHMDB.", show_default="drawn clips"),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="Which clips are the test: split1, or boxed for true boxes only.")
+        str, typer.Option(help="Test clips: split1, or boxed for those with true face boxes.")
     ] = "split1",
     pretrained: Annotated[
         Literal["imagenet"] | None,
-        typer.Option(help="Start A from torchvision's weights, which are downloaded."),
+        typer.Option(help="Start A from torchvision's weights, which are downloaded; for --profile paper."),
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -69,27 +67,25 @@ def reproduce(
     precision: Annotated[
         str | None,
         typer.Option(
-            help="Of the networks in training: float32 or bfloat16.", show_default="the profile's choice"
+            help="Number type in training: float32 or bfloat16.", show_default="the profile's choice"
         ),
     ] = None,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch", help="Leave TensorBoard's events and pictures of training faces in OUT/watch."
-        ),
+        typer.Option("--watch", help="Write TensorBoard events and pictures of training faces to OUT/watch."),
     ] = False,
     verify: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Train nothing: compute a finished run's tables again from its "
-            "stored predictions and compare.",
+            help="Train nothing: compute the tables of a finished run again from its stored predictions "
+            "and compare.",
         ),
     ] = None,
 ) -> None:
-    """Rebuild the experiment and print Table 1 and Figure 4.
+    """Repeat the paper's experiment and print Table 1 and Figure 4.
 
-    Trains the anonymizer and measures it beside the hand-crafted ones. Interrupt it with Ctrl-C
+    Trains the anonymizer and compares it with the hand-crafted methods. You may stop it with Ctrl-C
     at any time: the same command goes on where it stopped.
 
     \b
@@ -107,18 +103,25 @@ def reproduce(
       figure4.csv                  verification error and action mAP, with intervals
       ablation_classifier.csv      does the face classifier remain accurate?
       ablation_random_label.csv    gradient ascent or random labels?
-      action_groups.csv            actions about the face, and the others
-      comparisons.csv              ours beside each method, on the same resampled clips
-      faces_found.csv              how often a face is found in each action
+      action_groups.csv            average precision of actions about the face, and of the others
+      comparisons.csv              differences between ours and each method, on the same clips
+      faces_found.csv              how often a face is detected in each action
     """
     if verify is not None:
-        return _verify(verify)
+        from anonlib.experiment.records import check_results, describe_run
+
+        tables = check_results(verify)
+        typer.echo(
+            f"{describe_run(verify)}\nThe predictions in {verify} give the same tables: {', '.join(tables)}"
+        )
+        return
     chosen = config.profile(profile)
     if pretrained:
         chosen = replace(chosen, training=replace(chosen.training, pretrained=pretrained))
     if precision is not None:
         chosen = replace(chosen, training=replace(chosen.training, precision=precision))
     out = out or Path("results", profile)
+    excluded = exclude.read_text(encoding="utf-8").split() if exclude else ()
     where = prepare_device(device, threads)
 
     from anonlib.experiment.reproduce import reproduce as run
@@ -131,7 +134,7 @@ def reproduce(
         out=out,
         seed=seed,
         faces=tuple(faces or ()),
-        exclude=_names_in(exclude),
+        exclude=frozenset(excluded),
         actions=actions,
         protocol=protocol,
         device=where,
@@ -140,20 +143,6 @@ def reproduce(
     if first_process():
         _print_results(results)
         typer.echo(f"\nEverything is in {out}.")
-
-
-def _verify(folder: Path) -> None:
-    from anonlib.experiment.records import check_results, describe_run
-
-    tables = check_results(folder)
-    typer.echo(
-        f"{describe_run(folder)}\n{len(tables)} tables are what the predictions in {folder} "
-        f"give: {', '.join(tables)}"
-    )
-
-
-def _names_in(path: Path | None) -> frozenset[str]:
-    return frozenset(path.read_text(encoding="utf-8").split()) if path else frozenset()
 
 
 def _print_results(results: Reproduction) -> None:

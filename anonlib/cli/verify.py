@@ -1,4 +1,4 @@
-"""`anonlib verify`: who is still recognised on LFW."""
+"""`anonlib verify`: are people in LFW still recognised after anonymization?"""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ def verify(
     ],
     method: Annotated[str, typer.Option(metavar="NAME", help="See `anonlib methods`.")],
     folds: Annotated[
-        str, typer.Option(help="Folds of LFW: two or more of 1 to 10, as 6-10 or 1,3.")
+        str, typer.Option(help="Folds of LFW: two or more of 1 to 10, such as 6-10 or 1,3.")
     ] = "6-10",
     recognizer: Annotated[
-        str, typer.Option(help="Who looks: sphereface, or dlib, an optional extra.")
+        str, typer.Option(help="Face recogniser: sphereface, or dlib, an optional extra.")
     ] = "sphereface",
     framing: Annotated[
-        str, typer.Option(help="frame: faces are found and hidden in whole pictures; crop: cut first.")
+        str,
+        typer.Option(help="frame: detect and hide faces in whole pictures; crop: cut the faces out first."),
     ] = "frame",
     limit: Annotated[
-        int | None, typer.Option(help="Pairs at most, for a quick look.", show_default="all")
+        int | None, typer.Option(help="Most pairs to compare, for a quick look.", show_default="all")
     ] = None,
     retrain: Annotated[
-        int, typer.Option(metavar="STEPS", help="Also train D on modified faces, so many steps.")
+        int, typer.Option(metavar="STEPS", help="Also train D on modified faces for so many steps.")
     ] = 0,
-    json: Annotated[Path | None, typer.Option(metavar="OUT", help="Write the record to this file.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the retrained D.", min=0)] = 0,
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write a record of the measurement as JSON.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the retrained D.", min=0)] = 0,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Measure who is still recognised on LFW, original against modified.
+    """Measure how well people in LFW are recognised before and after anonymization.
 
     \b
     Examples:
@@ -74,8 +77,8 @@ def _print_verification(request: Request, found: Verification) -> None:
 
     table = pd.DataFrame(found.comparisons).drop(columns=["within", "between"])
     typer.echo(
-        f"\nWho is recognised by {request.recognizer} on {found.pairs} pairs of LFW, method "
+        f"\nFace verification by {request.recognizer} on {found.pairs} pairs of LFW, method "
         f"{request.method}. Percent, 95% intervals; TAR at a FAR of 0.1%\n\n{format_table(table)}"
-        f"\n\nFaces found again once modified: {100 * found.found_again:.1f}% of {found.pictures}"
-        f"\nPairs left out, as no face is found: {found.left_out}"
+        f"\n\nFaces detected again after modification: {100 * found.found_again:.1f}% of {found.pictures}"
+        f"\nPairs left out because no face is detected: {found.left_out}"
     )

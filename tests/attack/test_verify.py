@@ -278,7 +278,7 @@ def test_the_command_prints_a_table_and_writes_a_record(root: Path, small_d: Pat
     rows = [line.split("  ")[0] for line in result.output.splitlines()]
     for name in ("original", "modified", "modified original", "modified retrained"):
         assert name in rows
-    assert "Faces found again once modified: 100.0% of" in result.output
+    assert "Faces detected again after modification: 100.0% of" in result.output
     record = json.loads(out.read_text())
     assert record["command"] == (
         "anonlib verify --root lfw --method blur8 --folds 1-3 --recognizer sphereface "
