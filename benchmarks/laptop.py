@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from stopwatch import Stopwatch, hooked
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "speed"
 ACTIVITIES = {
-    "make_world": "rendering",
+    "load_data": "rendering",
     "train_adversarially": "game",
     "train_detector": "A alone",
     "train_classifier": "D alone",
@@ -42,8 +42,8 @@ ACTIVITIES = {
     "compare_clear_and_modified": "evaluation",
     "compare_quality": "evaluation",
 }
-"""Functions of `anonlib.experiment.reproduce` by what they do; what is inside another counts there.
-"""
+"""Functions that `reproduce` and `validation_score` call, and what they do. A call inside another
+one counts as that one."""
 LOOKS = 10
 """Times the whole profile looks at its validation people; a part looks once at a tenth each."""
 
@@ -78,10 +78,11 @@ def run_part(part: int, precision: str) -> dict[str, Any]:
     """In a process of its own: the part, with the seconds of each activity and network."""
     from anonlib.config import profile
     from anonlib.experiment import reproduce as module
+    from anonlib.experiment import validation
 
     torch.set_num_threads(1)
     watch = Stopwatch()
-    spy_on(watch, module)
+    spy_on(watch, (module, validation))
     whole = profile("laptop")
     if precision != "float32":
         whole = replace(whole, training=replace(whole.training, precision=precision))
@@ -99,13 +100,14 @@ def run_part(part: int, precision: str) -> dict[str, Any]:
     }
 
 
-def spy_on(watch: Stopwatch, module: Any) -> None:
+def spy_on(watch: Stopwatch, modules: Iterable[Any]) -> None:
     """Every activity and every network of this process tells the stopwatch when it begins."""
     from anonlib.networks import ActionDetector, Modifier, SphereFace
 
     for name, activity in ACTIVITIES.items():
-        if hasattr(module, name):  # the first version lacks one
-            setattr(module, name, inside(watch, activity, getattr(module, name)))
+        for module in modules:
+            if hasattr(module, name):
+                setattr(module, name, inside(watch, activity, getattr(module, name)))
     for network, owner in ((Modifier, "M"), (SphereFace, "D"), (ActionDetector, "A")):
         network.forward = passing(watch, owner, network.forward)
     ActionDetector.losses = passing(watch, "A", ActionDetector.losses)

@@ -28,7 +28,7 @@ from anonlib.attack.verification import anonymize_faces, face_features, verify_f
 from anonlib.config import Profile, TrainingConfig, profile, to_dict
 from anonlib.experiment.actions import detect_actions, ground_truth
 from anonlib.experiment.datasets import FOLDS, clips
-from anonlib.experiment.reproduce import judge_on
+from anonlib.experiment.validation import validation_score
 from anonlib.files import commit, hardware
 from anonlib.losses import photorealistic_loss
 from anonlib.metrics.average_precision import average_precision
@@ -141,7 +141,7 @@ def trained_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, An
         starting_classifier(laptop, known, seed=SEED, synthetic=True, checkpoint=None),
         starting_detector(laptop, frames, seed=SEED, checkpoint=None),
     )
-    validate = judge_on(faces(laptop, "validation", 100, 6), players)
+    validate = validation_score(faces(laptop, "validation", 100, 6), players)
     for half, score in enumerate((None, validate)):
         train_adversarially(
             players,

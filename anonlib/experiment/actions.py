@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from anonlib.anonymizers import Anonymizer
 from anonlib.anonymizers.frames import anonymize_frames
 from anonlib.networks import ActionDetector
 from anonlib.types import ActionFrames
@@ -18,15 +18,14 @@ Detections = list[dict[str, Tensor]]
 
 @torch.inference_mode()
 def anonymize_clips(
-    data: ActionFrames, anonymizer: Callable[[Tensor], Tensor], *, only: Tensor | None = None
+    data: ActionFrames, anonymizer: Anonymizer, *, only: Tensor | None = None
 ) -> ActionFrames:
-    """v' of every frame, rounded to 8 bits; boxes and labels are those of the clear frames.
+    """The frames v' with anonymized faces, rounded to 8 bits; boxes and labels stay.
 
     Args:
         data: clear frames.
-        anonymizer: faces to faces, see `anonlib.anonymizers.create`.
-        only: `(n,)` indices of the frames that will be looked at; the others become black. None
-            for all.
+        anonymizer: see `anonlib.anonymizers.create`.
+        only: `(n,)` indices of the frames to anonymize; the others become black. None for all.
     """
     wanted = torch.arange(len(data)) if only is None else only
     out = torch.zeros_like(data.frames)
@@ -39,20 +38,17 @@ def anonymize_clips(
 
 @torch.inference_mode()
 def detect_actions(detector: ActionDetector, data: ActionFrames) -> Detections:
-    """Boxes, scores and classes that A finds in every frame."""
+    """Boxes, scores and classes that A finds in every frame, as float32 on the CPU."""
     detector.eval()
     device = next(detector.parameters()).device
     found: Detections = []
     for frames in data.frames.split(BATCH):
         images = (frames.float() / 255).contiguous(memory_format=torch.channels_last)
-        found += [_on_cpu(d) for d in detector(images.to(device))]
+        for detection in detector(images.to(device)):
+            found.append({k: (v.float() if v.is_floating_point() else v).cpu() for k, v in detection.items()})
     return found
 
 
-def _on_cpu(detection: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k: (v.float() if v.is_floating_point() else v).cpu() for k, v in detection.items()}
-
-
 def ground_truth(data: ActionFrames) -> Detections:
-    """The true boxes and classes in the shape of detections."""
+    """The true boxes and classes of every frame, in the form of detections."""
     return [{"boxes": boxes, "labels": labels} for boxes, labels in zip(data.boxes, data.labels, strict=True)]

@@ -1,9 +1,10 @@
-"""The data of one experiment: face images F, video frames V, and the unseen people of the test."""
+"""The data of one experiment: face images F, video frames V, and the people and clips of the test."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,32 @@ from anonlib.world.real_heads import FolderPeople
 FOLDS = 10
 LFW_TEST_FOLDS = range(6, 11)
 """Folds of LFW that are the test; nobody in them is trained on."""
+PROTOCOLS = ("split1", "boxed")
+"""`split1`: JHMDB's official split 1 with all its boxes. `boxed`: only clips with true boxes, split
+by the video they come from."""
+JHMDB_SHORTER_SIDE = 340
+"""Largest height in pixels of JHMDB's frames at the input of A (section 4)."""
+AT_THE_FACE = frozenset((*FACE_RELATED, *TOUCHES_FACE))
+"""Actions, synthetic ones and JHMDB's, that are recognized by what happens at the face."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """Training people and clips, and test people and clips that share no person with them."""
+class ActionSet:
+    """Clips to train and to test A on."""
+
+    train: ActionFrames
+    test: ActionFrames
+    actions: tuple[str, ...] = ACTIONS
+    """Names of the action classes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentData:
+    """People and clips for training, and test people and clips that share no person with them."""
 
     train_faces: FaceImages
     validation_faces: FaceImages
-    """Other people still, by whom a state of the game is chosen."""
+    """Further people, for the validation score that chooses the best state of M and D."""
     test_faces: FaceImages
     pairs: Pairs
     """Verification pairs over `test_faces`."""
@@ -46,7 +64,7 @@ class World:
     """Names of the action classes."""
 
 
-def make_world(
+def load_data(
     profile: Profile,
     *,
     seed: int,
@@ -55,55 +73,54 @@ def make_world(
     actions: Path | None = None,
     protocol: str = "split1",
     progress: bool = True,
-) -> World:
-    """Real people and clips where roots of datasets are given, else people who do not exist.
+) -> ExperimentData:
+    """Real people and clips where folders of datasets are given, else synthetic ones.
+
+    Synthetic clips show the real people if `faces` are given.
 
     Args:
         profile: how much data.
-        seed: of images, clips and test people.
-        faces: roots in LFW's or CASIA-WebFace's layout.
+        seed: of synthetic images and clips, and of the choice of synthetic test people.
+        faces: folders with the layout of LFW or CASIA-WebFace.
         exclude: names of real people to leave out of training.
-        actions: root of a dataset of real clips; None for drawn clips.
-        protocol: which real clips are the test, see `anonlib.experiment.datasets`.
+        actions: folder of JHMDB or DALY; None for synthetic clips.
+        protocol: the test clips of JHMDB, one of the `PROTOCOLS`.
         progress: whether to show progress bars.
 
     Raises:
-        FaceDatasetError: a root is not laid out as expected, or holds too few people.
-        ActionDatasetError: so is that of the clips.
+        FaceDatasetError: a folder does not have the expected layout, or holds too few people.
+        ActionDatasetError: the folder of clips does not have the expected layout.
     """
+    heads: HeadSource = SyntheticPeople()
     if faces:
         known, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
         train, validation = hold_back(known)
-        heads: HeadSource = FolderPeople({"train": train, "test": test})
+        heads = FolderPeople({"train": train, "test": test})
     else:
         train, validation, test, pairs = unreal_faces(profile, seed=seed)
-        heads = SyntheticPeople()
     if actions is not None:
-        real = load_actions(actions, profile, protocol=protocol, progress=progress)
-        return World(
-            train_faces=train,
-            validation_faces=validation,
-            test_faces=test,
-            pairs=pairs,
-            train_clips=real.train,
-            test_clips=real.test,
-            actions=real.actions,
+        found = load_actions(actions, profile, protocol=protocol, progress=progress)
+    else:
+        found = ActionSet(
+            train=clips(profile, heads, split="train", seed=seed, progress=progress),
+            test=clips(profile, heads, split="test", seed=seed, progress=progress),
         )
-    return World(
+    return ExperimentData(
         train_faces=train,
         validation_faces=validation,
         test_faces=test,
         pairs=pairs,
-        train_clips=clips(profile, heads, split="train", seed=seed, progress=progress),
-        test_clips=clips(profile, heads, split="test", seed=seed, progress=progress),
+        train_clips=found.train,
+        test_clips=found.test,
+        actions=found.actions,
     )
 
 
 def unreal_faces(profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
-    """Synthetic people to train, to validate and to test on, and pairs of the last.
+    """Synthetic people to train, to validate and to test on, and verification pairs of the last.
 
-    The training people are those that the shipped face classifier knows, whatever the seed; the
-    seed chooses their images, and the test people.
+    The training people are always those that the shipped face classifier knows. The seed chooses
+    their images, and the test people.
     """
     data, size, people = profile.data, profile.modifier.size, SyntheticPeople()
     start = seed * data.test_people
@@ -118,7 +135,7 @@ def unreal_faces(profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages
 
 
 def hold_back(faces: FaceImages, *, every: int = 8) -> tuple[FaceImages, FaceImages]:
-    """Splits people in two, every eighth into the second set; labels are renumbered."""
+    """Splits people in two sets, every eighth into the second; labels are renumbered."""
 
     def part(chosen: Tensor) -> FaceImages:
         _, labels = torch.unique(faces.labels[chosen], return_inverse=True)
@@ -131,11 +148,11 @@ def hold_back(faces: FaceImages, *, every: int = 8) -> tuple[FaceImages, FaceIma
 def real_faces(
     profile: Profile, roots: Sequence[Path], *, exclude: Collection[str] = (), progress: bool = True
 ) -> tuple[FaceImages, FaceImages, Pairs]:
-    """Faces of real people to train on, and LFW's folds 6-10 to test on.
+    """Faces of real people to train on, faces to test on, and verification pairs of the latter.
 
-    Everybody in the other roots, and in LFW everybody who occurs in no pair of those folds, may be
-    trained on if there are two pictures or more; people with the most pictures come first. Where
-    no root has LFW's pairs.txt, every fifth person is kept for the test instead.
+    The test is LFW's folds 6-10. Everybody else with two pictures or more may be trained on;
+    people with the most pictures come first. Where no folder has LFW's pairs.txt, every fifth
+    person is the test instead.
 
     Raises:
         FaceDatasetError: nobody is left to train on, or too few to test on.
@@ -158,7 +175,7 @@ def real_faces(
         if (names := [name for _, i, name in chosen if i == index])
     ]
     if not parts:
-        raise FaceDatasetError("nobody is left to train on: give roots with more people")
+        raise FaceDatasetError("nobody is left to train on: give --faces with more people")
     known = join_people(parts)
     if lfw is None:
         train, test = hold_back(known, every=5)
@@ -168,7 +185,7 @@ def real_faces(
 
 
 def draw_pairs(faces: FaceImages, *, most: int) -> Pairs:
-    """Verification pairs of whoever was held back, in ten folds or as many as have two people.
+    """Verification pairs of these people, in ten folds or as many as have two people each.
 
     Raises:
         FaceDatasetError: there are fewer than four people.
@@ -177,8 +194,8 @@ def draw_pairs(faces: FaceImages, *, most: int) -> Pairs:
     folds = min(FOLDS, len(images) // 2)
     if folds < 2:
         raise FaceDatasetError(
-            f"{len(images)} people are held back for the test and 4 are needed: give roots with 20 "
-            "people of two pictures or more, or LFW with its pairs.txt"
+            f"the test has {len(images)} people and needs 4: give --faces with 20 people of two "
+            "pictures or more, or LFW with its pairs.txt"
         )
     people, fewest = len(images) // folds, int(images.min())
     same = people * fewest * (fewest - 1) // 2  # pairs that every fold has
@@ -188,7 +205,7 @@ def draw_pairs(faces: FaceImages, *, most: int) -> Pairs:
 
 
 def join_people(parts: Sequence[FaceImages]) -> FaceImages:
-    """Face images of different people as one set; the labels of later parts are moved up."""
+    """Face images of different people as one set; the labels of later parts are shifted."""
     labels, start = [], 0
     for part in parts:
         labels.append(part.labels + start)
@@ -203,7 +220,7 @@ def join_people(parts: Sequence[FaceImages]) -> FaceImages:
 def clips(
     profile: Profile, heads: HeadSource, *, split: str, seed: int, progress: bool = True
 ) -> ActionFrames:
-    """The action clips of a split, with these people's heads."""
+    """The synthetic clips of a split, with the heads of these people."""
     data = profile.data
     return render_clips(
         clips=data.train_clips if split == "train" else data.test_clips,
@@ -216,25 +233,8 @@ def clips(
     )
 
 
-PROTOCOLS = ("split1", "boxed")
-"""`split1`: JHMDB's official split 1, all boxes it has. `boxed`: clips with true boxes only,
-parted by the video they come from."""
-JHMDB_SHORTER_SIDE = 340
-"""Pixels, at most, of JHMDB's frames before A (section 4)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionSet:
-    """Real clips to train and to test A on."""
-
-    train: ActionFrames
-    test: ActionFrames
-    actions: tuple[str, ...]
-    """Names of the classes."""
-
-
 def fitted(profile: Profile, root: Path) -> Profile:
-    """The profile with the classes of the dataset below `root`, and for JHMDB its frames' shape."""
+    """The profile with the classes of the dataset at `root`, and for JHMDB its frames' shape."""
     if is_daly(root):
         return replace(profile, detector=replace(profile.detector, classes=len(ACTIONS)))
     height = min(profile.detector.frame[0], JHMDB_SHORTER_SIDE)
@@ -243,95 +243,78 @@ def fitted(profile: Profile, root: Path) -> Profile:
 
 
 def is_daly(root: Path) -> bool:
-    """Whether DALY's annotations lie there; otherwise it is taken for JHMDB."""
+    """Whether the folder holds DALY's annotations; any other folder is taken for JHMDB."""
     return any((root / name).is_file() for name in ANNOTATIONS)
 
 
 def load_actions(
     root: Path, profile: Profile, *, protocol: str = "split1", progress: bool = True
 ) -> ActionSet:
-    """JHMDB or DALY, faces found by the default detector in every frame.
+    """Clips of JHMDB or DALY, with the faces that the default detector finds in every frame.
 
     Implements Ren et al., section 5.1: DALY; JHMDB, split 1.
-    Differs from the paper: of JHMDB's training clips those with unsure pseudo boxes are left out;
-    of DALY only keyframes are used. Not every frame is used, see `DataConfig.frames`.
+    Differs from the paper: JHMDB's training clips with unsure pseudo boxes are left out; of DALY
+    only keyframes are used; not every frame is used, see `DataConfig.frames`.
 
     Args:
         root: folder of the dataset in its official layout.
-        profile: how many clips, and frames of each.
+        profile: how many clips, and how many frames of each.
         protocol: one of the `PROTOCOLS`; DALY has only its own split.
         progress: whether to show progress bars.
 
     Raises:
-        ActionDatasetError: the root is partial or damaged.
-        ConfigError: there is no such protocol.
+        ActionDatasetError: the dataset is incomplete or damaged.
+        ConfigError: the protocol is unknown.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"protocol '{protocol}' is unknown: use one of {', '.join(PROTOCOLS)}")
-    load = _load_daly if is_daly(root) else _load_jhmdb
-    return load(root, profile, protocol, progress)
-
-
-def _load_jhmdb(root: Path, profile: Profile, protocol: str, progress: bool) -> ActionSet:
-    dataset, found = JHMDB(root), jhmdb_boxes(root)
-    train, test = dataset.split(1) if protocol == "split1" else dataset.boxed_split()
-    data = profile.data
-
-    def load(names: Sequence[str], most: int) -> ActionFrames:
-        return dataset.load(
-            spread(names, most), found, frames=data.frames, detect=face_finder(), progress=progress
-        )
-
-    return ActionSet(
-        train=load(sure_clips(train, found), data.train_clips),
-        test=load(test, data.test_clips),
-        actions=dataset.actions,
-    )
-
-
-def _load_daly(root: Path, profile: Profile, protocol: str, progress: bool) -> ActionSet:
-    dataset, data = DALY(root), profile.data
+    load: Callable[..., ActionFrames]
+    actions: tuple[str, ...] = ACTIONS
+    if is_daly(root):
+        daly = DALY(root)
+        parts = daly.split()
+        load = partial(daly.load, size=profile.detector.frame)
+    else:
+        jhmdb, boxes = JHMDB(root), jhmdb_boxes(root)
+        train_names, test_names = jhmdb.split(1) if protocol == "split1" else jhmdb.boxed_split()
+        parts, actions = (sure_clips(train_names, boxes), test_names), jhmdb.actions
+        load = partial(jhmdb.load, boxes=boxes)
+    data, detect = profile.data, face_finder()
     train, test = (
-        dataset.load(
-            spread(names, most),
-            size=profile.detector.frame,
-            frames=data.frames,
-            detect=face_finder(),
-            progress=progress,
-        )
-        for names, most in zip(dataset.split(), (data.train_clips, data.test_clips), strict=True)
+        load(spread(names, most), frames=data.frames, detect=detect, progress=progress)
+        for names, most in zip(parts, (data.train_clips, data.test_clips), strict=True)
     )
-    return ActionSet(train=train, test=test, actions=ACTIONS)
+    return ActionSet(train=train, test=test, actions=actions)
 
 
 def face_finder() -> DetectFaces:
-    """The default detector in the shape that datasets ask for."""
+    """The default face detector in the form that datasets expect."""
     detector = detection.create("ssh")
     return lambda frames: [(f.boxes, f.landmarks) for f in detector(frames)]
 
 
 def spread(names: Sequence[str], most: int) -> list[str]:
-    """At most so many of the names, evenly spread over the list."""
+    """At most `most` of the names, evenly spread over the list."""
     if len(names) <= most:
         return list(names)
     return [names[int(i)] for i in np.linspace(0, len(names) - 1, most).round()]
 
 
 def faces_found(data: ActionFrames, actions: Sequence[str]) -> list[dict[str, object]]:
-    """How often a face is found in frames of each action, and whether the action is about it."""
+    """How often a face is found in frames of each action, and whether the action is at the face."""
     rows = []
     for number, action in enumerate(actions):
-        mine = [
-            len(f) > 0
-            for f, label in zip(data.face_boxes, data.labels, strict=True)
-            if number in label.tolist()
+        found = [
+            len(boxes) > 0
+            for boxes, labels in zip(data.face_boxes, data.labels, strict=True)
+            if number in labels
         ]
         rows.append(
             {
                 "action": action,
-                "touches_face": action in (*TOUCHES_FACE, *FACE_RELATED),
-                "frames": len(mine),
-                "share_with_a_face": float(np.mean(mine)) if mine else float("nan"),
+                "touches_face": action in AT_THE_FACE,
+                "frames": len(found),
+                "share_with_a_face": float(np.mean(found)) if found else float("nan"),
             }
         )
     return rows

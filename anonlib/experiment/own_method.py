@@ -1,4 +1,4 @@
-"""Any anonymizer as a point of Fig. 4 and a row of Table 1: yours, too."""
+"""Any anonymizer, also the reader's own, as a point of Fig. 4 and a row of Table 1."""
 
 from __future__ import annotations
 
@@ -12,67 +12,67 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import SMALLEST_FACE, Anonymizer
 from anonlib.errors import AnonlibError, ConfigError, NumericError
+from anonlib.experiment.predictions import load_summary
 from anonlib.experiment.reproduce import Experiment, measure
 from anonlib.experiment.tables import Row, figure4, table1
 from anonlib.networks import SphereFace
 
 PROBES = 4
-"""Faces on which an anonymizer is tried before anything is measured."""
+"""Number of faces that an anonymizer is tried on before anything is measured."""
 SIZES = ((SMALLEST_FACE, SMALLEST_FACE), (17, 23), (24, 20))
-"""Heights and widths it is tried at, beside that of M: faces in frames come in any size."""
+"""Further heights and widths of these faces: faces in frames have any size."""
 TOLERANCE = 1e-4
-"""What arithmetic in batches of another size may change; a step of 8 bits is 40 times that."""
-
+"""Allowed difference between batches of different sizes; a grey level is 40 times that."""
 SLACK = 1e-3
-"""How far beyond [0, 1] rounding may carry a pixel; in 8 bits it makes no difference."""
+"""Allowed distance of a value from [0, 1], for rounding."""
 
 
 def place(
     anonymizer: Anonymizer, *, name: str, experiment: Experiment, classifier: SphereFace | None = None
 ) -> Row:
-    """Where an anonymizer lies in Fig. 4, and its average precision of each class.
+    """Measures an anonymizer: its place in Fig. 4, and its average precision of each class.
 
-    D compares anonymized faces of unseen people; A, trained on for T2 steps on anonymized frames,
-    is tested on anonymized frames of unseen people. What is measured is kept in the folder of the
-    experiment's run and found again there, unless the anonymizer, D or A have changed.
+    D compares anonymized faces of test people. A is trained for T2 steps on anonymized clips and
+    tested on anonymized test clips. The predictions are kept in the folder of the experiment's
+    run and used again, unless the anonymizer, D or A have changed.
 
-    Implements Ren et al., sections 5.1 and 5.3, for any method. Differs from the paper: none that
-    `anonlib.experiment.reproduce` does not have.
+    Implements Ren et al., sections 5.1 and 5.3, for any method.
+    Differs from the paper: as `anonlib.experiment.reproduce.reproduce` does.
 
     Args:
-        anonymizer: float RGB faces `(B, 3, H, W)` in [0, 1] of 8x8 pixels or more to the same
-            shape and range; one image must come out the same whatever else is in its batch.
-        name: how tables, figures and files call it.
+        anonymizer: takes float RGB faces `(B, 3, H, W)` in [0, 1] of 8x8 pixels or more and returns
+            the same shape and range. The result for a face must not depend on its batch.
+        name: of the method in tables, figures and file names.
         experiment: from `anonlib.experiment.reproduce.prepare`; its networks are not changed.
-        classifier: the attacker; by default D as the experiment starts.
+        classifier: the attacker; by default the experiment's D.
 
     Returns:
         The columns of figure4.csv and of table1.csv, fractions in [0, 1].
 
     Raises:
-        ConfigError: the name cannot be a file's, or the anonymizer breaks its contract.
-        NumericError: it returns NaN or infinity.
+        ConfigError: the name cannot be part of a file name, or the anonymizer returns something else.
+        NumericError: the anonymizer returns NaN or infinity.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ConfigError(f"name '{name}' cannot be a file's: use letters, digits, '.', '-', '_'")
+        raise ConfigError(f"name '{name}' cannot be part of a file name: use letters, digits, '.', '-', '_'")
     attacker = experiment.classifier if classifier is None else classifier
     tried = check_anonymizer(anonymizer, example_faces(experiment))
-    key = fingerprint(tried, (attacker, experiment.detector))
-    result = measure(experiment, f"{name}-{key}", anonymizer, attacker)
-    actions = experiment.world.actions
-    (row,), (precision,) = figure4({name: result}, actions), table1({name: result}, actions)
-    return row | {k: precision[k] for k in (*actions, "map")}
+    file = f"{name}-{fingerprint(tried, (attacker, experiment.detector))}"
+    measure(experiment, file, anonymizer, attacker)
+    results, actions = {name: load_summary(experiment.run.predictions, file)}, experiment.data.actions
+    (point,), (precision,) = figure4(results, actions), table1(results, actions)
+    return point | {column: precision[column] for column in (*actions, "map")}
 
 
 def example_faces(experiment: Experiment) -> list[Tensor]:
-    """A few test faces `(B, 3, H, W)` in [0, 1], at the size of M and at others."""
-    faces = experiment.world.test_faces.images[:PROBES].float() / 255
+    """A few test faces `(B, 3, H, W)` in [0, 1], at the size of M and at the `SIZES`."""
+    faces = experiment.data.test_faces.images[:PROBES].float() / 255
     return [faces, *(F.interpolate(faces, size, mode="bilinear", antialias=True) for size in SIZES)]
 
 
 @torch.inference_mode()
 def check_anonymizer(anonymizer: Anonymizer, examples: Iterable[Tensor]) -> list[Tensor]:
-    """Tries an anonymizer on batches of faces before it costs anybody minutes.
+    """Tries an anonymizer on batches of faces, before minutes are spent on measuring it.
 
     Args:
         anonymizer: what to try.
@@ -82,8 +82,8 @@ def check_anonymizer(anonymizer: Anonymizer, examples: Iterable[Tensor]) -> list
         The anonymized batches.
 
     Raises:
-        ConfigError: it cannot take a size, changes shape or type, leaves [0, 1], writes into its
-            input, or does not do the same to one face twice, in whatever batch.
+        ConfigError: it fails on a size, changes shape or type, leaves [0, 1], changes its input,
+            or returns different results for the same face.
         NumericError: it returns NaN or infinity.
 
     >>> faces = torch.rand(2, 3, 16, 16)
@@ -97,20 +97,18 @@ def _checked(anonymizer: Anonymizer, faces: Tensor) -> Tensor:
     given = faces.clone()
     hidden = _call(anonymizer, given)
     if not torch.equal(given, faces):
-        raise ConfigError(
-            "the anonymizer wrote into the faces it was given: begin with `faces = faces.clone()`"
-        )
+        raise ConfigError("the anonymizer changed its input: begin with `faces = faces.clone()`")
     _check_result(hidden, faces)
     again = _call(anonymizer, faces.clone())
     if not torch.equal(again, hidden):
         raise ConfigError(
-            "the anonymizer did two things to the same faces: draw what is random from a "
+            "the anonymizer returned two results for the same faces: draw random numbers from a "
             "torch.Generator that it seeds in each call"
         )
     alone = torch.cat([_call(anonymizer, face[None].clone()) for face in faces])
     if (alone - hidden).abs().max() > TOLERANCE:
         raise ConfigError(
-            "the anonymizer does another thing to a face that is alone than to one in a batch: "
+            "the anonymizer returned different results for a face alone and in a batch: "
             "let every face depend on its own pixels only"
         )
     return hidden
@@ -134,12 +132,12 @@ def _check_result(hidden: object, faces: Tensor) -> None:
         raise ConfigError(f"the anonymizer returned {type(hidden).__name__}: return the faces as a tensor")
     if hidden.shape != faces.shape:
         raise ConfigError(
-            f"the anonymizer made {tuple(hidden.shape)} of {tuple(faces.shape)}: return faces of "
-            "the shape they came in"
+            f"the anonymizer returned {tuple(hidden.shape)} for {tuple(faces.shape)}: return faces "
+            "of the same shape"
         )
     if hidden.dtype != faces.dtype:
         raise ConfigError(
-            f"the anonymizer made {hidden.dtype} of {faces.dtype}: return `hidden.to(faces.dtype)`"
+            f"the anonymizer returned {hidden.dtype} for {faces.dtype}: return `hidden.to(faces.dtype)`"
         )
     if not torch.isfinite(hidden).all():
         raise NumericError(
@@ -152,7 +150,7 @@ def _check_result(hidden: object, faces: Tensor) -> None:
 
 
 def fingerprint(tensors: Iterable[Tensor], networks: Iterable[nn.Module]) -> str:
-    """Eight hexadecimal digits that change with the tensors or with a network's weights."""
+    """Eight hexadecimal digits that change with the tensors and the networks' weights."""
     digest = blake2b(digest_size=4)
     for tensor in [*tensors, *(t for n in networks for t in n.state_dict().values())]:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

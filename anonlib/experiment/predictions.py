@@ -1,6 +1,7 @@
-"""What the networks said of the test, kept, so that every number can be computed again from it.
+"""The networks' outputs on the test set, kept so that every number can be computed again.
 
-A run's `predictions/` holds no picture and no name: pairs and frames are known by their place.
+The folder `predictions/` of a run holds no pictures and no names: pairs and frames are known by
+their position.
 
 | file         | arrays                                                                            |
 |--------------|-----------------------------------------------------------------------------------|
@@ -40,7 +41,7 @@ TENTHS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
-    """What there is to find: `(P,)` pairs and `(N,)` frames."""
+    """The ground truth: `(P,)` pairs and `(N,)` frames."""
 
     same: np.ndarray
     fold: np.ndarray
@@ -48,19 +49,25 @@ class Test:
     positives: np.ndarray
     """`(N, C)` actors of each class in each frame."""
 
+    @property
+    def pairs(self) -> Pairs:
+        """The pairs; the faces they compare are not stored, so their indices are 0."""
+        unknown = np.zeros(len(self.same), np.int64)
+        return Pairs(first=unknown, second=unknown, same=self.same, fold=self.fold.astype(np.int64))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What D and A said behind one method."""
+    """The outputs of D and A on the test set anonymized by one method."""
 
     cosine: np.ndarray
     """`(P,)` similarity of the two faces of each pair."""
     matches: Matches
-    """Actions found, matched with the true ones."""
+    """Detected actions, matched with the true ones."""
 
 
 def rounded(found: Detections) -> Detections:
-    """Detections as they are kept: the ten surest a frame, tenths of pixels, half precision."""
+    """Detections as they are kept: the ten with the highest scores in a frame, in half precision."""
     return [_round(detection) for detection in found]
 
 
@@ -79,55 +86,47 @@ def save_test(folder: Path, pairs: Pairs, truth: Detections, clips: Tensor, clas
     positives = np.zeros((len(truth), classes), np.uint8)
     for image, boxes in enumerate(truth):
         np.add.at(positives[image], boxes["labels"].numpy(), 1)
-    _save(
-        folder / "test.npz",
-        {
-            "same": pairs.same,
-            "fold": pairs.fold.astype(np.uint8),
-            "clip": clips.numpy().astype(np.uint16),
-            "positives": positives,
-        },
-    )
+    arrays: dict[str, np.ndarray] = {
+        "same": pairs.same,
+        "fold": pairs.fold.astype(np.uint8),
+        "clip": clips.numpy().astype(np.uint16),
+        "positives": positives,
+    }
+    save_arrays(folder / "test.npz", arrays)
 
 
 def save_predictions(
     folder: Path, name: str, cosine: np.ndarray, found: Detections, truth: Detections, classes: int
 ) -> None:
-    """Writes `NAME.npz`; detections by falling score."""
+    """Writes `NAME.npz`, detections by falling score."""
     found = rounded(found)
     matches = match(found, truth, classes=classes)
     boxes = np.concatenate([d["boxes"].numpy().reshape(-1, 4) for d in found])
     scores = np.concatenate([d["scores"].numpy() for d in found])
     order = np.argsort(-scores.astype(np.float64), kind="stable")  # as `match` sorts
-    _save(
-        folder / f"{name}.npz",
-        {
-            "cosine": cosine.astype(np.float64),
-            "image": matches.image.astype(np.uint16),
-            "label": matches.label.astype(np.uint8),
-            "score": matches.score.astype(np.float16),
-            "box": (boxes[order] * TENTHS).round().astype(np.uint16),
-            "hit": matches.hit,
-        },
-    )
+    arrays: dict[str, np.ndarray] = {
+        "cosine": cosine.astype(np.float64),
+        "image": matches.image.astype(np.uint16),
+        "label": matches.label.astype(np.uint8),
+        "score": matches.score.astype(np.float16),
+        "box": (boxes[order] * TENTHS).round().astype(np.uint16),
+        "hit": matches.hit,
+    }
+    save_arrays(folder / f"{name}.npz", arrays)
 
 
-def save_cosines(folder: Path, name: str, scores: dict[str, np.ndarray]) -> None:
-    """Writes further similarities of the pairs, by who compares what."""
-    _save(folder / f"{name}.npz", scores)
-
-
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays, compressed."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file of predictions; nothing in it is executed.
+    """The arrays of a file of predictions, read without executing anything in it.
 
     Raises:
-        CheckpointError: it is missing or damaged.
+        CheckpointError: the file is missing or damaged.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -135,28 +134,27 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"predictions {path} are missing or damaged ({type(error).__name__}): restore the "
-            "folder, or run `anonlib reproduce` again into another"
+            "folder, or run `anonlib reproduce` with another --out"
         ) from error
 
 
 def load_test(folder: Path) -> Test:
-    """What `save_test` wrote."""
+    """The content of `test.npz`."""
     return _fill(Test, read_arrays(folder / "test.npz"), folder / "test.npz")
 
 
 def load_predictions(folder: Path, name: str, test: Test) -> Predictions:
-    """What `save_predictions` wrote."""
+    """The content of `NAME.npz`."""
     path = folder / f"{name}.npz"
     stored = read_arrays(path)
     stored.pop("box", None)
     cosine = stored.pop("cosine", None)
     if cosine is None or len(cosine) != len(test.same):
         raise CheckpointError(f"predictions {path} do not fit test.npz: restore the folder")
-    whole = {k: v.astype(np.int64) for k, v in stored.items() if k in ("image", "label")}
-    stored = {**stored, **whole, "positives": test.positives.astype(np.int64)}
-    if "score" in stored:
-        stored["score"] = stored["score"].astype(np.float64)
-    return Predictions(cosine=cosine, matches=_fill(Matches, stored, path))
+    kinds = {"image": np.int64, "label": np.int64, "score": np.float64}
+    stored = {key: array.astype(kinds.get(key, array.dtype)) for key, array in stored.items()}
+    matches = _fill(Matches, {**stored, "positives": test.positives.astype(np.int64)}, path)
+    return Predictions(cosine=cosine, matches=matches)
 
 
 def _fill(kind: Any, arrays: dict[str, np.ndarray], path: Path) -> Any:
@@ -169,21 +167,27 @@ def _fill(kind: Any, arrays: dict[str, np.ndarray], path: Path) -> Any:
 
 
 def summarize(predictions: Predictions, test: Test) -> dict[str, Any]:
-    """One point of Fig. 4 and one row of Table 1, with 95% intervals."""
-    pairs = pairs_of(test)
+    """One point of Fig. 4 and one row of Table 1, with 95% intervals.
+
+    Returns:
+        `verification`, a dict of the fields of `VerificationResult`; `per_class` and `map`, average
+        precision; `map_lo` and `map_hi`; `samples` `(R, C)`, the average precision of each class on
+        each resample of the clips.
+    """
     precision = matched_precision(predictions.matches)
     samples = matched_bootstrap(predictions.matches, clips=test.clip)
     lo, hi = interval(mean_over_classes(samples))
     return {
-        "verification": asdict(verify_scores(predictions.cosine, pairs)),
+        "verification": asdict(verify_scores(predictions.cosine, test.pairs)),
         "per_class": [float(x) for x in precision.per_class],
         "map": precision.mean,
         "map_lo": lo,
         "map_hi": hi,
+        "samples": samples,
     }
 
 
-def pairs_of(test: Test) -> Pairs:
-    """The pairs without the faces they are of."""
-    nowhere = np.zeros(len(test.same), np.int64)
-    return Pairs(first=nowhere, second=nowhere, same=test.same, fold=test.fold.astype(np.int64))
+def load_summary(folder: Path, name: str) -> dict[str, Any]:
+    """`summarize` of a method's stored predictions."""
+    test = load_test(folder)
+    return summarize(load_predictions(folder, name, test), test)

@@ -1,4 +1,4 @@
-"""Are the tables of a results folder those that its stored predictions give?"""
+"""Finished runs: what they are, whether their tables are right, and what they say of the paper."""
 
 from __future__ import annotations
 
@@ -14,6 +14,45 @@ from anonlib.experiment.run import read_json
 from anonlib.experiment.tables import OURS, Row, as_csv, tables_of
 from anonlib.files import commit
 
+CLEAR = "unanonymized"
+RATIO, ORIGINAL, MODIFIED = 0.92, 0.9475, 0.6695
+"""The paper's mAP of ours divided by that of clear frames (Table 1), and its verification accuracy
+of D on clear and on modified faces (section 5.6)."""
+
+
+def recorded_runs(root: str | Path) -> list[Path]:
+    """Folders of finished runs below a folder; those that keep their predictions come first."""
+    runs = sorted(path.parent for path in Path(root).rglob("run.json"))
+    runs = [run for run in runs if (run / "figure4.csv").is_file()]
+    return sorted(runs, key=lambda run: not (run / "predictions").is_dir())
+
+
+def describe(run: Path) -> Row:
+    """A run in one row: its data, its size, and who made it where and when.
+
+    Raises:
+        CheckpointError: its run.json or request.json is missing or damaged.
+    """
+    record, request = read_json(run / "run.json"), read_json(run / "request.json")
+    shown = ("profile", "seed", "commit", "date", "hardware")
+    return {
+        "faces": ", ".join(request.get("faces") or ["drawn"]),
+        "clips": request.get("actions") or "drawn",
+        **{key: record.get(key) for key in shown},
+        "minutes": record.get("minutes_of_stages", record.get("minutes_this_command")),
+        "predictions": (run / "predictions").is_dir(),
+    }
+
+
+def describe_run(out: Path) -> str:
+    """How a run was made, in one line of JSON.
+
+    Raises:
+        CheckpointError: its run.json is missing or damaged.
+    """
+    record = read_json(out / "run.json")
+    return json.dumps({key: record.get(key) for key in ("commit", "profile", "seed", "hardware", "date")})
+
 
 def check_results(out: Path) -> list[str]:
     """Computes every table of a run again from its predictions and compares it with the file.
@@ -22,21 +61,21 @@ def check_results(out: Path) -> list[str]:
         out: folder that `reproduce` wrote.
 
     Returns:
-        Names of the tables, all of which are as they were.
+        Names of the tables; all of them are as they were.
 
     Raises:
-        ResultsError: the folder is none of a finished run, or a table differs.
+        ResultsError: the folder holds no finished run, or a table differs.
         CheckpointError: predictions or stages are missing or damaged.
     """
     if not (out / "run.json").is_file():
         raise ResultsError(
-            f"'{out}' holds no run.json, so no finished run: check the path, or finish it by the "
-            "command that began it"
+            f"'{out}' holds no run.json, so no finished run: check the path, or run the command "
+            "that began it to the end"
         )
     if not (out / "predictions").is_dir():
         raise ResultsError(
-            f"'{out}' holds no predictions/, an older version made it: run `anonlib reproduce` "
-            "again into another folder"
+            f"'{out}' holds no predictions/, so an older version made it: run `anonlib reproduce` "
+            "again with another --out"
         )
     tables = tables_of(out)
     different = [f"{name}.csv" for name, rows in tables.items() if _stored(out, name) != as_csv(rows)]
@@ -57,50 +96,11 @@ def _stored(out: Path, name: str) -> str | None:
         return None
 
 
-def describe_run(out: Path) -> str:
-    """Who made the folder, in one line.
-
-    Raises:
-        CheckpointError: its run.json is missing or damaged.
-    """
-    record = read_json(out / "run.json")
-    return json.dumps({key: record.get(key) for key in ("commit", "profile", "seed", "hardware", "date")})
-
-
-CLEAR = "unanonymized"
-RATIO, ORIGINAL, MODIFIED = 0.92, 0.9475, 0.6695
-"""The paper's: mAP of ours over un-anonymized (Table 1), D on clear and modified faces (5.6)."""
-
-
-def recorded_runs(root: str | Path) -> list[Path]:
-    """Folders of finished runs below a folder; those that keep their predictions come first."""
-    runs = sorted(path.parent for path in Path(root).rglob("run.json"))
-    runs = [run for run in runs if (run / "figure4.csv").is_file()]
-    return sorted(runs, key=lambda run: not (run / "predictions").is_dir())
-
-
-def describe(run: Path) -> Row:
-    """A run in one row: the data, the size, who made it where and when.
-
-    Raises:
-        CheckpointError: its run.json or request.json is missing or damaged.
-    """
-    record, request = read_json(run / "run.json"), read_json(run / "request.json")
-    shown = ("profile", "seed", "commit", "date", "hardware")
-    return {
-        "faces": ", ".join(request.get("faces") or ["drawn"]),
-        "clips": request.get("actions") or "drawn",
-        **{key: record.get(key) for key in shown},
-        "minutes": record.get("minutes_of_stages", record.get("minutes_this_command")),
-        "predictions": (run / "predictions").is_dir(),
-    }
-
-
 def bars(run: Path) -> list[Row]:
     """The paper's findings as aims, beside what a run measured.
 
     Implements the comparisons of Ren et al., sections 5.3 and 5.6. Differs from the paper: the
-    second aim is ours; the paper names `blur8` and `mask` as the only ones that hide better.
+    second aim is ours; the paper names only `blur8` and `mask` as methods that hide better.
 
     Args:
         run: folder with figure4.csv and ablation_classifier.csv.
@@ -110,45 +110,40 @@ def bars(run: Path) -> list[Row]:
     """
     points = _table(run / "figure4.csv", "method")
     faces = _table(run / "ablation_classifier.csv", "faces")
-    ratio = _number(points[OURS], "action_map") / _number(points[CLEAR], "action_map")
-    clear, hidden = (_number(faces[k], "verification_accuracy") for k in ("original", "modified"))
+    ratio = float(points[OURS]["action_map"]) / float(points[CLEAR]["action_map"])
+    clear, hidden = (float(faces[k]["verification_accuracy"]) for k in ("original", "modified"))
     better = better_rivals(points)
-    return [
-        _row("mAP of ours over that of un-anonymized", f"{RATIO} or more", f"{ratio:.3f}", ratio >= RATIO),
-        _row(
-            "hand-crafted methods that hide as well and find more",
-            "none",
-            ", ".join(better) or "none",
-            not better,
-        ),
-        _row("D after the game, clear faces", f"{ORIGINAL:.2%} or more", f"{clear:.2%}", clear >= ORIGINAL),
-        _row(
-            "D after the game, modified faces", f"{MODIFIED:.2%} or less", f"{hidden:.2%}", hidden <= MODIFIED
-        ),
+    found = ", ".join(better) or "none"
+    rows = [
+        ("mAP of ours over that of un-anonymized", f"{RATIO} or more", f"{ratio:.3f}", ratio >= RATIO),
+        ("hand-crafted methods that hide as well and find more", "none", found, not better),
+        ("D after training, clear faces", f"{ORIGINAL:.2%} or more", f"{clear:.2%}", clear >= ORIGINAL),
+        ("D after training, modified faces", f"{MODIFIED:.2%} or less", f"{hidden:.2%}", hidden <= MODIFIED),
     ]
+    return [dict(zip(("aim", "wanted", "measured", "met"), row, strict=True)) for row in rows]
 
 
 def better_rivals(points: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Hand-crafted methods whose verification error is ours or more, and whose mAP is, too.
+    """Hand-crafted methods with at least our verification error and at least our mAP.
 
     >>> row = {"verification_error": "0.3", "action_map": "0.5"}
     >>> better_rivals({"modifier": row, "blur8": row, "mask": row | {"action_map": "0.4"}})
     ['blur8']
     """
-    ours = points[OURS]
     return [
         name
         for name in names()
         if name in points
         and name not in (OURS, CLEAR)
         and all(
-            _number(points[name], key) >= _number(ours, key) for key in ("verification_error", "action_map")
+            float(points[name][column]) >= float(points[OURS][column])
+            for column in ("verification_error", "action_map")
         )
     ]
 
 
 def agreement(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[int, int]:
-    """Pairs of methods that two tables put in the same order, and all pairs that both order.
+    """Number of pairs of methods that two tables order alike, and of all pairs that both order.
 
     >>> agreement({"a": 1, "b": 2, "c": 3}, {"a": 5, "b": 9, "c": 7, "d": 0})
     (2, 3)
@@ -161,11 +156,3 @@ def agreement(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[
 def _table(path: Path, key: str) -> dict[str, dict[str, str]]:
     with path.open(newline="") as file:
         return {row[key]: row for row in csv.DictReader(file)}
-
-
-def _number(row: Mapping[str, str], key: str) -> float:
-    return float(row[key])
-
-
-def _row(aim: str, wanted: str, measured: str, met: bool) -> Row:
-    return {"aim": aim, "wanted": wanted, "measured": measured, "met": met}

@@ -1,14 +1,12 @@
-"""The whole experiment: the paper's Table 1, Fig. 4 and ablations from one call.
+"""Section 5 of the paper in one call: Table 1, Fig. 4 and the ablations of section 5.6.
 
-Read it beside section 5 of the paper. Every stage leaves its result in the output folder, so the
-same call goes on where it was stopped.
+Every stage leaves its result in the output folder, so the same call continues where it stopped.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,23 +18,15 @@ from anonlib.attack.verification import (
     anonymize_faces,
     compare_clear_and_modified,
     face_features,
-    recognisability,
     similarities,
 )
 from anonlib.config import Profile, to_dict
 from anonlib.experiment.actions import Detections, anonymize_clips, detect_actions, ground_truth
-from anonlib.experiment.datasets import World, faces_found, fitted, make_world
-from anonlib.experiment.predictions import (
-    load_predictions,
-    load_test,
-    save_cosines,
-    save_predictions,
-    save_test,
-    summarize,
-)
+from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
+from anonlib.experiment.predictions import save_arrays, save_predictions, save_test
 from anonlib.experiment.run import Run
 from anonlib.experiment.tables import OURS, RANDOM, Reproduction, write_tables
-from anonlib.files import first_process
+from anonlib.experiment.validation import validation_score
 from anonlib.metrics.image_quality import gradient_energy, l1_distance
 from anonlib.networks import ActionDetector, SphereFace
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
@@ -44,31 +34,17 @@ from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore, save_weights
 from anonlib.training.logs import Log, Pictures
 from anonlib.training.precision import layers_in
-from anonlib.training.processes import wait_for_all
 from anonlib.training.start import FeedForward, starting_classifier, starting_detector, starting_modifier
-from anonlib.types import FaceImages
-
-CLEAR_ENOUGH = 0.96
-"""1 - EER of D on clear validation faces below which a state of the game is not kept."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """One run: its data, and D and A as every method starts from them."""
+    """What all methods share: the data, and D and A before any method trains copies of them."""
 
     run: Run
-    world: World
+    data: ExperimentData
     classifier: SphereFace
     detector: ActionDetector
-    device: str
-    progress: bool
-    watch: bool = False
-    """Whether games leave pictures and TensorBoard's events."""
-
-    @property
-    def profile(self) -> Profile:
-        """The size of the experiment."""
-        return self.run.profile
 
 
 def reproduce(
@@ -84,30 +60,30 @@ def reproduce(
     progress: bool = True,
     watch: bool = False,
 ) -> Reproduction:
-    """Trains and measures everything the paper's section 5 reports.
+    """Trains and measures everything that section 5 of the paper reports.
 
     Implements Ren et al., section 5: Fig. 4, Table 1 and the ablations of section 5.6.
-    Differs from the paper: profiles below `paper` shrink the networks and the data; synthetic
-    people stand in for whatever of CASIA-WebFace, LFW, JHMDB and DALY is not given; every method
-    has its action detector trained for the same number of steps from one start.
+    Differs from the paper: profiles below `paper` use smaller networks and less data; synthetic
+    people and clips replace each of CASIA-WebFace, LFW, JHMDB and DALY that is not given; the
+    action detectors of all methods start from the same weights and train for the same number of
+    steps.
 
     Args:
         profile: from `anonlib.config.profile`.
-        out: folder for results; the same call with the same folder resumes.
+        out: folder for the results; the same call with the same folder resumes.
         seed: of images, clips, test people and weights.
-        faces: roots of real face datasets; none for synthetic people.
+        faces: folders of real face datasets; none for synthetic people.
         exclude: names of real people to leave out of training.
-        actions: root of a dataset of real clips; None for drawn clips.
-        protocol: which real clips are the test, see `anonlib.experiment.datasets`.
+        actions: folder of JHMDB or DALY; None for synthetic clips.
+        protocol: the test clips of JHMDB, one of `anonlib.experiment.datasets.PROTOCOLS`.
         device: `cpu` or `cuda`, of this process.
         progress: whether to show progress bars.
-        watch: whether to leave losses, TensorBoard's events and pictures of training faces in
-            `watch`.
+        watch: whether to write losses, TensorBoard events and pictures of training faces to `watch`.
 
     Raises:
         CheckpointError: `out` holds a run of another profile, seed or set of data.
-        FaceDatasetError: a root is not laid out as expected.
-        ActionDatasetError: that of the clips is not.
+        FaceDatasetError: a folder of faces does not have the expected layout.
+        ActionDatasetError: the folder of clips does not have the expected layout.
         ResultsError: a result could not be written.
     """
     if actions is not None:
@@ -116,27 +92,21 @@ def reproduce(
         out,
         profile,
         seed=seed,
-        faces=[root.name for root in faces],
-        exclude=exclude,
-        actions=f"{actions.name}, {protocol}" if actions else None,
-    )
-    experiment = prepare(
-        run,
-        faces,
+        faces=faces,
         exclude=exclude,
         actions=actions,
         protocol=protocol,
         device=device,
-        progress=progress and first_process(),
+        progress=progress,
     )
-    experiment.watch = watch
-    modifier, classifier = play(experiment, OURS)
-    random_modifier, random_classifier = play(experiment, RANDOM)
+    experiment = prepare(run)
+    modifier, classifier = train_modifier(experiment, OURS, watch=watch)
+    random_modifier, random_classifier = train_modifier(experiment, RANDOM, watch=watch)
+    ours, random_label = create(OURS, modifier), create(OURS, random_modifier)
 
     for name in names():
         if name != OURS:
             measure(experiment, name, create(name), experiment.classifier)
-    ours, random_label = create(OURS, modifier), create(OURS, random_modifier)
     measure(experiment, OURS, ours, classifier)
     measure(experiment, RANDOM, random_label, random_classifier)
     run.stage("attacks", lambda: attack(experiment, classifier, ours))
@@ -146,226 +116,178 @@ def reproduce(
     return tables
 
 
-def prepare(
-    run: Run,
-    faces: Sequence[Path],
-    *,
-    exclude: Collection[str] = (),
-    actions: Path | None = None,
-    protocol: str = "split1",
-    device: str = "cpu",
-    progress: bool = True,
-) -> Experiment:
-    """The data, and D and A before any method has touched them."""
-    world = make_world(
+def prepare(run: Run) -> Experiment:
+    """Loads the data, and trains D and A on clear faces and frames where no weights ship."""
+    data = load_data(
         run.profile,
         seed=run.seed,
-        faces=faces,
-        exclude=exclude,
-        actions=actions,
-        protocol=protocol,
-        progress=progress,
+        faces=run.faces,
+        exclude=run.exclude,
+        actions=run.actions,
+        protocol=run.protocol,
+        progress=run.progress,
     )
-    truth = ground_truth(world.test_clips)
-    save_test(run.predictions, world.pairs, truth, world.test_clips.clips, len(world.actions))
-    run.stage("world", lambda: describe(world))
+    clips = data.test_clips
+    save_test(run.predictions, data.pairs, ground_truth(clips), clips.clips, len(data.actions))
+    run.stage("world", lambda: count_data(data))
     classifier = starting_classifier(
         run.profile,
-        world.train_faces,
-        seed=run.seed,
-        synthetic=not faces,
-        checkpoint=run.checkpoint("classifier"),
-        device=device,
-        progress=progress,
+        data.train_faces,
+        synthetic=not run.faces,
+        device=run.device,
+        **run.training_options("classifier"),
     )
     detector = starting_detector(
-        run.profile,
-        world.train_clips,
-        seed=run.seed,
-        checkpoint=run.checkpoint("detector"),
-        device=device,
-        progress=progress,
+        run.profile, data.train_clips, device=run.device, **run.training_options("detector")
     )
-    return Experiment(
-        run=run, world=world, classifier=classifier, detector=detector, device=device, progress=progress
-    )
+    return Experiment(run=run, data=data, classifier=classifier, detector=detector)
 
 
-def describe(world: World) -> dict[str, Any]:
+def count_data(data: ExperimentData) -> dict[str, Any]:
     """How much data there is, and how often a face is found in the frames of each action."""
     return {
-        "actions": list(world.actions),
-        "people": int(world.train_faces.labels.max()) + 1,
-        "faces": len(world.train_faces),
-        "test_faces": len(world.test_faces),
-        "pairs": len(world.pairs),
-        "train_frames": len(world.train_clips),
-        "test_frames": len(world.test_clips),
-        "train_clips": len(world.train_clips.clips.unique()),
-        "test_clips": len(world.test_clips.clips.unique()),
-        "faces_found": faces_found(world.test_clips, world.actions),
+        "actions": list(data.actions),
+        "people": int(data.train_faces.labels.max()) + 1,
+        "faces": len(data.train_faces),
+        "test_faces": len(data.test_faces),
+        "pairs": len(data.pairs),
+        "train_frames": len(data.train_clips),
+        "test_frames": len(data.test_clips),
+        "train_clips": len(data.train_clips.clips.unique()),
+        "test_clips": len(data.test_clips.clips.unique()),
+        "faces_found": faces_found(data.test_clips, data.actions),
     }
 
 
-def play(experiment: Experiment, name: str) -> tuple[FeedForward, SphereFace]:
-    """Algorithm 1, lines 1-9, by gradient ascent or with random labels; M and D afterwards."""
-    run, profile = experiment.run, experiment.profile
+def train_modifier(
+    experiment: Experiment, name: str, *, watch: bool = False
+) -> tuple[FeedForward, SphereFace]:
+    """M and D after Algorithm 1, lines 1-9: by gradient ascent, or for `RANDOM` by random labels."""
+    run, data, profile = experiment.run, experiment.data, experiment.run.profile
     players = Players(
-        starting_modifier(profile, seed=run.seed, device=experiment.device),
+        starting_modifier(profile, seed=run.seed, device=run.device),
         copy.deepcopy(experiment.classifier),
         copy.deepcopy(experiment.detector),
     )
-    parts = {
-        "": (players.modifier, profile.modifier),
-        "-classifier": (players.classifier, profile.classifier),
+    kept = {
+        name: (players.modifier, to_dict(profile.modifier)),
+        f"{name}-classifier": (players.classifier, to_dict(profile.classifier)),
     }
 
     def train() -> dict[str, Any]:
         objective = "random_label" if name == RANDOM else "ascent"
-        log = Log(run.out / "watch" / name) if experiment.watch else None
-        faces = experiment.world.train_faces
-        look = None if log is None else Pictures(log.folder, players.modifier, faces.images[:8], log=log)
+        log = Log(run.out / "watch" / name) if watch else None
+        pictures = (
+            Pictures(log.folder, players.modifier, data.train_faces.images[:8], log=log) if log else None
+        )
         history = train_adversarially(
             players,
-            faces,
-            experiment.world.train_clips,
+            data.train_faces,
+            data.train_clips,
             replace(profile.training, objective=objective),
-            seed=run.seed,
-            validate=judge_on(experiment.world.validation_faces, players),
+            validate=validation_score(data.validation_faces, players),
             name=f"Algorithm 1, {objective}",
-            checkpoint=run.checkpoint(name),
-            progress=experiment.progress,
             report=log,
-            look=look,
+            look=pictures,
+            **run.training_options(name),
         )
         run.log(name, history)
-        for suffix, (network, config) in parts.items():
-            save_weights(run.weights(name + suffix), network, config=to_dict(config))
+        for file, (network, config) in kept.items():
+            save_weights(run.weights(file), network, config=config)
         return {"history": history}
 
     run.stage(f"game-{name}", train)
-    for suffix, (network, config) in parts.items():
-        restore(network, run.weights(name + suffix), config=to_dict(config))
-    players.modifier.eval()
-    return players.modifier, players.classifier
+    for file, (network, config) in kept.items():
+        restore(network, run.weights(file), config=config)
+    return players.modifier.eval(), players.classifier
 
 
-def judge_on(faces: FaceImages, players: Players) -> Callable[[], float] | None:
-    """How well validation people are recognised when modified, which a game should make low.
+def measure(experiment: Experiment, name: str, anonymizer: Anonymizer, classifier: SphereFace) -> None:
+    """Predictions for one point of Fig. 4 and one row of Table 1, made once and kept as a stage.
 
-    A state in which D no longer knows clear faces is worth nothing, so what D misses there of
-    `CLEAR_ENOUGH` counts ten times. None where fewer than two people are left to validate on.
+    D compares anonymized test faces. A is trained on anonymized clips and tested on others.
+
+    Args:
+        experiment: its networks are not changed.
+        name: of the method, for files.
+        anonymizer: the method.
+        classifier: D, the attacker.
     """
-    if len(faces.labels.unique()) < 2:
-        return None
-
-    lowest = math.inf
-
-    def judge() -> float:
-        nonlocal lowest
-        modified = anonymize_faces(faces, create(OURS, players.modifier))
-        score = recognisability(face_features(players.classifier, modified), faces.labels)
-        if score < lowest:  # else clear faces, which can only add to it, need no look
-            clear = recognisability(face_features(players.classifier, faces), faces.labels)
-            score += 10 * max(0.0, CLEAR_ENOUGH - clear)
-            lowest = min(lowest, score)
-        players.modifier.train()
-        players.classifier.train()
-        return score
-
-    return judge
-
-
-def measure(
-    experiment: Experiment, name: str, anonymizer: Anonymizer, classifier: SphereFace
-) -> dict[str, Any]:
-    """One point of Fig. 4 and one row of Table 1: A trained and tested behind an anonymizer."""
-    run, world = experiment.run, experiment.world
+    run, data = experiment.run, experiment.data
 
     def compute() -> dict[str, Any]:
-        features = face_features(classifier, anonymize_faces(world.test_faces, anonymizer))
-        found = find_actions(experiment, name, anonymizer)
-        save_predictions(
-            run.predictions,
-            name,
-            similarities(features, features, world.pairs),
-            found,
-            ground_truth(world.test_clips),
-            len(world.actions),
-        )
-        wait_for_all()
-        test = load_test(run.predictions)
-        return summarize(load_predictions(run.predictions, name, test), test)
+        features = face_features(classifier, anonymize_faces(data.test_faces, anonymizer))
+        cosines = similarities(features, features, data.pairs)
+        found, truth = find_actions(experiment, name, anonymizer), ground_truth(data.test_clips)
+        save_predictions(run.predictions, name, cosines, found, truth, len(data.actions))
+        return {}
 
-    return run.stage(f"method-{name}", compute)
+    run.stage(f"method-{name}", compute)
 
 
 def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> Detections:
-    """Algorithm 1, lines 10-11, and what A then finds in the test clips."""
-    run, world, config = experiment.run, experiment.world, experiment.profile.training
+    """Algorithm 1, lines 10-11: trains a copy of A on anonymized clips and runs it on test clips."""
+    run, data, config = experiment.run, experiment.data, experiment.run.profile.training
     detector = copy.deepcopy(experiment.detector)
-    drawn = frames_drawn(len(world.train_clips), config.frames, seed=run.seed, steps=config.detector_steps)
+    steps = config.detector_steps
+    drawn = frames_drawn(len(data.train_clips), config.frames, seed=run.seed, steps=steps)
+    file = f"detector-{name}"
     history = train_detector(
         detector,
-        anonymize_clips(world.train_clips, anonymizer, only=drawn),
+        anonymize_clips(data.train_clips, anonymizer, only=drawn),
         config,
-        steps=config.detector_steps,
-        seed=run.seed,
+        steps=steps,
         name=f"detector A, {name}",
-        checkpoint=run.checkpoint(f"detector-{name}"),
-        progress=experiment.progress,
+        **run.training_options(file),
     )
-    run.log(f"detector-{name}", history)
-    save_weights(run.weights(f"detector-{name}"), detector, config=to_dict(detector.config))
+    run.log(file, history)
+    save_weights(run.weights(file), detector, config=to_dict(detector.config))
     with layers_in(config.precision, detector):
-        return detect_actions(detector, anonymize_clips(world.test_clips, anonymizer))
+        return detect_actions(detector, anonymize_clips(data.test_clips, anonymizer))
 
 
 def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> dict[str, Any]:
-    """Who still recognises a modified face: D, a tracker with a clear picture, a retrained D.
+    """Compares modified faces by D, by D against clear faces, and by a D retrained on them.
 
-    The margin of A-Softmax is annealed in anew for the retrained D: asked for all of it at once, a
-    classifier that knows nobody among modified faces stays at the loss of guessing.
+    Implements Ren et al., section 5.6, Does the face classifier remain accurate?
+    Differs from the paper: the retrained D is ours. Its A-Softmax margin is annealed from the
+    start, because with the full margin the loss stays at the level of guessing.
     """
-    world, profile, run = experiment.world, experiment.profile, experiment.run
-    modified = anonymize_faces(world.test_faces, ours)
+    data, run = experiment.data, experiment.run
+    modified = anonymize_faces(data.test_faces, ours)
     retrained = copy.deepcopy(experiment.classifier)
     history = train_classifier(
         retrained,
-        anonymize_faces(world.train_faces, ours),
-        profile.training,
-        seed=run.seed,
-        checkpoint=run.checkpoint("classifier-retrained"),
-        progress=experiment.progress,
+        anonymize_faces(data.train_faces, ours),
+        run.profile.training,
+        **run.training_options("classifier-retrained"),
     )
     run.log("classifier-retrained", history)
-    pairs = world.pairs
-    after = compare_clear_and_modified(classifier, world.test_faces, modified, pairs)
-    before = compare_clear_and_modified(experiment.classifier, world.test_faces, modified, pairs)
+    after = compare_clear_and_modified(classifier, data.test_faces, modified, data.pairs)
+    before = compare_clear_and_modified(experiment.classifier, data.test_faces, modified, data.pairs)
     features = face_features(retrained, modified)
-    scores = {
+    cosines = {
         "original": after["original"],
         "modified": after["modified"],
-        "modified_retrained": similarities(features, features, pairs),
+        "modified_retrained": similarities(features, features, data.pairs),
         "modified_original": after["modified_original"],
         "original_start": before["original"],
         "modified_start": before["modified"],
     }
-    save_cosines(run.predictions, "attacks", scores)
+    save_arrays(run.predictions / "attacks.npz", cosines)
     return {}
 
 
 def compare_quality(experiment: Experiment, ours: Anonymizer, random_label: Anonymizer) -> dict[str, Any]:
     """How much each objective changes a face, and how much detail it leaves (section 5.6)."""
-    faces = experiment.world.test_faces.images[:: max(1, len(experiment.world.test_faces) // 256)]
-    faces = faces.float() / 255
-    energy = gradient_energy(faces)
-    out = {}
-    for name, anonymizer in (("ascent", ours), ("random_label", random_label)):
+    images = experiment.data.test_faces.images
+    faces = images[:: max(1, len(images) // 256)].float() / 255
+    energy = np.asarray(gradient_energy(faces))
+    quality = {}
+    for objective, anonymizer in (("ascent", ours), ("random_label", random_label)):
         modified = anonymizer(faces)
-        ratio = np.asarray(gradient_energy(modified)) / np.asarray(energy)
-        out[name] = {
+        quality[objective] = {
             "l1": float(np.asarray(l1_distance(modified, faces)).mean()),
-            "gradient_energy_ratio": float(ratio.mean()),
+            "gradient_energy_ratio": float((np.asarray(gradient_energy(modified)) / energy).mean()),
         }
-    return out
+    return quality

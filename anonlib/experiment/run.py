@@ -1,13 +1,11 @@
-"""The folder of one experiment: what it was asked to do, what is done, and the record of it."""
+"""The folder of one experiment: what was asked for, what is finished, and the record of it."""
 
 from __future__ import annotations
 
 import json
-import resource
-import sys
+import shlex
 import time
-from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,28 +15,33 @@ import torch
 import anonlib
 from anonlib.config import Profile, to_dict
 from anonlib.errors import CheckpointError
-from anonlib.files import commit, hardware, write_atomically
-from anonlib.training.processes import wait_for_all
+from anonlib.files import commit, first_process, peak_memory_gb, provenance, write_atomically
+from anonlib.training.processes import wait_for_all, world_size
 
 
 def read_json(path: Path) -> Any:
-    """What a file of a run holds.
+    """The content of a JSON file of a run.
 
     Raises:
-        CheckpointError: it is missing or damaged.
+        CheckpointError: the file is missing or damaged.
     """
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"{path} is missing: restore the folder, or run `anonlib reproduce` into another"
+            f"{path} is missing: restore the folder, or run `anonlib reproduce` with another --out"
         ) from error
     except ValueError as error:
-        raise CheckpointError(f"{path} is damaged; delete it and run again") from error
+        raise CheckpointError(f"{path} is damaged: delete it and run again") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes indented JSON, whole or not at all."""
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 class Run:
-    """Finished stages kept as JSON, so that the same command goes on where it stopped."""
+    """One experiment and its folder. Finished stages are kept, so the same command continues."""
 
     def __init__(
         self,
@@ -46,39 +49,50 @@ class Run:
         profile: Profile,
         *,
         seed: int,
-        faces: list[str],
+        faces: Sequence[Path] = (),
         exclude: Collection[str] = (),
-        actions: str | None = None,
+        actions: Path | None = None,
+        protocol: str = "split1",
+        device: str = "cpu",
+        progress: bool = True,
     ) -> None:
-        """Opens a new folder, or one that an earlier run of the same request left.
+        """Opens a new folder, or one that an earlier run with the same arguments left.
+
+        Args are those of `anonlib.experiment.reproduce.reproduce`.
 
         Raises:
-            CheckpointError: the folder holds a run of another profile, seed or set of data, or one
-                that another commit began and did not finish.
+            CheckpointError: the folder holds a run of another profile, seed or set of data, or an
+                unfinished run of another commit.
             ResultsError: the folder cannot be written.
         """
-        self.out, self.profile, self.seed, self.faces = out, profile, seed, faces
-        self.start, self.actions, self.exclude = time.time(), actions, exclude
-        request = {"profile": to_dict(profile), "seed": seed, "faces": faces}
-        if actions:
-            request["actions"] = actions
-        if exclude:  # a digest: names of real people do not belong into a record
-            names = "\n".join(sorted(exclude)).encode()
-            request["excluded"] = {"people": len(exclude), "sha256": sha256(names).hexdigest()}
-        path = out / "request.json"
+        self.out, self.profile, self.seed = out, profile, seed
+        self.faces, self.exclude, self.actions, self.protocol = faces, exclude, actions, protocol
+        self.device, self.progress = device, progress and first_process()
+        self.start = time.time()
+        path, request = out / "request.json", self._request()
         if path.exists() and read_json(path) != request:
             raise CheckpointError(
                 f"{out} holds a run of another profile, seed or set of data; "
                 "choose another --out or delete it"
             )
-        self._same_commit()
-        self._write_json(path, request)
+        self._refuse_another_commit()
+        write_json(path, request)
 
-    def _same_commit(self) -> None:
-        """An unfinished run goes on with the code that began it, or its numbers are nobody's."""
+    def _request(self) -> dict[str, Any]:
+        faces = [root.name for root in self.faces]
+        request: dict[str, Any] = {"profile": to_dict(self.profile), "seed": self.seed, "faces": faces}
+        if self.actions:
+            request["actions"] = f"{self.actions.name}, {self.protocol}"
+        if self.exclude:  # a digest, because a record must not contain names of real people
+            names = "\n".join(sorted(self.exclude)).encode()
+            request["excluded"] = {"people": len(self.exclude), "sha256": sha256(names).hexdigest()}
+        return request
+
+    def _refuse_another_commit(self) -> None:
+        """An unfinished run may only be continued by the code that began it."""
         path, now = self.out / "begun.json", commit().removesuffix("-dirty")
         if not path.exists():
-            self._write_json(path, {"commit": now, "version": anonlib.__version__})
+            write_json(path, {"commit": now, "version": anonlib.__version__})
         wait_for_all()
         begun = read_json(path)["commit"]
         if begun != now and not (self.out / "run.json").exists():
@@ -87,72 +101,83 @@ class Run:
                 "to finish it, or choose another --out"
             )
 
-    def _write_json(self, path: Path, content: Any) -> None:
-        write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
-
-    def checkpoint(self, name: str) -> Path:
-        """Where the training state of a stage is kept."""
-        return self.out / "checkpoints" / f"{name}.pt"
-
     @property
     def predictions(self) -> Path:
-        """Folder of what the networks said of the test, see `anonlib.experiment.predictions`."""
+        """Folder of the networks' outputs on the test set, see `anonlib.experiment.predictions`."""
         return self.out / "predictions"
 
+    def checkpoint(self, name: str) -> Path:
+        """File with the training state of a network."""
+        return self.out / "checkpoints" / f"{name}.pt"
+
+    def weights(self, name: str) -> Path:
+        """File with the final weights of a network."""
+        return self.out / "weights" / f"{name}.safetensors"
+
+    def training_options(self, name: str) -> dict[str, Any]:
+        """Keyword arguments that every training function takes; `name` is that of the checkpoint."""
+        return {"seed": self.seed, "checkpoint": self.checkpoint(name), "progress": self.progress}
+
     def log(self, name: str, history: list[dict[str, float]]) -> None:
-        """Writes the losses of a training, one row every ten steps, to `logs/NAME.csv`."""
+        """Writes the losses of a training to `logs/NAME.csv`, one row every ten steps."""
         if history:
             lines = [",".join(history[0])]
             lines += [",".join(f"{value:g}" for value in row.values()) for row in history]
             write_atomically(self.out / "logs" / f"{name}.csv", ("\n".join(lines) + "\n").encode())
 
-    def weights(self, name: str) -> Path:
-        """Where the finished weights of a network are kept."""
-        return self.out / "weights" / f"{name}.safetensors"
-
     def stage(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The result of a stage, computed at most once; seconds are added to the record.
+        """The result of a stage, computed once and then read from its file.
 
-        Processes that train together look for the result before the first one can have written it, and read
-        it when it has.
+        All processes look for the file before the first one can write it, so all do the same.
         """
         path = self.out / "stages" / f"{name}.json"
         done = path.exists()
         wait_for_all()
-        if done:
-            return read_json(path)
-        start = time.time()
-        result = compute()
-        self._write_json(path, {**result, "seconds": round(time.time() - start, 1)})
-        wait_for_all()
+        if not done:
+            start = time.time()
+            result = compute()
+            write_json(path, {**result, "seconds": round(time.time() - start, 1)})
+            wait_for_all()
         return read_json(path)
 
+    def command(self) -> str:
+        """The command that repeats the run, with every option that changes the result.
+
+        Folders of data are given by their last part. The result depends on the number of processes
+        on all machines together, so `--devices` counts them all. The number of threads changes
+        the last digits of sums on a CPU.
+        """
+        training, kind = self.profile.training, self.device.split(":")[0]
+        words = ["anonlib", "reproduce", "--profile", self.profile.name, "--seed", str(self.seed)]
+        for root in self.faces:
+            words += ["--faces", root.name]
+        if self.exclude:
+            words += ["--exclude", "FILE"]
+        if self.actions:
+            words += ["--actions", self.actions.name, "--protocol", self.protocol]
+        if training.pretrained:
+            words += ["--pretrained", training.pretrained]
+        words += ["--precision", training.precision, "--device", kind, "--devices", str(world_size())]
+        if kind == "cpu":
+            words += ["--threads", str(torch.get_num_threads())]
+        return shlex.join(words)
+
     def record(self) -> dict[str, Any]:
-        """Command, profile, seed, commit, hardware, date and duration, for whoever repeats it."""
+        """What a reader needs to repeat the run, and how long it took."""
         stages = sorted((self.out / "stages").glob("*.json"))
-        seconds = {p.stem: read_json(p)["seconds"] for p in stages}
-        scale = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+        seconds = {path.stem: read_json(path)["seconds"] for path in stages}
         return {
-            "command": f"anonlib reproduce --profile {self.profile.name} --seed {self.seed}"
-            + "".join(f" --faces {root}" for root in self.faces)
-            + (" --exclude FILE" if self.exclude else "")
-            + (" --actions {} --protocol {}".format(*self.actions.split(", ")) if self.actions else ""),
+            **provenance(command=self.command(), seed=self.seed, device=self.device),
             "profile": self.profile.name,
-            "seed": self.seed,
-            "commit": commit(),
-            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "hardware": hardware(),
-            "torch": torch.__version__,
             "minutes_this_command": round((time.time() - self.start) / 60, 1),
             "minutes_of_stages": round(sum(seconds.values()) / 60, 1),
-            "energy_kilojoules": None,  # no meter that a program may read everywhere
-            "peak_memory_gb": round(peak / 1e9, 2),
+            "energy_kilojoules": None,  # few machines let a program read an energy meter
+            "peak_memory_gb": peak_memory_gb(),
             "stage_seconds": seconds,
         }
 
     def finish(self) -> None:
-        """Writes the record beside the results, once: looking again at a run does not redate it."""
+        """Writes the record beside the results, unless an earlier call wrote it."""
         path = self.out / "run.json"
         if not path.exists():
-            self._write_json(path, self.record())
+            write_json(path, self.record())

@@ -1,7 +1,7 @@
 """Table 1, Fig. 4 and the ablations as CSV, with the paper's published values beside ours.
 
-All of them are computed from what a run keeps in `predictions/` and `stages/`, so that anybody can
-compute them again.
+All tables are computed from the `predictions/` and `stages/` of a run, so that anybody can compute
+them again.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from numpy.typing import ArrayLike
 from anonlib.anonymizers import names
 from anonlib.assets import data_path
 from anonlib.attack.verification import verify_scores
-from anonlib.data.jhmdb import TOUCHES_FACE
-from anonlib.experiment.predictions import load_predictions, load_test, pairs_of, read_arrays, summarize
+from anonlib.experiment.datasets import AT_THE_FACE
+from anonlib.experiment.predictions import load_summary, load_test, read_arrays
 from anonlib.experiment.run import read_json
 from anonlib.files import write_atomically
-from anonlib.metrics.average_precision import interval, matched_bootstrap, mean_over_classes
-from anonlib.world import ACTIONS, FACE_RELATED
+from anonlib.metrics.average_precision import interval, mean_over_classes
+from anonlib.types import ACTIONS
 
 Row = dict[str, Any]
 OURS, RANDOM = "modifier", "modifier_random_label"
@@ -32,7 +32,7 @@ OURS, RANDOM = "modifier", "modifier_random_label"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """Where the results of an experiment are."""
+    """The files with the results of an experiment, and their folder `out`."""
 
     out: Path
     table1: Path
@@ -50,26 +50,23 @@ def tables_of(out: Path) -> dict[str, list[Row]]:
     Raises:
         CheckpointError: predictions or stages are missing or damaged.
     """
-    folder, stages = out / "predictions", out / "stages"
-    test, world = load_test(folder), read_json(stages / "world.json")
-    said = {name: load_predictions(folder, name, test) for name in (*names(), RANDOM)}
-    results = {name: summarize(predictions, test) for name, predictions in said.items()}
-    samples = {name: matched_bootstrap(said[name].matches, clips=test.clip) for name in names()}
-    random_label = results.pop(RANDOM)
-    pairs = pairs_of(test)
+    folder, data = out / "predictions", read_json(out / "stages" / "world.json")
+    quality = read_json(out / "stages" / "quality.json")
+    results = {name: load_summary(folder, name) for name in names()}
+    objectives = {"ascent": results[OURS], "random_label": load_summary(folder, RANDOM)}
+    pairs = load_test(folder).pairs
     attacks = {
-        name: asdict(verify_scores(scores, pairs))
-        for name, scores in read_arrays(folder / "attacks.npz").items()
+        name: asdict(verify_scores(cosines, pairs))
+        for name, cosines in read_arrays(folder / "attacks.npz").items()
     }
-    objectives = {"ascent": results[OURS], "random_label": random_label}
     return {
-        "table1": table1(results, world["actions"]),
-        "figure4": figure4(results, world["actions"]),
+        "table1": table1(results, data["actions"]),
+        "figure4": figure4(results, data["actions"]),
         "ablation_classifier": ablation_classifier(attacks),
-        "ablation_random_label": ablation_random_label(objectives, read_json(stages / "quality.json")),
-        "action_groups": action_groups(results, samples, world["actions"]),
-        "comparisons": comparisons(results, samples),
-        "faces_found": world["faces_found"],
+        "ablation_random_label": ablation_random_label(objectives, quality),
+        "action_groups": action_groups(results, data["actions"]),
+        "comparisons": comparisons(results),
+        "faces_found": data["faces_found"],
     }
 
 
@@ -86,13 +83,13 @@ def published(name: str) -> dict[str, dict[str, str]]:
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> Path:
-    """Writes rows with the columns of the first; fractions with four digits."""
+    """Writes `as_csv` of the rows to a file."""
     write_atomically(path, as_csv(rows).encode())
     return path
 
 
 def as_csv(rows: Iterable[Row]) -> str:
-    """The content of such a file."""
+    """Rows as CSV with the columns of the first row; fractions have four digits."""
     rows = list(rows)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
@@ -103,7 +100,7 @@ def as_csv(rows: Iterable[Row]) -> str:
 
 
 def table1(results: Mapping[str, Row], actions: Sequence[str]) -> list[Row]:
-    """Average precision of each class, a row a method, and the paper's where it has the classes.
+    """Average precision of each class, one row per method, with the paper's if it has the classes.
 
     Implements Ren et al., Table 1.
     """
@@ -118,62 +115,75 @@ def table1(results: Mapping[str, Row], actions: Sequence[str]) -> list[Row]:
     ]
 
 
-def action_groups(
-    results: Mapping[str, Row], samples: Mapping[str, np.ndarray], actions: Sequence[str]
-) -> list[Row]:
-    """mAP over the actions about the face and over the others, with 95% intervals.
+def figure4(results: Mapping[str, Row], actions: Sequence[str] = ACTIONS) -> list[Row]:
+    """Verification error and action mAP with 95% intervals, one row per method.
+
+    Implements Ren et al., Fig. 4. The paper prints no numbers for JHMDB, so there are none here.
+    """
+    paper = published("figure4") if tuple(actions) == ACTIONS else {}
+    return [
+        {
+            "method": method,
+            "verification_error": 1 - row["verification"]["accuracy"],
+            "verification_error_lo": 1 - row["verification"]["hi"],
+            "verification_error_hi": 1 - row["verification"]["lo"],
+            **_action_map(row),
+            "paper_action_map": paper.get(method, {}).get("action_map", ""),
+        }
+        for method, row in results.items()
+    ]
+
+
+def _action_map(row: Row) -> Row:
+    return {"action_map": row["map"], "action_map_lo": row["map_lo"], "action_map_hi": row["map_hi"]}
+
+
+def _with_interval(name: str, value: float, samples: np.ndarray) -> Row:
+    """A value and the 95% interval of its `(R,)` resamples, as three columns."""
+    low, high = interval(samples)
+    return {name: float(value), f"{name}_lo": low, f"{name}_hi": high}
+
+
+def action_groups(results: Mapping[str, Row], actions: Sequence[str]) -> list[Row]:
+    """mAP over the actions at the face and over the others, with 95% intervals.
 
     Args:
-        results: of each method, `per_class` among them.
-        samples: of each method `(R, C)`, from `matched_bootstrap`.
+        results: of each method, from `anonlib.experiment.predictions.summarize`.
         actions: names of the classes.
     """
-    about = [action in TOUCHES_FACE or action in FACE_RELATED for action in actions]
+    at_the_face = np.array([action in AT_THE_FACE for action in actions])
     rows = []
-    for method, drawn in samples.items():
-        once = np.asarray(results[method]["per_class"])
+    for method, result in results.items():
         row: Row = {"method": method}
-        for group, chosen in (("face", np.array(about)), ("other", ~np.array(about))):
-            lo, hi = interval(mean_over_classes(drawn[:, chosen]))
-            row |= {
-                f"{group}_map": float(mean_over_classes(once[None, chosen])[0]),
-                f"{group}_map_lo": lo,
-                f"{group}_map_hi": hi,
-            }
+        for group, chosen in (("face", at_the_face), ("other", ~at_the_face)):
+            precision = np.asarray(result["per_class"])[None, chosen]
+            samples = mean_over_classes(result["samples"][:, chosen])
+            row |= _with_interval(f"{group}_map", mean_over_classes(precision)[0], samples)
         rows.append(row)
     return rows
 
 
-def comparisons(results: Mapping[str, Row], samples: Mapping[str, np.ndarray]) -> list[Row]:
-    """Ours beside every other method: ratio and difference of mAP on the same resampled clips.
+def comparisons(results: Mapping[str, Row]) -> list[Row]:
+    """Ratio and difference of our mAP and every other method's, on the same resampled clips.
 
-    `hides_as_well` says whether the other's verification error is ours or more.
+    `hides_as_well` says whether the other's verification error is at least ours.
     """
-    means = {name: mean_over_classes(drawn) for name, drawn in samples.items()}
+    means = {name: mean_over_classes(row["samples"]) for name, row in results.items()}
     ours, rows = results[OURS], []
     for name, row in results.items():
-        if name == OURS:
-            continue
-        hides = row["verification"]["accuracy"] <= ours["verification"]["accuracy"]
-        ratio = interval(_ratio(means[OURS], means[name]))
-        difference = interval(means[OURS] - means[name])
-        rows.append(
-            {
-                "method": name,
-                "hides_as_well": hides,
-                "map_ratio": float(_ratio(ours["map"], row["map"])),
-                "map_ratio_lo": ratio[0],
-                "map_ratio_hi": ratio[1],
-                "map_difference": ours["map"] - row["map"],
-                "map_difference_lo": difference[0],
-                "map_difference_hi": difference[1],
-            }
-        )
+        if name != OURS:
+            hides = row["verification"]["accuracy"] <= ours["verification"]["accuracy"]
+            ratios, differences = _ratio(means[OURS], means[name]), means[OURS] - means[name]
+            rows.append(
+                {"method": name, "hides_as_well": hides}
+                | _with_interval("map_ratio", float(_ratio(ours["map"], row["map"])), ratios)
+                | _with_interval("map_difference", ours["map"] - row["map"], differences)
+            )
     return rows
 
 
 def _ratio(ours: ArrayLike, other: ArrayLike) -> np.ndarray:
-    """Ours over the other; NaN where the other is 0."""
+    """Ours divided by the other; NaN where the other is 0."""
     ours, other = np.asarray(ours, np.float64), np.asarray(other, np.float64)
     return np.divide(ours, other, out=np.full_like(ours, np.nan), where=other > 0)
 
@@ -185,33 +195,10 @@ def ablation_random_label(objectives: Mapping[str, Row], quality: Mapping[str, R
             "objective": objective,
             "l1": quality[objective]["l1"],
             "gradient_energy_ratio": quality[objective]["gradient_energy_ratio"],
-            "action_map": row["map"],
-            "action_map_lo": row["map_lo"],
-            "action_map_hi": row["map_hi"],
+            **_action_map(row),
             "verification_error": 1 - row["verification"]["accuracy"],
         }
         for objective, row in objectives.items()
-    ]
-
-
-def figure4(results: Mapping[str, Row], actions: Sequence[str] = ACTIONS) -> list[Row]:
-    """Verification error and action mAP with 95% intervals, a row a method.
-
-    Implements Ren et al., Fig. 4. The paper prints no numbers for JHMDB, so there are none here.
-    """
-    paper = published("figure4") if tuple(actions) == ACTIONS else {}
-    return [
-        {
-            "method": method,
-            "verification_error": 1 - row["verification"]["accuracy"],
-            "verification_error_lo": 1 - row["verification"]["hi"],
-            "verification_error_hi": 1 - row["verification"]["lo"],
-            "action_map": row["map"],
-            "action_map_lo": row["map_lo"],
-            "action_map_hi": row["map_hi"],
-            "paper_action_map": paper.get(method, {}).get("action_map", ""),
-        }
-        for method, row in results.items()
     ]
 
 

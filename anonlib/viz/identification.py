@@ -188,7 +188,7 @@ def plot_strength(sweep: DataFrame) -> Figure:
     """Similarities and recognition accuracy over the strength of the modification.
 
     Args:
-        sweep: the columns of `anonlib.experiment.consistency.strength_sweep`.
+        sweep: the columns of `anonlib.experiment.figure6.strength_sweep`.
     """
     figure, axes = panel(7.2, 3.4)
     for column, name, color, marker in (

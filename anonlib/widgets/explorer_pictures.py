@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from anonlib.attack.verification import face_features
-from anonlib.experiment.consistency import (
+from anonlib.experiment.figure6 import (
     blend,
     blend_faces,
     consecutive_similarity,

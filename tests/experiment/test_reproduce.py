@@ -22,7 +22,7 @@ from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, Modifie
 from anonlib.errors import CheckpointError, ResultsError
 from anonlib.experiment import reproduce as module
 from anonlib.experiment.actions import anonymize_clips
-from anonlib.experiment.datasets import World, make_world
+from anonlib.experiment.datasets import ExperimentData, load_data
 from anonlib.experiment.reproduce import Reproduction, reproduce
 from anonlib.experiment.run import Run
 from anonlib.networks import Modifier
@@ -102,16 +102,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory, calls: Calls) -> Reproduc
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    return make_world(TINY, seed=3, progress=False)
+def data() -> ExperimentData:
+    return load_data(TINY, seed=3, progress=False)
 
 
 @pytest.fixture(scope="module")
 def hiders(finished: Reproduction) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Every anonymizer, the learned ones with the weights that the run left."""
+    """Every anonymizer, the learned ones with the weights that the run left.
+
+    They have the memory layout of the run: another one adds in another order, and an image that
+    lies between two grey levels then falls on the other side.
+    """
     found = {name: create(name) for name in names() if name != "modifier"}
     for name in ("modifier", "modifier_random_label"):
-        modifier = Modifier(TINY.modifier)
+        modifier = Modifier(TINY.modifier).to(memory_format=torch.channels_last)
         path = finished.out / "weights" / f"{name}.safetensors"
         restore(modifier, path, config=to_dict(TINY.modifier))
         found[name] = create("modifier", modifier)
@@ -162,14 +166,14 @@ def test_intervals_hold_their_values(finished: Reproduction):
 
 
 def test_m_is_trained_by_ascent_and_anew_with_random_labels(
-    finished: Reproduction, calls: Calls, world: World
+    finished: Reproduction, calls: Calls, data: ExperimentData
 ):
     games = [args for name, args, _ in calls if name == "train_adversarially"]
     assert [config.objective for _, _, _, config in games] == ["ascent", "random_label"]
     for _, faces, clips, config in games:
         assert replace(config, objective="ascent") == TINY.training
-        assert torch.equal(faces.images, world.train_faces.images)
-        assert torch.equal(clips.frames, world.train_clips.frames)
+        assert torch.equal(faces.images, data.train_faces.images)
+        assert torch.equal(clips.frames, data.train_clips.frames)
     assert len({id(player) for players, *_ in games for player in _members(players)}) == 6
 
 
@@ -178,31 +182,31 @@ def _members(players: Players) -> tuple[object, ...]:
 
 
 def test_every_method_has_a_detector_trained_and_tested_behind_it(
-    finished: Reproduction, calls: Calls, world: World, hiders: dict[str, Callable[[Tensor], Tensor]]
+    finished: Reproduction, calls: Calls, data: ExperimentData, hiders: dict[str, Callable[[Tensor], Tensor]]
 ):
     trained = [(a, o) for name, a, o in calls if name == "train_detector"]
     tested = [args for name, args, _ in calls if name == "detect_actions"]
     assert len(trained) == len(tested) == len(hiders) == 12
     steps, size = TINY.training.detector_steps, TINY.training.frames
-    drawn = frames_drawn(len(world.train_clips), size, seed=3, steps=steps)
+    drawn = frames_drawn(len(data.train_clips), size, seed=3, steps=steps)
     for (given, options), (detector, clips) in zip(trained, tested, strict=True):
         hide = hiders[options["name"].removeprefix("detector A, ")]
         assert options["steps"] == steps
         assert given[0] is detector
-        hidden = anonymize_clips(world.train_clips, hide, only=drawn).frames
+        hidden = anonymize_clips(data.train_clips, hide, only=drawn).frames
         assert torch.equal(given[1].frames, hidden)
-        assert torch.equal(clips.frames, anonymize_clips(world.test_clips, hide).frames)
+        assert torch.equal(clips.frames, anonymize_clips(data.test_clips, hide).frames)
     assert len({id(given[0]) for given, _ in trained}) == 12  # one start, a copy for each
 
 
 def test_the_attacker_learns_on_modified_faces_of_training_people(
-    finished: Reproduction, calls: Calls, world: World, hiders: dict[str, Callable[[Tensor], Tensor]]
+    finished: Reproduction, calls: Calls, data: ExperimentData, hiders: dict[str, Callable[[Tensor], Tensor]]
 ):
     ((given, options),) = [(a, o) for name, a, o in calls if name == "train_classifier"]
     faces = given[1]
-    modified = anonymize_faces(world.train_faces, hiders["modifier"])
+    modified = anonymize_faces(data.train_faces, hiders["modifier"])
     assert torch.equal(faces.images, modified.images)
-    assert not torch.equal(faces.images, world.train_faces.images)
+    assert not torch.equal(faces.images, data.train_faces.images)
     assert options.get("age", 0) == 0  # eased into the margin, without which it learns nothing
 
 

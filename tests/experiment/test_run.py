@@ -2,14 +2,21 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import replace
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from typer.testing import CliRunner
 
+from anonlib.cli import app
+from anonlib.cli.reproduce import reproduce
 from anonlib.config import Profile, profile
-from anonlib.errors import CheckpointError, ResultsError
+from anonlib.errors import CheckpointError, ConfigError, ResultsError
 from anonlib.experiment import run as run_module
 from anonlib.experiment.run import Run
 
@@ -17,7 +24,7 @@ SMOKE = profile("smoke")
 
 
 def open_run(out: Path, chosen: Profile = SMOKE, seed: int = 0, faces: tuple[str, ...] = ()) -> Run:
-    return Run(out, chosen, seed=seed, faces=list(faces))
+    return Run(out, chosen, seed=seed, faces=[Path(name) for name in faces])
 
 
 def never() -> dict[str, Any]:
@@ -101,7 +108,8 @@ def test_the_record_says_how_to_repeat_the_run(tmp_path: Path):
     path.write_text(json.dumps({"x": 1, "seconds": 90}))
     run.finish()
     record = json.loads((tmp_path / "run.json").read_text())
-    assert record["command"] == "anonlib reproduce --profile smoke --seed 4 --faces lfw"
+    command = "anonlib reproduce --profile smoke --seed 4 --faces lfw --precision float32 --device cpu"
+    assert record["command"].startswith(command)
     assert (record["profile"], record["seed"]) == ("smoke", 4)
     assert record["stage_seconds"] == {"a": 90}
     assert record["minutes_of_stages"] == 1.5
@@ -135,8 +143,79 @@ def test_losses_are_logged_as_a_table(tmp_path: Path):
 
 
 def test_a_run_on_real_clips_says_so(tmp_path: Path):
-    run = Run(tmp_path, SMOKE, seed=0, faces=["lfw"], actions="jhmdb, boxed", exclude=["A_B"])
-    command = run.record()["command"]
-    assert command.endswith("--faces lfw --exclude FILE --actions jhmdb --protocol boxed")
+    request: dict[str, Any] = {"faces": [Path("sets/lfw")], "actions": Path("sets/jhmdb"), "exclude": ["A_B"]}
+    run = Run(tmp_path, SMOKE, seed=0, protocol="boxed", **request)
+    assert " --faces lfw --exclude FILE --actions jhmdb --protocol boxed " in run.command()
     with pytest.raises(CheckpointError, match="set of data"):
-        Run(tmp_path, SMOKE, seed=0, faces=["lfw"], actions="jhmdb, split1", exclude=["A_B"])
+        Run(tmp_path, SMOKE, seed=0, protocol="split1", **request)
+
+
+OPTIONS: dict[str, tuple[str, str]] = {
+    "profile": ("--profile smoke", "--profile smoke"),
+    "seed": ("--seed 5", "--seed 5"),
+    "faces": ("--faces lfw --faces casia", "--faces lfw --faces casia"),
+    "exclude": ("--exclude NAMES", "--exclude FILE"),
+    "actions": ("--actions JHMDB", "--actions jhmdb"),
+    "protocol": ("--actions JHMDB --protocol boxed", "--protocol boxed"),
+    "pretrained": ("--profile paper --pretrained imagenet", "--pretrained imagenet"),
+    "device": ("--device cpu", "--device cpu"),
+    "threads": ("--threads 1", "--threads 1"),
+    "devices": ("--devices 3", "--devices 3"),
+    "nodes": ("--devices 3 --nodes 2", "--devices 6"),
+    "precision": ("--precision bfloat16", "--precision bfloat16"),
+}
+"""Each option of `anonlib reproduce` that changes the result: as it is given, and as it is recorded."""
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_that_changes_the_result_is_recorded(
+    option: str, tmp_path: Path, small_jhmdb: Path, monkeypatch: pytest.MonkeyPatch
+):
+    commands: list[str] = []
+
+    def stop(run: Run) -> None:
+        commands.append(run.command())
+        raise ConfigError("the command is known")
+
+    def start_processes(device: str, *, devices: int, nodes: int) -> str:
+        monkeypatch.setattr(run_module, "world_size", lambda: devices * nodes)
+        return device
+
+    monkeypatch.setattr("anonlib.experiment.reproduce.prepare", stop)
+    monkeypatch.setattr("anonlib.training.processes.start_processes", start_processes)
+    (tmp_path / "names").write_text("A_B")
+    given, recorded = OPTIONS[option]
+    given = given.replace("NAMES", str(tmp_path / "names")).replace("JHMDB", str(small_jhmdb))
+    threads = torch.get_num_threads()
+    try:
+        CliRunner().invoke(app, ["reproduce", "--out", str(tmp_path / "out"), *given.split()])
+    finally:
+        torch.set_num_threads(threads)
+    assert f" {recorded} " in f"{commands[0]} "
+
+
+def test_every_other_option_leaves_the_result_as_it_is():
+    assert set(signature(reproduce).parameters) - set(OPTIONS) == {"out", "watch", "verify"}
+
+
+def test_weights_that_a_profile_cannot_take_are_not_recorded(tmp_path: Path):
+    options = ["--profile", "smoke", "--pretrained", "imagenet", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["reproduce", *options])
+    assert "--pretrained imagenet: profile 'smoke' has a small backbone" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_gpu_is_recorded_only_if_it_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
+    for device, gpu in (("cpu", False), ("cuda", True)):
+        record = Run(tmp_path, SMOKE, seed=0, device=device).record()
+        assert (record["hardware"] == "a GPU") == gpu
+
+
+def test_a_run_can_be_recorded_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setattr("anonlib.experiment.run", run_module)  # puts it back afterwards
+    monkeypatch.delitem(sys.modules, "anonlib.experiment.run")
+    run = import_module("anonlib.experiment.run").Run(tmp_path, SMOKE, seed=0)
+    assert run.record()["peak_memory_gb"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,8 @@ from torch import Tensor
 from anonlib.config import DataConfig, DetectorConfig, ModifierConfig, Profile
 from anonlib.data import face_crops
 from anonlib.errors import ActionDatasetError, DatasetError, FaceDatasetError
-from anonlib.experiment import datasets as action_sets
-from anonlib.experiment.own_data import OwnData, own_data, resized
+from anonlib.experiment import datasets
+from anonlib.experiment.chapter_data import OwnData, own_data, resized
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.types import ACTIONS
 
@@ -102,7 +103,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The reader's folder; detectors find the same face in everything."""
     face = SimpleNamespace(boxes=torch.tensor([[40.0, 40, 60, 60]]), landmarks=torch.ones(1, 5, 2))
     monkeypatch.setattr(face_crops, "MtcnnLandmarks", Points)
-    monkeypatch.setattr(action_sets.detection, "create", lambda _: lambda frames: [face] * len(frames))
+    monkeypatch.setattr(datasets.detection, "create", lambda _: lambda frames: [face] * len(frames))
     monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
     return tmp_path
 
@@ -117,28 +118,38 @@ def test_without_the_variable_people_and_clips_are_drawn(monkeypatch: pytest.Mon
     assert data.clips(TINY, train=1, test=1, frames=1, seed=0).actions == ACTIONS
 
 
-def test_both_sets_make_a_world(own: Path, lfw: Path, jhmdb: Path) -> None:
+def test_both_sets_are_loaded(own: Path, lfw: Path, jhmdb: Path) -> None:
     data = own_data()
     assert data == OwnData(faces=(lfw,), actions=jhmdb)
     profile = data.fit(TINY)
     assert profile.detector.classes == 2 and profile.detector.frame == (72, 96)
-    world = data.world(profile, seed=0)
-    assert world.actions == ("brush_hair", "walk")
-    assert len(world.pairs) == 10 and np.unique(world.pairs.fold).tolist() == [0, 1, 2, 3, 4]
-    assert len(world.test_faces) == 15  # three pictures in each of folds 6 to 10
-    assert len(world.train_faces) + len(world.validation_faces) == 40  # nobody else
-    assert len(world.train_clips) == len(world.test_clips) == 8
+    loaded = data.load(profile, seed=0)
+    assert loaded.actions == ("brush_hair", "walk")
+    assert len(loaded.pairs) == 10 and np.unique(loaded.pairs.fold).tolist() == [0, 1, 2, 3, 4]
+    assert len(loaded.test_faces) == 15  # three pictures in each of folds 6 to 10
+    assert len(loaded.train_faces) + len(loaded.validation_faces) == 40  # nobody else
+    assert len(loaded.train_clips) == len(loaded.test_clips) == 8
     train, validation, test, pairs = data.face_sets(profile, seed=0)
-    assert torch.equal(test.images, world.test_faces.images) and len(pairs) == 10
-    assert torch.equal(train.images, world.train_faces.images)
-    assert torch.equal(validation.images, world.validation_faces.images)
+    assert torch.equal(test.images, loaded.test_faces.images) and len(pairs) == 10
+    assert torch.equal(train.images, loaded.train_faces.images)
+    assert torch.equal(validation.images, loaded.validation_faces.images)
+
+
+def test_the_folder_of_an_experiment_is_removed_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anonlib.experiment.chapter_data.prepare", lambda run: SimpleNamespace(run=run))
+    experiment = OwnData().experiment(TINY, seed=0)
+    folder = experiment.run.out
+    assert (folder / "request.json").is_file()
+    del experiment
+    gc.collect()
+    assert not folder.exists()
 
 
 def test_only_faces_leaves_the_clips_drawn(own: Path, lfw: Path) -> None:
     data = own_data()
     assert data.faces == (lfw,) and data.actions is None and data
     assert data.fit(TINY) is TINY
-    assert data.world(TINY, seed=0).actions == ACTIONS
+    assert data.load(TINY, seed=0).actions == ACTIONS
 
 
 def test_only_clips_leaves_the_people_drawn(own: Path, jhmdb: Path) -> None:
@@ -146,7 +157,7 @@ def test_only_clips_leaves_the_people_drawn(own: Path, jhmdb: Path) -> None:
     assert data.faces == () and data.actions == jhmdb
     drawn = OwnData().face_sets(TINY, seed=0)
     assert torch.equal(data.face_sets(TINY, seed=0)[2].images, drawn[2].images)
-    assert data.world(data.fit(TINY), seed=0).actions == ("brush_hair", "walk")
+    assert data.load(data.fit(TINY), seed=0).actions == ("brush_hair", "walk")
 
 
 def test_nobody_is_trained_on_who_is_in_a_test_fold(own: Path, lfw: Path) -> None:
@@ -193,4 +204,4 @@ def test_a_partial_set_is_named(own: Path, tmp_path: Path) -> None:
         own_data().fit(TINY)
     (tmp_path / "lfw").mkdir()
     with pytest.raises(FaceDatasetError, match=r"lfw' holds no people.*README"):
-        replace(own_data(), actions=None).world(TINY, seed=0)
+        replace(own_data(), actions=None).load(TINY, seed=0)

@@ -29,7 +29,7 @@ class Similarity:
 
     @property
     def gap(self) -> float:
-        """How much more alike one person's pictures are than two people's."""
+        """How much more similar pictures of one person are than pictures of two people."""
         return self.within - self.between
 
 
@@ -39,11 +39,11 @@ def similarity(name: str, first: np.ndarray, second: np.ndarray, labels: Tensor)
     Args:
         name: what is compared, for tables.
         first: `(N, F)` unit features.
-        second: `(N, F)` unit features of the same pictures, in the same or another state.
-        labels: `(N,)` person of each; somebody must be there twice, and two people at least.
+        second: `(N, F)` unit features of the same pictures, original or modified.
+        labels: `(N,)` person of each picture.
 
     Raises:
-        FaceDatasetError: nobody is there twice, or there is one person only.
+        FaceDatasetError: nobody has two pictures, or there is only one person.
 
     >>> two, labels = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 1])
     >>> similarity("clear", two, two, labels).gap
@@ -58,14 +58,8 @@ def similarity(name: str, first: np.ndarray, second: np.ndarray, labels: Tensor)
 def pair_similarities(first: np.ndarray, second: np.ndarray, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Cosine similarity of every pair of different pictures: of one person, and of two people.
 
-    Args:
-        first: `(N, F)` unit features.
-        second: `(N, F)` unit features of the same pictures, in the same or another state.
-        labels: `(N,)` person of each.
-
-    Returns:
-        The similarities within people, and those between; each pair of pictures counts twice,
-        (i, j) and (j, i), which are two things where the states differ.
+    Each pair counts twice, as (i, j) and (j, i), because the two differ if `first` and `second` do.
+    Arguments are those of `similarity`.
     """
     same = (labels[:, None] == labels[None]).numpy()
     cosines = first @ second.T
@@ -73,15 +67,15 @@ def pair_similarities(first: np.ndarray, second: np.ndarray, labels: Tensor) -> 
 
 
 def consistency(before: np.ndarray, after: np.ndarray, labels: Tensor) -> tuple[Similarity, ...]:
-    """The three comparisons that Fig. 6 is about.
+    """Similarity of original, of modified, and of modified to original pictures.
 
     Implements Ren et al., section 5.4, Different modified pictures of the same person.
-    Differs from the paper: which shows pictures; this measures them with a face classifier.
+    Differs from the paper: the paper shows pictures; here a face classifier measures them.
 
     Args:
         before: `(N, F)` unit features of the original pictures.
         after: `(N, F)` unit features of the same pictures modified.
-        labels: `(N,)` person of each.
+        labels: `(N,)` person of each picture.
     """
     return (
         similarity("original, original", before, before, labels),
@@ -91,9 +85,9 @@ def consistency(before: np.ndarray, after: np.ndarray, labels: Tensor) -> tuple[
 
 
 def blend(before: Tensor, after: Tensor, *, strength: float) -> Tensor:
-    """Pictures part of the way to their modified selves: f + s (M(f) - f).
+    """A mixture of original and modified pictures: f + s (M(f) - f).
 
-    Differs from the paper: which modifies in full, s = 1.
+    Differs from the paper: the paper always uses s = 1.
 
     Args:
         before: uint8 pictures of any shape.
@@ -124,12 +118,12 @@ def blend_faces(before: FaceImages, after: FaceImages, *, strength: float) -> Fa
 def strength_sweep(
     before: FaceImages, after: FaceImages, classifier: SphereFace, *, strengths: Sequence[float]
 ) -> list[dict[str, float]]:
-    """What the classifier makes of faces modified by and by, a row a strength.
+    """How similar a classifier finds faces that are modified by each strength of `blend`.
 
     Returns:
         Rows of `strength`, the mean similarities of modified faces `within` and `between` people,
-        `to_original` (another, unmodified picture of the same person), and `recognised`, which is
-        `recognisability`.
+        `to_original` (to another, unmodified picture of the same person), and `recognised`, which
+        is `recognisability`.
     """
     clear = face_features(classifier, before)
     rows = []
@@ -154,10 +148,10 @@ def face_track(clip: ActionFrames, *, person: int, size: int) -> FaceImages:
     Args:
         clip: frames of one clip.
         person: person number, see `ActionFrames.identities`.
-        size: side of the crops.
+        size: side of the crops in pixels.
 
     Returns:
-        Crops with the landmarks in them; every label is 0.
+        Crops with their landmarks; every label is 0.
 
     Raises:
         FaceDatasetError: no frame shows this person's face.
@@ -176,9 +170,8 @@ def face_track(clip: ActionFrames, *, person: int, size: int) -> FaceImages:
     if not images:
         raise FaceDatasetError(f"no frame shows the face of person {person}")
     pixels = (torch.stack(images) * 255).round().to(torch.uint8)
-    return FaceImages(
-        images=pixels, labels=torch.zeros(len(pixels), dtype=torch.int64), landmarks=torch.stack(landmarks)
-    )
+    labels = torch.zeros(len(pixels), dtype=torch.int64)
+    return FaceImages(images=pixels, labels=labels, landmarks=torch.stack(landmarks))
 
 
 def consecutive_similarity(features: np.ndarray) -> np.ndarray:
@@ -194,10 +187,10 @@ def consecutive_similarity(features: np.ndarray) -> np.ndarray:
 
 
 def flicker(before: Tensor, after: Tensor) -> float:
-    """Mean change from frame to frame after modification, as a multiple of that before it.
+    """Mean change from frame to frame of the modified face, divided by that of the original.
 
-    1 where the modified face moves as much as the original one; more where the modification
-    itself jumps. A low value alone is no praise: a mask has 0.
+    It is 1 where both change alike, and larger where the modification itself flickers. A low value
+    alone does not show quality: a mask has 0.
 
     Args:
         before: `(T, ...)` crops of consecutive frames.
@@ -210,8 +203,8 @@ def flicker(before: Tensor, after: Tensor) -> float:
     3.0
     """
     if len(before) < 2 or before.shape != after.shape:
-        raise ImageError("flicker needs two frames or more, before and after")
+        raise ImageError("flicker needs two frames or more, and as many before as after")
     original, modified = ((x[1:].float() - x[:-1].float()).abs().mean().item() for x in (before, after))
     if original == 0:
-        raise ImageError("flicker is relative to the originals, and those do not change")
+        raise ImageError("flicker needs original frames that change")
     return modified / original

@@ -1,4 +1,4 @@
-"""The judge of a game looks at validation people, modified and clear."""
+"""The validation score: D on modified and on clear faces of validation people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anonlib.attack.verification import recognisability
-from anonlib.experiment import reproduce
+from anonlib.experiment import validation
 from anonlib.experiment.datasets import hold_back
 from anonlib.types import FaceImages
 
@@ -32,20 +32,20 @@ def test_every_eighth_person_is_held_back(faces: FaceImages):
 def test_nobody_is_held_back_of_a_few(faces: FaceImages):
     train, held = hold_back(faces)
     assert (len(train), len(held)) == (len(faces), 0)
-    assert reproduce.judge_on(held, players=None) is None
+    assert validation.validation_score(held, players=None) is None
 
 
 @pytest.mark.parametrize(("clear", "score"), [(0.99, 0.6), (0.90, 0.6 + 10 * 0.06)])
-def test_a_classifier_that_forgot_clear_faces_is_judged_down(faces, monkeypatch, clear, score):
+def test_a_classifier_that_forgot_clear_faces_scores_worse(faces, monkeypatch, clear, score):
     """Whatever `modified` scores, D must still know the originals."""
     players = type("Players", (), {"modifier": torch.nn.Identity(), "classifier": torch.nn.Identity()})
     modified = FaceImages(images=faces.images // 2, labels=faces.labels, landmarks=faces.landmarks)
-    monkeypatch.setattr(reproduce, "anonymize_faces", lambda *_: modified)
-    monkeypatch.setattr(reproduce, "face_features", lambda _, shown: shown)
-    monkeypatch.setattr(reproduce, "recognisability", lambda shown, _: 0.6 if shown is modified else clear)
-    judge = reproduce.judge_on(faces, players)
-    assert judge is not None
-    assert judge() == pytest.approx(score)
+    monkeypatch.setattr(validation, "anonymize_faces", lambda *_: modified)
+    monkeypatch.setattr(validation, "face_features", lambda _, shown: shown)
+    monkeypatch.setattr(validation, "recognisability", lambda shown, _: 0.6 if shown is modified else clear)
+    score_now = validation.validation_score(faces, players)
+    assert score_now is not None
+    assert score_now() == pytest.approx(score)
 
 
 def test_clear_faces_are_looked_at_only_where_a_state_can_still_win(faces, monkeypatch):
@@ -57,14 +57,14 @@ def test_clear_faces_are_looked_at_only_where_a_state_can_still_win(faces, monke
         looks.append("modified" if shown is modified else "clear")
         return shown
 
-    monkeypatch.setattr(reproduce, "anonymize_faces", lambda *_: modified)
-    monkeypatch.setattr(reproduce, "face_features", features)
+    monkeypatch.setattr(validation, "anonymize_faces", lambda *_: modified)
+    monkeypatch.setattr(validation, "face_features", features)
     monkeypatch.setattr(
-        reproduce, "recognisability", lambda shown, _: next(hidden) if shown is modified else 0.95
+        validation, "recognisability", lambda shown, _: next(hidden) if shown is modified else 0.95
     )
-    judge = reproduce.judge_on(faces, players)
-    assert judge is not None
-    scores = [judge() for _ in range(4)]
+    score_now = validation.validation_score(faces, players)
+    assert score_now is not None
+    scores = [score_now() for _ in range(4)]
     assert scores == pytest.approx([0.7 + 0.1, 0.8, 0.6 + 0.1, 0.65 + 0.1])
     assert looks == ["modified", "clear", "modified", "modified", "clear", "modified", "clear"]
     assert min(scores) == scores[2]

@@ -1,4 +1,4 @@
-"""How much of each face an anonymized clip leaves to be seen, and a detector that forgets."""
+"""How much of each face stays visible in an anonymized clip, also when the detector misses faces."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from anonlib.detection import Faces
 def exposure(
     before: Tensor, after: Tensor, *, boxes: Sequence[Tensor], people: Sequence[Tensor]
 ) -> NDArray[np.float64]:
-    """The share of each true face's pixels that are as they were.
+    """The share of each true face's pixels that are unchanged.
 
     Args:
         before: `(T, 3, H, W)` uint8.
         after: the same frames anonymized.
         boxes: per frame `(n, 4)` true, tight face boxes, xyxy pixels.
-        people: per frame `(n,)` whose they are.
+        people: per frame `(n,)` the person number of each box.
 
     Returns:
-        `(P, T)` in [0, 1], people in the order of their numbers; NaN where somebody has no face.
+        `(P, T)` in [0, 1], people in the order of their numbers; NaN where a person has no face.
 
     >>> clear, black = torch.full((1, 3, 4, 4), 9), torch.zeros(1, 3, 4, 4)
     >>> black[..., 0] = 9
@@ -33,39 +33,38 @@ def exposure(
     [[0.25]]
     """
     numbers = torch.cat(list(people)).unique().tolist()
-    left = np.full((len(numbers), len(before)), np.nan)
+    visible = np.full((len(numbers), len(before)), np.nan)
     same = (before == after).all(dim=1)  # (T, H, W)
     for time, (found, who) in enumerate(zip(boxes, people, strict=True)):
-        for box, person in zip(found.round().int().clamp(min=0).tolist(), who, strict=True):
-            x0, y0, x1, y1 = box
+        for (x0, y0, x1, y1), person in zip(found.round().int().clamp(min=0).tolist(), who, strict=True):
             inside = same[time, y0:y1, x0:x1]
             if inside.numel():
-                left[numbers.index(int(person)), time] = float(inside.float().mean())
-    return left
+                visible[numbers.index(int(person)), time] = float(inside.float().mean())
+    return visible
 
 
-def since_seen(left: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """What is left of faces from the picture on in which each was first seen; NaN before.
+def since_seen(visible: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """`exposure` of each face from the frame on in which it was first detected; NaN before.
 
-    >>> left, seen = np.array([[1.0, 0.9, 0.2]]), np.array([[False, True, False]])
-    >>> since_seen(left, seen).tolist()
+    >>> visible, seen = np.array([[1.0, 0.9, 0.2]]), np.array([[False, True, False]])
+    >>> since_seen(visible, seen).tolist()
     [[nan, 0.9, 0.2]]
     """
-    return np.where(np.maximum.accumulate(seen, axis=1), left, np.nan)
+    return np.where(np.maximum.accumulate(seen, axis=1), visible, np.nan)
 
 
 class Forgetful:
-    """A detector that at random sees nobody, to find out what then becomes of the faces."""
+    """A detector that finds nobody in randomly chosen frames."""
 
     def __init__(
         self, detector: Callable[[Tensor], list[Faces]], *, share: float = 0.0, seed: int = 0
     ) -> None:
-        """Nothing is forgotten yet.
+        """Wraps a detector.
 
         Args:
-            detector: asked about every frame.
-            share: of the frames are said to hold nobody, 0 to 1.
-            seed: the same seed forgets the same frames.
+            detector: runs on every frame.
+            share: of the frames in which nobody is found, 0 to 1.
+            seed: chooses these frames.
         """
         self.detector, self.share = detector, share
         self.asked = self.forgotten = 0

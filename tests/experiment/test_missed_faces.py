@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from anonlib.detection import Faces
-from anonlib.experiment.exposure import Forgetful, exposure
+from anonlib.experiment.missed_faces import Forgetful, exposure
 
 
 def always(frames: Tensor) -> list[Faces]:
