@@ -1,4 +1,4 @@
-"""What the data modules hand to training and evaluation: plain tensors with names."""
+"""Tensors with names that the data packages pass to training and evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 ACTIONS = ("lip", "brush", "floor", "window", "drink", "fold", "iron", "phone", "harmonica", "photo")
-"""The actions of DALY, which the drawn clips show too."""
+"""The actions of DALY and of the drawn clips."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class FaceImages:
     images: Tensor
     """`(N, 3, S, S)` uint8 RGB canonical face crops."""
     labels: Tensor
-    """`(N,)` int64 identity, 0 up to the number of people."""
+    """`(N,)` int64 identity, from 0."""
     landmarks: Tensor
     """`(N, 5, 2)` float xy pixels."""
 
@@ -29,7 +29,7 @@ class FaceImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
-    """Heads on a transparent ground, to be set into a scene."""
+    """Heads on a transparent background, to be drawn into a scene."""
 
     rgb: Tensor
     """`(N, 3, S, S)` float in [0, 1]."""
@@ -41,14 +41,14 @@ class Heads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionFrames:
-    """Video frames V with action boxes b_i(v), labels t_i(v) and where the faces are."""
+    """Video frames V with action boxes b_i(v), labels t_i(v), and the faces in them."""
 
     frames: Tensor
     """`(N, 3, H, W)` uint8 RGB."""
     boxes: list[Tensor]
     """Per frame `(n, 4)` float xyxy boxes of acting persons."""
     labels: list[Tensor]
-    """Per frame `(n,)` int64 action classes, 0 up to the number of classes."""
+    """Per frame `(n,)` int64 action classes, from 0."""
     face_boxes: list[Tensor]
     """Per frame `(k, 4)` float xyxy boxes of visible faces, before the 1.6x enlargement."""
     landmarks: list[Tensor]
@@ -56,19 +56,19 @@ class ActionFrames:
     identities: list[Tensor]
     """Per frame `(k,)` int64 person numbers."""
     clips: Tensor
-    """`(N,)` int64 clip that each frame belongs to."""
+    """`(N,)` int64 clip of each frame."""
 
     def __len__(self) -> int:
         return len(self.frames)
 
 
 class HeadSource(Protocol):
-    """People whose heads appear in action clips, synthetic or real."""
+    """Synthetic or real people whose heads are drawn into action clips."""
 
     def people(self, split: str) -> Sequence[int]:
         """Person numbers of `train`, `validation` or `test`; the three are disjoint."""
         ...
 
     def heads(self, person: int, *, seed: int, frames: int, size: int) -> Heads:
-        """One person through one clip: a fixed look and light, a smoothly varying pose."""
+        """One person's heads in one clip: fixed look and light, smoothly changing pose."""
         ...

@@ -1,8 +1,7 @@
-"""The data sets of the paper: whose they are, what they hold, where they can be had.
+"""The data sets of the paper: what they hold, their terms, and where to download them.
 
-Addresses and checksums are taken from public documentation and code, named beside them; nothing is
-guessed. Where nobody published a checksum, the SHA-256 of the first download is kept and compared
-from then on.
+Addresses and checksums come from public documentation and code, named beside them. Where no checksum
+is published, `download` records the SHA-256 of the first download.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ from anonlib.errors import DatasetError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One file, and the places that have it, byte for byte."""
+    """One file, and the addresses that have identical copies of it."""
 
     name: str
-    """Of the file."""
+    """Name of the file."""
     urls: tuple[str, ...]
     """Tried in this order; `gdrive:ID` is a file on Google Drive."""
     digest: str = ""
-    """`sha256:...` or `md5:...` as published; empty if nobody published one."""
+    """Published checksum, `sha256:...` or `md5:...`; empty if there is none."""
     keep: tuple[tuple[str, str], ...] = ()
-    """Of an archive: what in it goes where below the root. Empty for a plain file."""
+    """For an archive: names in it, and their places below the root. Empty for a plain file."""
 
     @property
     def places(self) -> tuple[str, ...]:
-        """What is there below the root once it was fetched."""
+        """What is below the root after the download."""
         return tuple(place for _, place in self.keep) or (self.name,)
 
 
@@ -41,11 +40,11 @@ class DataSet:
     size: str
     terms: str
     ask: str
-    """Where to read the terms or to ask for access."""
+    """Address of the terms, and where to ask for access."""
     parts: tuple[tuple[Source, ...], ...] = ()
-    """What is downloaded: for each part the sources that do, the best first."""
+    """What is downloaded: for each part, alternative sources, the best first."""
     by_hand: str = ""
-    """What a human must fetch, or can where the sources fail."""
+    """How to get what cannot be downloaded, or where all sources fail."""
 
 
 _UMASS = ("https://vis-www.cs.umass.edu/lfw/", "http://vis-www.cs.umass.edu/lfw/")
@@ -54,13 +53,13 @@ _TUE = ("https://files.is.tue.mpg.de/jhmdb/", "http://files.is.tue.mpg.de/jhmdb/
 
 
 def _lfw_list(name: str, figshare: str, sha256: str) -> tuple[Source, ...]:
-    """Checksums and the copy on figshare: scikit-learn's `sklearn/datasets/_lfw.py`."""
+    """Checksums and the copy on figshare are from scikit-learn's `sklearn/datasets/_lfw.py`."""
     urls = (*(host + name for host in _UMASS), _FIGSHARE + figshare)
     return (Source(name=name, urls=urls, digest=f"sha256:{sha256}"),)
 
 
 def _jhmdb(name: str, folder: str, md5: str) -> Source:
-    """MD5: a public download script; JHMDB's authors published none."""
+    """The MD5 checksums are from a public download script; JHMDB's authors published none."""
     urls = tuple(host + name for host in _TUE)
     return Source(name=name, urls=urls, digest=f"md5:{md5}", keep=((folder, folder),))
 
@@ -70,11 +69,11 @@ _LFW = DataSet(
     title="Labeled Faces in the Wild, deep-funneled",
     holds="13,233 pictures of 5,749 people; 6,000 pairs",
     size="0.12 GB",
-    terms="research; pictures of real people from the news, rights stay with their owners",
+    terms="research; pictures of real people from the news, whose owners keep the rights",
     ask="http://vis-www.cs.umass.edu/lfw/",
     parts=(
         (
-            # MD5: torchvision's datasets/lfw.py.
+            # The MD5 checksum is from torchvision's datasets/lfw.py.
             Source(
                 name="lfw-deepfunneled.tgz",
                 urls=tuple(host + "lfw-deepfunneled.tgz" for host in _UMASS),
@@ -87,7 +86,7 @@ _LFW = DataSet(
                 urls=("https://archive.org/download/lfw-dataset/lfw-deepfunneled.zip",),
                 keep=(("lfw-deepfunneled", "lfw-deepfunneled"),),
             ),
-            # The same pictures, aligned otherwise: scikit-learn's copy.
+            # scikit-learn's copy: the same pictures, aligned by another method.
             Source(
                 name="lfw-funneled.tgz",
                 urls=(_FIGSHARE + "5976015",),
@@ -104,13 +103,12 @@ _LFW = DataSet(
         ),
     ),
     by_hand=(
-        "The authors' server is often down. scikit-learn's fetch_lfw_pairs() fetches the funneled "
-        "pictures and the lists from figshare; copies of lfw-deepfunneled are on archive.org "
-        "(lfw-dataset)."
+        "The authors' server is often down. scikit-learn's fetch_lfw_pairs() downloads the funneled pictures "
+        "and the lists from figshare. Copies of lfw-deepfunneled are on archive.org (lfw-dataset)."
     ),
 )
 _TUBER = Source(
-    # Named in the README of amazon-science/tubelet-transformer; frames, flow and JHMDB-GT.pkl.
+    # From the README of amazon-science/tubelet-transformer: frames, optical flow and JHMDB-GT.pkl.
     name="JHMDB.tar.gz",
     urls=("gdrive:1JFZomNYiTkfmjPX1M6syVAHCTm0jRtmj",),
     keep=(("Frames", "Rename_Images"), ("JHMDB-GT.pkl", "JHMDB-GT.pkl")),
@@ -118,9 +116,9 @@ _TUBER = Source(
 _JHMDB = DataSet(
     name="jhmdb",
     title="JHMDB, 21 actions",
-    holds="928 clips of 21 actions, three splits, the outline of the actor in every frame",
+    holds="928 clips of 21 actions, three splits, a mask of the actor in every frame",
     size="0.2 GB of clips, and masks of unknown size",
-    terms="not stated where we looked: ask the authors; the clips show real people",
+    terms="we found none: ask the authors; the clips show real people",
     ask="http://jhmdb.is.tue.mpg.de/",
     parts=(
         (
@@ -144,11 +142,10 @@ _JHMDB = DataSet(
         ),
     ),
     by_hand=(
-        "The authors' server was reported down in October 2025 (mmpose issue 3248). Frames and "
-        "JHMDB-GT.pkl: https://drive.google.com/drive/folders/1BvGywlAGrACEqRyfYbz3wzlVV3cDFkct "
-        "(MOC-Detector). Copies that nobody vouches for: "
-        "https://opendatalab.com/OpenDataLab/JHMDB. For splits/ ask the authors or a colleague who "
-        "has them: 63 small text files, which we found nowhere else."
+        "The authors' server was reported down in October 2025 (mmpose issue 3248). Frames and JHMDB-GT.pkl: "
+        "https://drive.google.com/drive/folders/1BvGywlAGrACEqRyfYbz3wzlVV3cDFkct (MOC-Detector). "
+        "Copies without checksums: https://opendatalab.com/OpenDataLab/JHMDB. For splits/, 63 small text "
+        "files, ask the authors or a colleague: we found no other copy."
     ),
 )
 _CASIA = DataSet(
@@ -159,11 +156,10 @@ _CASIA = DataSet(
     terms="research only, after signing the authors' agreement",
     ask="http://www.cbsr.ia.ac.cn/english/CASIA-WebFace-Database.html",
     by_hand=(
-        "Sign the agreement at the address above and ask for the pictures. If it is down: "
-        "InsightFace lists an aligned copy for non-commercial research "
-        "(https://github.com/deepinsight/insightface/tree/master/recognition/_datasets_), as "
-        "RecordIO: turn it into PERSON/PICTURE.jpg with InsightFace's rec2image.py. Unpack the "
-        "pictures to ROOT/PERSON/PICTURE.jpg."
+        "Sign the agreement at the address above and ask for the pictures. If it is down: InsightFace lists "
+        "an aligned copy for non-commercial research "
+        "(https://github.com/deepinsight/insightface/tree/master/recognition/_datasets_) as RecordIO; "
+        "convert it with InsightFace's rec2image.py. Unpack the pictures to ROOT/PERSON/PICTURE.jpg."
     ),
 )
 _DALY = DataSet(
@@ -171,21 +167,20 @@ _DALY = DataSet(
     title="DALY, daily actions in YouTube videos",
     holds="510 videos of 10 actions, boxed at keyframes; 310 for training, 200 for testing",
     size="31 hours of video",
-    terms="not stated where we looked: ask INRIA; the videos are their owners' on YouTube",
+    terms="we found none: ask INRIA; the videos belong to their owners on YouTube",
     ask="http://thoth.inrialpes.fr/daly/getdaly.php",
     by_hand=(
-        "Annotations: daly1.1.0.pkl, from the page above; we know no other address of it. Videos: "
-        "many are gone from YouTube, so ask INRIA for its copies at "
-        "http://thoth.inrialpes.fr/daly/requestaccess.php; ids of the others stand in the "
-        "annotations. Put them to ROOT/daly1.1.0.pkl and ROOT/videos/ID.mp4."
+        "Annotations: daly1.1.0.pkl, from the page above; we know no other address. Videos: many are gone "
+        "from YouTube, so ask INRIA for copies at http://thoth.inrialpes.fr/daly/requestaccess.php; the "
+        "annotations hold the ids of all. Put them at ROOT/daly1.1.0.pkl and ROOT/videos/ID.mp4."
     ),
 )
 CATALOG = {entry.name: entry for entry in (_LFW, _CASIA, _JHMDB, _DALY)}
-"""Entries by name, in the order of the paper."""
+"""Entries by name, in the order in which the paper names them."""
 
 
 def data_set(name: str) -> DataSet:
-    """An entry by name.
+    """The entry with a name.
 
     Raises:
         DatasetError: there is none.
