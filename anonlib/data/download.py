@@ -1,22 +1,18 @@
-"""Downloads of data sets: several addresses for each file, resumed after interruptions, checked, unpacked."""
+"""Downloads data sets: tries several addresses, resumes after interruptions, compares checksums, unpacks."""
 
 from __future__ import annotations
 
 import errno
-import gzip
 import logging
-import lzma
 import os
 import shutil
 import ssl
 import stat
-import struct
 import tarfile
 import time
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -219,17 +215,6 @@ MOST_FILES = 1_000_000
 MOST_BYTES = 64 * 2**30
 """Most unpacked bytes of an archive."""
 _MEND = "fetch it again from its official place"
-_DAMAGED = (
-    tarfile.TarError,  # also for what tarfile's data filter refuses
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    gzip.BadGzipFile,
-    EOFError,
-    struct.error,
-    RuntimeError,
-    ValueError,
-)
 
 
 def unpack(archive: Path, root: Path, keep: Sequence[tuple[str, str]], *, progress: bool = True) -> None:
@@ -285,7 +270,9 @@ def _extract(archive: Path, into: Path, names: set[str] | None, *, progress: boo
             if not plain:
                 raise DatasetError(f"'{archive}' holds '{name}', a link or device: {_MEND}")
             extract(into)
-    except _DAMAGED as error:
+    except Exception as error:  # zipfile and tarfile raise many kinds for a damaged archive
+        if isinstance(error, DatasetError) or getattr(error, "errno", None) is not None:  # errors of the disk
+            raise
         raise DatasetError(f"'{archive}' is damaged ({type(error).__name__}): {_MEND}") from error
     return any(path.is_file() for path in into.rglob("*"))
 
