@@ -1,4 +1,4 @@
-"""A clip for those who have none: synthetic people in two rooms, with a cut between them."""
+"""A short clip of drawn people to try the video commands on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from anonlib.world.clip import Clip
 from anonlib.world.faces import SyntheticPeople
 
 SCENES = (("drink", "fold", "phone"), ("iron", "lip"))
-"""What the people of each room do; actions that leave most of the face to be seen."""
+"""The actions of the people in each scene; most of the face stays visible in them."""
 RATE = 12
-"""Frames a second."""
+"""Frames per second."""
 
 
 def demo_clip(*, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int = 0) -> ActionFrames:
-    """Three people, then a cut, then two others, and where all of their faces are.
+    """Three people in one room, then a cut, then two others in another room.
 
     Args:
         frames: frames of each of the two scenes.
@@ -34,7 +34,7 @@ def demo_clip(*, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int
         seed: the same seed gives the same clip.
 
     Returns:
-        `2 * frames` frames; `clips` numbers the scenes.
+        `2 * frames` frames with the boxes of all faces; `clips` numbers the scenes.
 
     Raises:
         ConfigError: there are no frames.
@@ -59,15 +59,15 @@ def write_clip(frames: Tensor, path: str | Path, *, rate: int = RATE) -> None:
     """Encodes frames as H.264, whole or not at all.
 
     Args:
-        frames: `(N, 3, H, W)` uint8 RGB; height and width are even.
+        frames: `(N, 3, H, W)` uint8 RGB with even sides.
         path: ends in .mp4.
-        rate: frames a second.
+        rate: frames per second.
 
     Raises:
         ConfigError: a side is odd, or there are no frames.
     """
     if not len(frames) or frames.shape[2] % 2 or frames.shape[3] % 2:
-        raise ConfigError(f"frames of shape {tuple(frames.shape)}: give some, with even sides")
+        raise ConfigError(f"frames of shape {tuple(frames.shape)}: pass one or more, with even sides")
     with complete(Path(path)) as file, av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate), options={"crf": "18"})
         assert isinstance(stream, VideoStream)

@@ -1,4 +1,4 @@
-"""Opening what holds a video: a file, a pipe, a camera or a stream."""
+"""Opening the source of a video: a file, a pipe, a camera or a stream."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from anonlib.errors import VideoError
 Source = str | Path | BinaryIO
 """A path, `-` for stdin, `camera:0`, an address such as `rtsp://...`, or an open file."""
 
-# Formats of libav that hold their own pictures. Lists of other files (playlists, concat scripts)
-# and those that guess from the name alone (text as video) are left out on purpose.
+# Formats of libav that contain their own pictures. Formats that refer to other files (playlists,
+# concat scripts) or that libav guesses from the name alone (text as video) are left out on purpose.
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,asf,ogg,rm,mxf,nut,ivf,gxf,wtv,dv,"
     "h264,hevc,av1,obu,m4v,mpegvideo,mjpeg,yuv4mpegpipe,swf,nsv,dhav,vc1,cavsvideo,dirac,h263,"
@@ -27,11 +27,13 @@ _CAMERAS = {
     "darwin": ("avfoundation", "{}"),
     "win32": ("dshow", "video={}"),
 }
-_PATIENCE = 30.0
+"""By platform: libav's format for cameras, and the name of a camera by its number."""
+_TIMEOUT = 30.0
+"""Seconds to wait for a stream."""
 
 
 def is_live(source: Source) -> bool:
-    """Whether it is a camera or a stream, which ends when it is stopped.
+    """Whether it is a camera or a stream, which goes on until it is stopped.
 
     >>> is_live("camera:0"), is_live("rtsp://host/door"), is_live("a.mp4")
     (True, True, False)
@@ -40,7 +42,7 @@ def is_live(source: Source) -> bool:
 
 
 def title(source: Source) -> str:
-    """What messages call it.
+    """The name of a source in messages.
 
     >>> title("-"), title("camera:0"), title(Path("films/a.mp4"))
     ('stdin', 'camera:0', 'films/a.mp4')
@@ -53,10 +55,10 @@ def title(source: Source) -> str:
 
 
 def open_input(source: Source) -> InputContainer:
-    """A container to demultiplex.
+    """Opens a source for reading.
 
     Raises:
-        VideoError: it is missing, empty, no video, or damaged where it begins.
+        VideoError: it is missing, empty, not a video, or damaged at its beginning.
     """
     try:
         return _open(source)
@@ -65,16 +67,25 @@ def open_input(source: Source) -> InputContainer:
     except PermissionError as error:
         raise VideoError(f"'{title(source)}' may not be read: check its permissions") from error
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
-        raise VideoError(_refusal(source)) from error
+        if is_live(source):
+            reason = "does not answer: check that it is connected and not in use"
+        elif source == "-":
+            reason = "holds no video, or one with its index at the end (.mp4): give it as a file"
+        else:
+            reason = "is not a video, or is damaged at its beginning: fetch it again, or convert it to .mp4"
+        name = "stdin" if source == "-" else f"'{title(source)}'"
+        raise VideoError(f"{name} {reason}") from error
 
 
 def _open(source: Source) -> InputContainer:
     options: dict[str, Any] = {"mode": "r", "metadata_errors": "replace"}
     if isinstance(source, str) and source.startswith("camera:"):
-        kind, name = _camera(source)
-        return av.open(name, format=kind, **options)
+        kind, pattern = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
+        name = source.removeprefix("camera:")
+        numbered = name.isdigit() or sys.platform == "win32"
+        return av.open(pattern.format(name) if numbered else name, format=kind, **options)
     if is_live(source):
-        return av.open(str(source), timeout=_PATIENCE, **options)
+        return av.open(str(source), timeout=_TIMEOUT, **options)
     options["options"] = {"format_whitelist": _FORMATS}
     if source == "-":
         return av.open(Pipe(sys.stdin.buffer), **options)
@@ -86,34 +97,17 @@ def _open(source: Source) -> InputContainer:
     return av.open(f"file:{os.path.abspath(source)}", **options)
 
 
-def _camera(source: str) -> tuple[str, str]:
-    """libav's name of the system's cameras, and of this one."""
-    kind, pattern = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
-    name = source.removeprefix("camera:")
-    return kind, pattern.format(name) if name.isdigit() or sys.platform == "win32" else name
-
-
-def _refusal(source: Source) -> str:
-    if is_live(source):
-        return f"'{title(source)}' does not answer: check that it is connected and not in use"
-    if source == "-":
-        return "stdin holds no video, or one with its index at the end (.mp4): give it as a file"
-    return (
-        f"'{title(source)}' is no video, or is damaged where it begins: fetch it again, or convert it to .mp4"
-    )
-
-
 class Pipe:
-    """The read or write half of a stream that cannot seek, as libav asks for it."""
+    """A stream that libav may read or write but not seek, such as stdin."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def read(self, size: int) -> bytes:
-        """Up to so many bytes; none at the end."""
+        """Up to `size` bytes; none at the end."""
         return self._stream.read(size)
 
     def write(self, content: bytes) -> int:
-        """Writes everything."""
+        """Writes all bytes."""
         self._stream.write(content)
         return len(content)

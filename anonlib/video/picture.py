@@ -1,4 +1,4 @@
-"""A picture whose faces can be looked for, cut out and replaced, whatever holds its pixels."""
+"""One frame or still picture: what the stream needs from it, and pictures that are arrays."""
 
 from __future__ import annotations
 
@@ -10,62 +10,54 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anonlib.anonymizers.frames import Corners
 from anonlib.errors import ImageError
 
-Corners = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in whole pixels inside the picture, exclusive end."""
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+"""Share of red, green and blue in the brightness."""
+_COLOURS = {1: 1, 2: 1, 3: 3, 4: 3}
+"""Channels in all, and how many of them are colours; the rest is opacity."""
 
 
 class Picture(Protocol):
-    """What the stream asks of one frame of a video.
+    """What the stream needs from a frame.
 
-    All crops of a picture are taken before the first paste, so that faces that overlap are cut
-    from the original.
+    Boxes are whole pixels inside the picture. All crops are taken before the first paste, so that
+    overlapping faces are cut from the original.
     """
 
-    @property
-    def height(self) -> int:
-        """Rows of pixels."""
-
-    @property
-    def width(self) -> int:
-        """Columns of pixels."""
+    height: int
+    width: int
 
     def small(self, longest: int) -> Tensor:
         """The whole picture for the detector, `(3, h, w)` float RGB in [0, 1].
 
-        The longer side is at most `longest`; the aspect is kept, see `small_size`. A picture is
-        never enlarged.
+        The longer side has at most `longest` pixels, see `small_size`. A picture is never enlarged.
         """
 
     def crop(self, box: Corners) -> Tensor:
-        """Those pixels as they are now, `(3, y1 - y0, x1 - x0)` float RGB in [0, 1]."""
+        """The current pixels of a box, `(3, y1 - y0, x1 - x0)` float RGB in [0, 1]."""
 
     def paste(self, box: Corners, face: Tensor) -> None:
-        """Replaces those pixels, in place, by `(3, y1 - y0, x1 - x0)` float RGB in [0, 1]."""
+        """Replaces the pixels of a box by `(3, y1 - y0, x1 - x0)` float RGB in [0, 1]."""
 
 
 @runtime_checkable
-class Grey(Protocol):
-    """A picture whose brightness is to be had without its colours, at less cost."""
+class FastPicture(Protocol):
+    """A picture that also has faster ways, which the stream prefers."""
 
     def grey(self, longest: int) -> Tensor:
         """Brightness `(h, w)` in [0, 1] at the size of `small`."""
-
-
-@runtime_checkable
-class Resizing(Protocol):
-    """A picture that resizes faces while it cuts and replaces them, at less cost."""
 
     def crop_to(self, box: Corners, size: int) -> Tensor:
         """As `crop`, resized with antialiasing to `(3, size, size)`."""
 
     def paste_from(self, box: Corners, face: Tensor) -> None:
-        """As `paste`, of a face `(3, size, size)` of any size."""
+        """As `paste`, for a face of any size `(3, size, size)`."""
 
 
 def small_size(height: int, width: int, longest: int) -> tuple[int, int]:
-    """Height and width of a picture reduced to `longest` pixels, each at least 1.
+    """Height and width scaled down so that the longer one is at most `longest`.
 
     >>> small_size(1080, 1920, 640), small_size(100, 50, 640), small_size(2, 4000, 640)
     ((360, 640), (100, 50), (1, 640))
@@ -74,10 +66,12 @@ def small_size(height: int, width: int, longest: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-class RgbPicture:
-    """A picture in an array of RGB bytes, changed in place.
+class ArrayPicture:
+    """A picture in an array, changed in place: grey or RGB, with or without opacity.
 
-    >>> picture = RgbPicture(np.full((4, 6, 3), 255, np.uint8))
+    Crops are RGB in any case. Opacity stays as it is.
+
+    >>> picture = ArrayPicture(np.full((4, 6, 3), 255, np.uint8))
     >>> picture.paste((0, 0, 2, 1), torch.zeros(3, 1, 2))
     >>> picture.array[0, :, 0].tolist(), picture.crop((1, 0, 4, 2))[0].tolist()
     ([0, 0, 255, 255, 255, 255], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
@@ -87,45 +81,43 @@ class RgbPicture:
         """Keeps the array; pass a copy if the original is needed.
 
         Args:
-            array: `(H, W, 3)` uint8 RGB, writable.
+            array: `(H, W, C)` uint8 or uint16, writable. C is 3 for RGB, 1 for grey, and one more
+                with opacity.
 
         Raises:
-            ImageError: the array is of another shape or type, empty or read-only.
+            ImageError: the array has another shape or type, or is empty or read-only.
         """
-        if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        known = array.ndim == 3 and array.shape[2] in _COLOURS and array.dtype in (np.uint8, np.uint16)
+        if not known or not array.size:
             raise ImageError(
                 f"frame of shape {array.shape} and type {array.dtype}: pass RGB as (H, W, 3) uint8"
             )
         if not array.flags.writeable:
             raise ImageError("frame is read-only: pass a copy of it")
         self.array = array
-
-    @property
-    def height(self) -> int:
-        """Rows of pixels."""
-        return int(self.array.shape[0])
-
-    @property
-    def width(self) -> int:
-        """Columns of pixels."""
-        return int(self.array.shape[1])
+        self.height, self.width = array.shape[:2]
+        self._colours = array[:, :, : _COLOURS[array.shape[2]]]
+        self._white = float(np.iinfo(array.dtype).max)
 
     def small(self, longest: int) -> Tensor:
-        """The whole picture `(3, h, w)`, reduced by bilinear interpolation with antialiasing."""
-        pixels = torch.from_numpy(np.ascontiguousarray(self.array)).permute(2, 0, 1)
+        """The whole picture `(3, h, w)`, scaled down with antialiasing."""
+        array = self._colours if self.array.dtype == np.uint8 else (self._colours >> 8).astype(np.uint8)
+        pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
         size = small_size(self.height, self.width, longest)
         if size != (self.height, self.width):
             pixels = F.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
-        return pixels.float().contiguous() / 255
+        return (pixels.float() / 255).expand(3, -1, -1).contiguous()
 
     def crop(self, box: Corners) -> Tensor:
-        """Those pixels `(3, y1 - y0, x1 - x0)`, a copy."""
+        """The current pixels of a box, a copy."""
         x0, y0, x1, y1 = box
-        pixels = np.ascontiguousarray(self.array[y0:y1, x0:x1].transpose(2, 0, 1))
-        return torch.from_numpy(pixels).float() / 255
+        pixels = self._colours[y0:y1, x0:x1].astype(np.float32) / self._white
+        return torch.from_numpy(pixels).permute(2, 0, 1).expand(3, -1, -1).contiguous()
 
     def paste(self, box: Corners, face: Tensor) -> None:
-        """Replaces those pixels, rounded to bytes."""
+        """Replaces the colours of a box, rounded; a grey picture takes the brightness."""
         x0, y0, x1, y1 = box
-        pixels = (face.detach().cpu() * 255).round().clamp(0, 255).to(torch.uint8)
-        self.array[y0:y1, x0:x1] = pixels.permute(1, 2, 0).numpy()
+        face = face.detach().cpu().float().clamp(0, 1)
+        if self._colours.shape[2] == 1:
+            face = torch.tensordot(LUMA, face, dims=1)[None]
+        self._colours[y0:y1, x0:x1] = (face * self._white).round().permute(1, 2, 0).numpy()

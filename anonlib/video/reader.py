@@ -1,6 +1,6 @@
-"""The pictures of a video in order, upright and stamped, and its sound beside them.
+"""Reads a video: its pictures in order, upright and with time stamps, and the sound beside them.
 
-What is damaged is passed over and counted; what was whole is kept.
+Damaged parts are skipped and counted; intact parts are kept.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from anonlib.video.opening import Source, is_live, open_input, title
 from anonlib.video.yuv import STEPS, YuvPicture, turn_of
 
 LATEST_START = 10.0
-"""Seconds; a stream whose clock starts later than this, or a broadcast, is set back to zero."""
-_CLOCKS = ("mpegts", "mpeg")  # broadcasts, whose clock starts anywhere
+"""Seconds. If a clock starts later than this, or is that of a broadcast, it is set back to zero."""
+_BROADCASTS = ("mpegts", "mpeg")  # their clocks may start at any time
 _MOST_ERRORS = 100
 _MISSING_SECONDS = 1.0
 _UNUSUAL_RATE = 240
@@ -34,9 +34,9 @@ _READ_ERRORS = (av.FFmpegError, OSError, ValueError)
 
 
 class VideoReader:
-    """One video, opened; use it in a `with` block.
+    """An open video; use it in a `with` block.
 
-    The packets of sound and subtitles that were passed on the way wait in `packets`, in order.
+    While pictures are read, the packets of sound and subtitles between them collect in `packets`.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class VideoReader:
             source: see `anonlib.video.opening.Source`.
             audio: whether sound is wanted.
             subtitles: whether subtitles are wanted.
-            seconds: stop after so much; None for all.
-            stop: set it to end a camera or a stream.
+            seconds: length of the part to read; None for all.
+            stop: ends a camera or a stream when it is set.
 
         Raises:
             VideoError: no picture of it can be decoded.
@@ -65,11 +65,10 @@ class VideoReader:
         self.container = open_input(source)
         self.packets: deque[Packet[Any]] = deque()
         self.damaged = 0
-        """Pictures and packets that were not whole."""
+        """Number of damaged pictures and packets."""
         self.broken = False
-        """Whether the file ended in an error."""
+        """Whether the file ended with an error."""
         length, start = self.container.duration, self.container.start_time or 0
-        self._start = start / av.time_base
         self._promised = (start + length) / av.time_base if length else 0.0
         self._errors, self._arrived, self._end = 0, 0, 0.0
         self._last: int | None = None
@@ -80,6 +79,15 @@ class VideoReader:
             self._counted = self.video.frames if self.container.format.name == "avi" else 0
             self._frames = self._decode()
             self.first = self._first()
+            start_time = min(self.first.time or 0.0, start / av.time_base)
+            broadcast = self.container.format.name in _BROADCASTS or is_live(source)
+            self.offset = start_time if broadcast or start_time > LATEST_START else 0.0
+            """Seconds that are subtracted from every time stamp."""
+            matrix: Any = self.first.side_data.get("DISPLAYMATRIX")
+            self.matrix = (
+                None if matrix is None else cast(list[int], np.frombuffer(matrix, np.int32).tolist())
+            )
+            """The display matrix, nine numbers, if there is one."""
         except BaseException:
             self.container.close()
             raise
@@ -94,38 +102,33 @@ class VideoReader:
         self.container.close()
 
     @property
-    def matrix(self) -> list[int] | None:
-        """The display matrix, nine numbers, if there is one."""
-        return self._matrix
-
-    @property
     def shortened(self) -> bool:
         """Whether only the first seconds are wanted."""
         return self._seconds is not None
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second, as far as the file tells."""
+        """Frames per second as the file says, or 25."""
         rate = self.video.average_rate or self.video.guessed_rate
         return rate if rate and 0 < rate <= _UNUSUAL_RATE else Fraction(25)
 
     @property
     def expected(self) -> int | None:
-        """How many pictures the file promises, if it does."""
+        """The number of pictures as the file says, if it does."""
         if self.video.frames:
             return self.video.frames
         length = self.container.duration
         return round(length / av.time_base * self.rate) if length else None
 
     def pictures(self, pixel_format: str) -> Iterator[YuvPicture]:
-        """Every whole picture in order, with rising time stamps.
+        """Every intact picture in order, with rising time stamps.
 
         Args:
-            pixel_format: one of `STEPS`; frames of another, or of another size than the first,
-                are converted.
+            pixel_format: one of `STEPS`. Frames of another format, or of another size than the
+                first, are converted.
         """
-        turn = turn_of(self._matrix)
-        scaler = VideoReformatter()
+        assert pixel_format in STEPS
+        turn, scaler = turn_of(self.matrix), VideoReformatter()
         size = self.first.width, self.first.height
         first: VideoFrame | None = self.first
         start = self.first.time or 0.0
@@ -133,33 +136,38 @@ class VideoReader:
             first = None
             if self._seconds is not None and (frame.time or 0.0) - start >= self._seconds:
                 return
-            if (frame.width, frame.height) != size or not _is_plain(frame, pixel_format):
-                frame = _converted(scaler, frame, size, pixel_format)
+            frame = _converted(scaler, frame, size, pixel_format)
             self._stamp(frame)
             yield YuvPicture(frame, turn)
 
     def problems(self) -> list[str]:
-        """What was found wrong, in words; ask when the last picture has come."""
+        """Damage that was found, in words; complete after the last picture."""
         found = []
         if self.damaged:
             found.append(f"{self.damaged} damaged parts were found")
         if self._stop.is_set() or self.shortened:
             return found
         if self.broken or self._is_short():
-            found.append("the file breaks off early; what was whole is kept")
+            found.append("the file ends early; the intact part is kept")
         return found
 
     def left_out(self) -> list[str]:
-        """Which streams are not passed on."""
+        """The kinds of streams that are not read, with their number."""
         kept = {self.video.index, *(s.index for s in [*self.audio, *self.subtitles])}
         dropped = [s.type or "unknown" for s in self.container.streams if s.index not in kept]
         return [f"{dropped.count(kind)} {kind}" for kind in sorted(set(dropped))]
 
     def _choose_video(self) -> VideoStream:
-        films = [s for s in self.container.streams.video if _is_film(s)]
-        if not films:
-            raise VideoError(f"'{title(self.source)}' holds no video: give a film or a picture")
-        chosen = max(films, key=lambda s: s.width * s.height)
+        """The largest video stream, without covers and thumbnails."""
+        unwanted = Disposition.attached_pic | Disposition.timed_thumbnails
+        streams = [
+            stream
+            for stream in self.container.streams.video
+            if stream.codec_context and not stream.disposition & unwanted
+        ]
+        if not streams:
+            raise VideoError(f"'{title(self.source)}' holds no video: give a video or a picture")
+        chosen = max(streams, key=lambda s: s.width * s.height)
         chosen.thread_type = "AUTO"
         chosen.thread_count = 2
         return chosen
@@ -172,22 +180,15 @@ class VideoReader:
                 f"'{title(self.source)}' holds no picture that can be decoded: fetch it again"
                 + pipe * (self.source == "-")
             )
-        start = min(frame.time or 0.0, self._start)
-        clock = self.container.format.name in _CLOCKS or is_live(self.source)
-        self.offset = start if clock or start > LATEST_START else 0.0
-        """Seconds that are taken off every time stamp."""
-        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-        self._matrix = None if matrix is None else np.frombuffer(matrix, np.int32).tolist()
         return frame
 
     def _decode(self) -> Iterator[VideoFrame]:
-        """Whole frames, in the order they are shown."""
+        """Intact frames, in the order in which they are shown."""
         for packet in self._demux():
-            if packet.stream.index != self.video.index:
-                if packet.dts is not None:
-                    self.packets.append(packet)
-                continue
-            yield from self._frames_of(packet)
+            if packet.stream.index == self.video.index:
+                yield from self._frames_of(packet)
+            elif packet.dts is not None:
+                self.packets.append(packet)
         yield from self._frames_of(None)
 
     def _frames_of(self, packet: Packet[Any] | None) -> Iterator[VideoFrame]:
@@ -205,17 +206,16 @@ class VideoReader:
                 yield frame
 
     def _demux(self) -> Iterator[Packet[Any]]:
-        """Packets of the chosen streams; goes on behind an error as long as that helps."""
+        """Packets of the chosen streams; continues after errors, up to a limit."""
         streams: list[Stream] = [self.video, *self.audio, *self.subtitles]
         while self._errors < _MOST_ERRORS and not self._is_over():
             try:
                 for packet in self.container.demux(*cast(Any, streams)):
                     if self._is_over():
                         return
-                    if not packet.size:  # the end of a stream
-                        continue
-                    self._note(packet)
-                    yield packet
+                    if packet.size:  # a packet without content ends a stream
+                        self._note(packet)
+                        yield packet
                 return
             except EOFError:
                 return
@@ -231,6 +231,7 @@ class VideoReader:
         return self._left or self._stop.is_set()
 
     def _note(self, packet: Packet[Any]) -> None:
+        """Records what arrived, to tell later whether the file is complete."""
         self.broken = False
         self.damaged += packet.is_corrupt
         self._arrived += packet.stream.index == self.video.index
@@ -239,7 +240,7 @@ class VideoReader:
             self._end = max(self._end, float(end * packet.time_base))
 
     def _is_short(self) -> bool:
-        """Whether much less came than the file promises."""
+        """Whether much less arrived than the file says."""
         if self._counted:
             return self._arrived < self._counted - max(2, self._counted // 50)
         if is_live(self.source):
@@ -247,7 +248,7 @@ class VideoReader:
         return self._end < self._promised - _MISSING_SECONDS
 
     def _stamp(self, frame: VideoFrame) -> None:
-        """Gives the frame a time stamp later than that of the one before."""
+        """Gives the frame a later time stamp than the frame before."""
         base = frame.time_base or self.video.time_base or Fraction(1, 1000)
         step = max(1, round(1 / (self.rate * base)))
         pts = frame.pts
@@ -261,29 +262,18 @@ class VideoReader:
         frame.duration = frame.duration or step
 
 
-def _is_film(stream: VideoStream) -> bool:
-    """Whether it is moving pictures, not a cover or thumbnails."""
-    unwanted = Disposition.attached_pic | Disposition.timed_thumbnails
-    return bool(stream.codec_context) and not stream.disposition & unwanted
-
-
 def _is_sound(stream: AudioStream) -> bool:
     return bool(stream.codec_context) and stream.rate > 0 and stream.channels > 0
-
-
-def _is_plain(frame: VideoFrame, pixel_format: str) -> bool:
-    """Whether faces can be written to the frame as it is."""
-    upright = all(plane.line_size > 0 for plane in frame.planes)
-    return frame.format.name == pixel_format and upright
 
 
 def _converted(
     scaler: VideoReformatter, frame: VideoFrame, size: tuple[int, int], pixel_format: str
 ) -> VideoFrame:
-    """The frame in that size and format; its time stamps are kept."""
-    assert pixel_format in STEPS
+    """The frame in that size and format, with its time stamps; itself if nothing needs to change."""
     if frame.format.name == pixel_format and (frame.width, frame.height) == size:
-        frame = scaler.reformat(frame, format="rgb24")  # rows stored bottom up
+        if all(plane.line_size > 0 for plane in frame.planes):
+            return frame
+        frame = scaler.reformat(frame, format="rgb24")  # its rows are stored from bottom to top
     out = scaler.reformat(
         frame, *size, pixel_format, dst_color_range="JPEG" if pixel_format.startswith("yuvj") else None
     )

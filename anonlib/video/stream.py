@@ -1,12 +1,12 @@
-"""Pictures in, the same pictures without recognisable faces out, in order and in bounded memory.
+"""Frames in, the same frames without recognisable faces out, in order and in bounded memory.
 
-Detection runs ahead in a thread of its own; tracking and modification follow in the caller's.
+The detector runs ahead in a thread of its own. Tracking and anonymizing run in the caller's thread.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from time import perf_counter
@@ -19,20 +19,22 @@ from torch import Tensor
 
 from anonlib import anonymizers, detection
 from anonlib.anonymizers import SMALLEST_FACE
+from anonlib.anonymizers.frames import anonymize_crops, face_regions
 from anonlib.config import ENLARGE
 from anonlib.detection import Faces
 from anonlib.detection.likeness import CutFinder, grey_levels
 from anonlib.detection.tracking import Cover, Observation, Tracker
 from anonlib.errors import ConfigError
 from anonlib.files import ahead
-from anonlib.video.picture import Grey, Picture, RgbPicture, small_size
-from anonlib.video.replacing import Found, replace_faces
+from anonlib.video.picture import ArrayPicture, FastPicture, Picture, small_size
 
 P = TypeVar("P", bound=Picture)
 LONGEST = 640
-"""Longer side in pixels of the picture that the detector sees."""
+"""Longer side in pixels of the picture that the detector gets."""
 DEPTH = 4
-"""Pictures that wait between detection and modification."""
+"""Pictures that wait between detection and tracking."""
+BLOCKS = 8
+"""Blocks along the longer side of a hidden picture, as coarse as the paper's strongest blur."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,13 +42,13 @@ class Tally:
     """What was done to a stream, counted while it runs."""
 
     frames: int = 0
-    """Pictures handed out."""
+    """Pictures that came out."""
     faces: int = 0
     """Faces replaced, over all pictures."""
     tracks: int = 0
-    """Faces followed from their first picture to their last; one who comes back counts again."""
+    """Faces tracked; a person who comes back counts again."""
     bridged: int = 0
-    """Faces replaced in a picture in which the detector was asked and did not see them."""
+    """Faces replaced in a picture in which the detector ran and missed them."""
     held: int = 0
     """Pictures hidden as a whole."""
     detection_seconds: float = 0.0
@@ -55,12 +57,15 @@ class Tally:
     """Spent cutting, anonymizing and replacing faces."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Looked(Generic[P]):
-    """A picture that the detector has seen, or passed over."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found(Generic[P]):
+    """A picture and what must be hidden in it."""
 
     picture: P
-    observation: Observation
+    boxes: Tensor
+    """`(n, 4)` float xyxy pixels of the picture, not enlarged, the least certain first."""
+    hold: bool = False
+    """Whether the whole picture is hidden."""
 
 
 def anonymize_pictures(
@@ -78,13 +83,13 @@ def anonymize_pictures(
 ) -> Iterator[P]:
     """The pictures in order, every face replaced in place.
 
-    A face that was seen once is hidden until it has clearly left, see `tracking.Tracker`. If
+    A face that was detected once is hidden until it has clearly left, see `tracking.Tracker`. If
     the detector or the anonymizer fails, the error is raised and no further picture comes out.
-    Pictures under 8 pixels a side come out black, and so narrow ones that the detector would see
-    less than 8 pixels of are hidden as a whole.
+    A picture is hidden as a whole if a side of it, scaled down for the detector, is under 8 pixels:
+    nobody could be found in it.
 
-    At most `every + 5` pictures wait for what follows them, `together` for their batch and five
-    in and before the detector.
+    At most `every + 5` pictures wait for the tracker, `together` for their batch, and five in and
+    before the detector.
 
     Implements Ren et al., section 5, applied to video. Differs from the paper: faces are tracked.
 
@@ -92,17 +97,13 @@ def anonymize_pictures(
         pictures: see `Picture`; they are read in another thread.
         detector: `(1, 3, h, w)` in [0, 1] to the faces of one picture, at most 640 pixels long.
         anonymizer: faces `(N, 3, h, w)` in [0, 1] to the same shape.
-        every: pictures from one detection to the next, 1 or more; cuts are always looked at.
+        every: the detector runs on every n-th picture and at cuts; 1 or more.
         enlarge: factor by which boxes grow about their centres, 1 or more.
-        hold: hide the whole picture where a face's place is a guess that neither the detector,
-            nor the picture, nor what follows within the look-ahead confirms.
-        live: hand every picture out at once, with boxes by prediction alone.
+        hold: hides the whole picture if a box in it is only a prediction, see `tracking.Cover`.
+        live: lets every picture out at once, with boxes by prediction alone.
         together: pictures whose faces pass through the anonymizer in one batch.
-        patience: pictures for which a face that cannot be found stays hidden.
+        patience: pictures for which a face that is not located stays hidden.
         tally: counts what is done.
-
-    Yields:
-        Each picture, changed.
 
     Raises:
         ConfigError: `every`, `together`, `patience` or `enlarge` is too small.
@@ -114,8 +115,9 @@ def anonymize_pictures(
         raise ConfigError(f"patience {patience}: use 0 or more pictures")
     tally = Tally() if tally is None else tally
     tracker = Tracker(every=every, live=live, patience=patience)
-    looked = ahead(_look(pictures, detector, every, tally), 1 if live else DEPTH)
-    return _replaced(looked, tracker, anonymizer, enlarge, hold, 1 if live else together, tally)
+    observed = ahead(_observe(pictures, detector, every, tally), 1 if live else DEPTH)
+    found = _track(observed, tracker, hold, tally)
+    return _replace(found, anonymizer, enlarge, 1 if live else together, tally)
 
 
 def anonymize_stream(
@@ -126,22 +128,22 @@ def anonymize_stream(
     device: str = "cpu",
     **options: Any,
 ) -> Iterator[NDArray[Any]]:
-    """Frames of one's own pipeline without recognisable faces, in order.
+    """Frames of your own pipeline without recognisable faces, in order.
 
     Args:
-        frames: `(H, W, 3)` uint8 RGB; they are left as they are.
+        frames: `(H, W, 3)` uint8 RGB; they are not changed.
         method: a name of `anonymizers.names()`, or a callable on faces `(N, 3, h, w)` in [0, 1].
         detector: a name of `detection.names()`, or a callable on frames `(B, 3, H, W)`.
-        device: where a detector asked for by name runs.
-        **options: as for `anonymize_pictures`: `every`, `enlarge`, `hold`, `live`, `together`,
+        device: where a detector given by its name runs.
+        **options: of `anonymize_pictures`: `every`, `enlarge`, `hold`, `live`, `together`,
             `patience`, `tally`.
 
     Yields:
-        As many `(H, W, 3)` uint8 arrays, some frames later (at once, if `live`).
+        As many `(H, W, 3)` uint8 arrays, some frames later; at once, if `live`.
 
     Raises:
         ConfigError: no method or detector has that name, or an option is too small.
-        ImageError: a frame is of another shape or type.
+        ImageError: a frame has another shape or type.
 
     >>> def nobody(frames):
     ...     none = torch.zeros(0)
@@ -153,24 +155,25 @@ def anonymize_stream(
     """
     hide = anonymizers.create(method) if isinstance(method, str) else method
     look = detection.create(detector, device=device, unsure=True) if isinstance(detector, str) else detector
-    pictures = (RgbPicture(np.array(frame)) for frame in frames)
+    pictures = (ArrayPicture(np.array(frame)) for frame in frames)
     changed = anonymize_pictures(pictures, detector=look, anonymizer=hide, **options)
     return (picture.array for picture in changed)
 
 
-def _look(
+def _observe(
     pictures: Iterable[P], detector: Callable[[Tensor], list[Faces]], every: int, tally: Tally
-) -> Iterator[_Looked[P]]:
-    """Every picture with what the detector saw; it is asked at cuts and `every` pictures."""
+) -> Iterator[tuple[P, Observation]]:
+    """Every picture with its detections; the detector runs at cuts and on every n-th picture."""
     cuts, since = CutFinder(), 0
     for picture in pictures:
-        levels = grey_levels(picture.grey(LONGEST) if isinstance(picture, Grey) else picture.small(LONGEST))
+        grey = picture.grey(LONGEST) if isinstance(picture, FastPicture) else picture.small(LONGEST)
+        levels = grey_levels(grey)
         cut = cuts(levels[2])
         asked = cut or since + 1 >= every
         since = 0 if asked else since + 1
-        asked &= not _blind(*levels[0].shape)
+        asked &= not _too_small(*levels[0].shape)
         faces = _detect(detector, picture.small(LONGEST), tally) if asked else None
-        yield _Looked(picture, Observation(levels=levels, faces=faces, cut=cut))
+        yield picture, Observation(levels=levels, faces=faces, cut=cut)
         del picture
 
 
@@ -182,69 +185,131 @@ def _detect(detector: Callable[[Tensor], list[Faces]], small: Tensor, tally: Tal
     return faces
 
 
-def _replaced(
-    looked: Generator[_Looked[P], None, None],
-    tracker: Tracker,
+def _track(
+    observed: Generator[tuple[P, Observation], None, None], tracker: Tracker, hold: bool, tally: Tally
+) -> Generator[Found[P], None, None]:
+    """The pictures with what must be hidden in them, as soon as the tracker's result is final."""
+    waiting: deque[P] = deque()
+
+    def covers() -> Iterator[Cover]:
+        for picture, observation in observed:
+            waiting.append(picture)
+            del picture
+            yield from tracker.push(observation)
+        yield from tracker.flush()
+
+    with closing(observed):
+        for cover in covers():
+            tally.bridged += cover.bridged
+            tally.tracks = tracker.started
+            height, width = waiting[0].height, waiting[0].width
+            small = small_size(height, width, LONGEST)
+            scale = np.array([width / small[1], height / small[0]] * 2)
+            yield Found(
+                picture=waiting.popleft(),
+                boxes=torch.from_numpy(cover.boxes * scale).float(),
+                hold=(hold and cover.unsure) or _too_small(*small),
+            )
+
+
+def _replace(
+    found: Generator[Found[P], None, None],
     anonymizer: Callable[[Tensor], Tensor],
     enlarge: float,
-    hold: bool,
     together: int,
     tally: Tally,
 ) -> Iterator[P]:
-    """The pictures in batches through the anonymizer."""
+    """The pictures with their faces replaced, `together` of them in one batch."""
     batch: list[Found[P]] = []
-    with closing(_followed(looked, tracker, hold, tally)) as followed:
-        for found in followed:
-            batch.append(found)
+
+    def finished() -> Iterator[P]:
+        start = perf_counter()
+        tally.faces += replace_faces(batch, anonymizer, enlarge=enlarge)
+        tally.modification_seconds += perf_counter() - start
+        while batch:
+            one = batch.pop(0)
+            tally.frames += 1
+            tally.held += one.hold
+            yield one.picture
+
+    with closing(found):
+        for one in found:
+            batch.append(one)
             if len(batch) == together:
-                yield from _batch_out(batch, anonymizer, enlarge, tally)
-    yield from _batch_out(batch, anonymizer, enlarge, tally)
+                yield from finished()
+    yield from finished()
 
 
-def _batch_out(
-    batch: list[Found[P]], anonymizer: Callable[[Tensor], Tensor], enlarge: float, tally: Tally
-) -> Iterator[P]:
-    """Replaces the faces of a batch, hands its pictures out and forgets them."""
-    start = perf_counter()
-    tally.faces += replace_faces(batch, anonymizer, enlarge=enlarge)
-    tally.modification_seconds += perf_counter() - start
-    while batch:
-        found = batch.pop(0)
-        tally.frames += 1
-        tally.held += found.hold
-        yield found.picture
+@torch.no_grad()
+def replace_faces(
+    found: Sequence[Found[P]], anonymizer: Callable[[Tensor], Tensor], *, enlarge: float = ENLARGE
+) -> int:
+    """Replaces the faces of pictures in place, all in one batch.
+
+    Every crop is taken before the first is replaced. If the anonymizer fails, nothing is changed.
+
+    Args:
+        found: pictures, changed in place.
+        anonymizer: faces `(N, 3, h, w)` in [0, 1] to the same shape.
+        enlarge: factor by which boxes grow about their centres.
+
+    Returns:
+        The number of faces replaced.
+
+    Raises:
+        ImageError: the anonymizer returned another shape.
+        NumericError: the anonymizer returned NaN or infinity.
+    """
+    whole = [one.hold or _too_small(one.picture.height, one.picture.width) for one in found]
+    regions = [
+        (one.picture, corners, margins)
+        for one, hidden in zip(found, whole, strict=True)
+        if not hidden
+        for corners, margins in face_regions(
+            one.boxes, height=one.picture.height, width=one.picture.width, enlarge=enlarge
+        )
+    ]
+    size: int | None = getattr(anonymizer, "size", None)
+    crops = [
+        picture.crop_to(corners, size)
+        if size is not None and isinstance(picture, FastPicture)
+        else picture.crop(corners)
+        for picture, corners, _ in regions
+    ]
+    faces = anonymize_crops(crops, anonymizer, margins=[margins for *_, margins in regions])
+    for (picture, (x0, y0, x1, y1), _), face in zip(regions, faces, strict=True):
+        if face.shape[1:] != (y1 - y0, x1 - x0) and isinstance(picture, FastPicture):
+            picture.paste_from((x0, y0, x1, y1), face)
+        else:
+            picture.paste((x0, y0, x1, y1), face)
+    for one, hidden in zip(found, whole, strict=True):
+        if hidden:
+            hide_whole(one.picture)
+    return len(regions)
 
 
-def _followed(
-    looked: Generator[_Looked[P], None, None], tracker: Tracker, hold: bool, tally: Tally
-) -> Generator[Found[P], None, None]:
-    """The pictures with what must be hidden in them, as soon as the tracker is certain."""
-    waiting: deque[P] = deque()
+def hide_whole(picture: Picture) -> None:
+    """Replaces a picture by 8 blocks of mean colour along its longer side, or by black if tiny.
 
-    def settled(covers: list[Cover]) -> Iterator[Found[P]]:
-        for cover in covers:
-            tally.bridged += cover.bridged
-            tally.tracks = tracker.started
-            yield _found(waiting.popleft(), cover, hold)
-
-    with closing(looked):
-        for one in looked:
-            waiting.append(one.picture)
-            yield from settled(tracker.push(one.observation))
-    yield from settled(tracker.flush())
-
-
-def _found(picture: P, cover: Cover, hold: bool) -> Found[P]:
-    """A picture with its boxes in its own pixels."""
-    height, width = small_size(picture.height, picture.width, LONGEST)
-    scale = np.array([picture.width / width, picture.height / height] * 2)
-    return Found(
-        picture=picture,
-        boxes=torch.from_numpy(cover.boxes * scale).float(),
-        hold=(hold and cover.unsure) or _blind(height, width),
-    )
+    >>> picture = ArrayPicture(np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8))
+    >>> hide_whole(picture)
+    >>> len(np.unique(picture.array.reshape(-1, 3), axis=0))  # 8 x 4 blocks, 16:9
+    32
+    """
+    height, width = picture.height, picture.width
+    if _too_small(height, width):
+        picture.paste((0, 0, width, height), torch.zeros(3, height, width))
+        return
+    blocks = picture.small(BLOCKS)
+    rows, columns = blocks.shape[1:]
+    for y in range(rows):
+        y0, y1 = y * height // rows, (y + 1) * height // rows
+        for x in range(columns):
+            x0, x1 = x * width // columns, (x + 1) * width // columns
+            colour = blocks[:, y, x, None, None]
+            picture.paste((x0, y0, x1, y1), colour.expand(3, y1 - y0, x1 - x0))
 
 
-def _blind(height: int, width: int) -> bool:
-    """Whether no detector could find a face in a small picture of this size."""
+def _too_small(height: int, width: int) -> bool:
+    """Whether no face can be found in, or cut from, a picture of this size."""
     return min(height, width) < SMALLEST_FACE

@@ -17,13 +17,14 @@ from anonlib.video.opening import Pipe, Source, is_live, title
 from anonlib.video.reader import VideoReader
 from anonlib.video.settings import PREVIEW_SECONDS, FileReport, Models, Settings, load_models
 from anonlib.video.stream import Tally, anonymize_pictures
-from anonlib.video.writer import CONTAINERS, Container, VideoWriter, container_of, pixel_format_for
+from anonlib.video.writer import CONTAINERS, VideoWriter, container_of, pixel_format_for
 
 OnFrame = Callable[[int, int | None], None]
-"""Told how many frames are done, and of how many if that is known."""
-_AHEAD_BYTES = 64 << 20
+"""Gets the number of frames done, and how many there are if that is known."""
+_DECODED_BYTES = 64 << 20
+"""Limit of the decoded frames that wait for the detector."""
 _CHANGED = 2
-"""Pictures that wait for the encoder."""
+"""Frames that wait for the encoder."""
 
 
 def anonymize_video(
@@ -38,27 +39,26 @@ def anonymize_video(
 ) -> FileReport:
     """Writes a video in which every face is replaced, whole or not at all.
 
-    Resolution, time stamps, turn, colours and, unless the settings say no, sound are kept.
-    Titles, places, subtitles, covers and further videos in the file are not. Of a damaged file
-    what was whole is kept, and the report's status is `partial`.
+    Resolution, time stamps, turn and colours are kept, and so is sound unless the settings say no.
+    Titles, places, subtitles, covers and further videos in the file are not. Of a damaged file the
+    intact part is written, and the report's status is `partial`.
 
     Args:
         source: a path, `-` for stdin, `camera:0`, an address, or an open file.
         out: a path that ends in .mp4, .m4v, .mov, .mkv or .webm and is replaced if it exists;
             or `-` for stdout or an open file, which get Matroska.
         settings: `Settings()` by default.
-        models: loaded before, for many files; by default those that the settings name.
+        models: loaded once for many files; by default those that the settings name.
         on_frame: called after each frame.
-        stop: set it to end a camera or a stream; what was recorded is kept.
+        stop: ends a camera or a stream when it is set; what was recorded is kept.
         opened: opens the output, if that is a path.
 
     Raises:
-        VideoError: the source holds no picture that can be decoded, or the output's name is of
-            no kind that can be written.
+        VideoError: no picture of the source can be decoded, or the suffix of the output is unknown.
         OSError: the output cannot be written. Nothing is left of it.
     """
     settings = settings or Settings()
-    container = _container(out)
+    container = container_of(out) if isinstance(out, (str, Path)) and out != "-" else CONTAINERS[".mkv"]
     report = FileReport(input=title(source), output="stdout" if out == "-" else title(out))
     start = perf_counter()
     seconds = PREVIEW_SECONDS if settings.preview else None
@@ -66,71 +66,20 @@ def anonymize_video(
         source, audio=settings.audio, subtitles=settings.keep_metadata, seconds=seconds, stop=stop
     ) as reader:
         models = models or load_models(settings)
+        first = reader.first
+        pixel_format = pixel_format_for(container, first.format.name, first.width, first.height)
         with (
             _target(out, opened) as file,
             VideoWriter(file, container, reader, keep_metadata=settings.keep_metadata) as writer,
         ):
-            _run(reader, writer, container, settings, models, report, on_frame)
+            _anonymize(reader, writer, pixel_format, settings, models, report, on_frame)
         problems = reader.problems()
         report.status = "partial" if problems else "done"
-        report.warnings = [*problems, *writer.warnings, *_notes(reader)]
+        report.warnings = problems + writer.warnings
+        if left_out := reader.left_out():
+            report.warnings.append(f"left out of the file: {', '.join(left_out)}")
     report.seconds = round(perf_counter() - start, 3)
     return report
-
-
-def _run(
-    reader: VideoReader,
-    writer: VideoWriter,
-    container: Container,
-    settings: Settings,
-    models: Models,
-    report: FileReport,
-    on_frame: OnFrame | None,
-) -> None:
-    first, tally = reader.first, Tally()
-    wanted = pixel_format_for(container, first.format.name, first.width, first.height)
-    depth = max(1, min(8, _AHEAD_BYTES // (first.width * first.height * 3)))
-    with (
-        _one_thread(),
-        closing(ahead(reader.pictures(wanted), depth)) as pictures,
-        closing(
-            ahead(
-                anonymize_pictures(
-                    pictures,
-                    detector=models.detector,
-                    anonymizer=models.anonymizer,
-                    every=settings.every,
-                    enlarge=settings.enlarge,
-                    hold=settings.hold,
-                    live=is_live(reader.source),
-                    tally=tally,
-                ),
-                _CHANGED,
-            )
-        ) as changed,
-    ):
-        for number, picture in enumerate(changed, start=1):
-            writer.write(picture)
-            if on_frame is not None:
-                on_frame(number, reader.expected)
-    report.count(tally)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for each operation of torch: the stages run beside each other already."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _container(out: str | Path | BinaryIO) -> Container:
-    if out == "-" or not isinstance(out, (str, Path)):
-        return CONTAINERS[".mkv"]
-    return container_of(out)
 
 
 def _target(out: str | Path | BinaryIO, opened: Opened) -> AbstractContextManager[BinaryIO]:
@@ -141,8 +90,43 @@ def _target(out: str | Path | BinaryIO, opened: Opened) -> AbstractContextManage
     return nullcontext(out)
 
 
-def _notes(reader: VideoReader) -> list[str]:
-    notes = []
-    if left := reader.left_out():
-        notes.append(f"left out of the file: {', '.join(left)}")
-    return notes
+def _anonymize(
+    reader: VideoReader,
+    writer: VideoWriter,
+    pixel_format: str,
+    settings: Settings,
+    models: Models,
+    report: FileReport,
+    on_frame: OnFrame | None,
+) -> None:
+    """Passes every frame from the reader to the writer; decoder and detector have their own threads."""
+    tally = Tally()
+    depth = max(1, min(8, _DECODED_BYTES // (reader.first.width * reader.first.height * 3)))
+    with _one_thread(), closing(ahead(reader.pictures(pixel_format), depth)) as pictures:
+        anonymized = anonymize_pictures(
+            pictures,
+            detector=models.detector,
+            anonymizer=models.anonymizer,
+            every=settings.every,
+            enlarge=settings.enlarge,
+            hold=settings.hold,
+            live=is_live(reader.source),
+            tally=tally,
+        )
+        with closing(ahead(anonymized, _CHANGED)) as changed:
+            for number, picture in enumerate(changed, start=1):
+                writer.write(picture)
+                if on_frame is not None:
+                    on_frame(number, reader.expected)
+    report.count(tally)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for each operation of torch, because the stages already run in parallel."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

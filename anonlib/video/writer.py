@@ -1,39 +1,45 @@
-"""Pictures encoded into a container, with the stamps, turn and colours they were read with."""
+"""Encodes pictures into a container, with the time stamps, turn, colours and sound of the input."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 import av
-from av import AudioStream, Packet, VideoStream
+from av import AudioFrame, AudioStream, Packet, VideoStream
 from av.codec.context import Flags
+from av.container import OutputContainer
+from av.stream import Stream
 from av.video.frame import PictureType
 
 from anonlib.errors import VideoError
 from anonlib.video.reader import VideoReader
-from anonlib.video.sound import PLAYABLE_IN_MP4, CopiedTrack, EncodedTrack, Track
 from anonlib.video.yuv import YuvPicture
 
 _BUFFER = 1 << 20
 _H264 = {"crf": "20", "preset": "veryfast", "a53cc": "0"}
 _VP9 = {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "7", "row-mt": "1"}
+_PLAYABLE_IN_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "flac"})
+"""Sound that players expect in .mp4; libav would write more."""
+_OLD_CONTAINER = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+"""Metadata that describe the input file and are wrong in the output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """A kind of file and what is written into it."""
+    """A file format and the codecs that are written into it."""
 
     format: str
-    """libav's name of the multiplexer."""
+    """libav's name of the format."""
     codec: str = "libx264"
     options: dict[str, str] = field(default_factory=lambda: dict(_H264))
     sound: str = "aac"
-    """The codec of sound that the container does not take as it is."""
+    """The codec for sound that cannot be copied."""
 
 
 _MP4 = Container(format="mp4")
@@ -48,7 +54,7 @@ CONTAINERS = {
 
 
 def container_of(name: str | Path) -> Container:
-    """The container that a name asks for.
+    """The container that a file name asks for.
 
     >>> container_of("a.MKV").format
     'matroska'
@@ -59,16 +65,16 @@ def container_of(name: str | Path) -> Container:
     suffix = Path(name).suffix.lower()
     if suffix not in CONTAINERS:
         raise VideoError(
-            f"'{name}': videos are written as {', '.join(CONTAINERS)}; give the output a name that ends so"
+            f"'{name}': videos are written as {', '.join(CONTAINERS)}; give the output one of these suffixes"
         )
     return CONTAINERS[suffix]
 
 
 def pixel_format_for(container: Container, name: str, width: int, height: int) -> str:
-    """The pixel format, one that faces can be written to, nearest to a frame's own.
+    """The pixel format nearest to that of the input, of those that faces can be written to.
 
-    H.264 shares colour between 2x2 pixels only where both sides are even; odd sizes are written
-    as yuv444p, so that no row is lost.
+    H.264 with 4:2:0 chroma needs even sides. Odd sizes are written as yuv444p, so that no row is
+    lost.
 
     >>> pixel_format_for(CONTAINERS[".mp4"], "yuv420p10le", 101, 50)
     'yuv444p'
@@ -81,24 +87,23 @@ def pixel_format_for(container: Container, name: str, width: int, height: int) -
 
 
 class VideoWriter:
-    """Writes what a reader reads; use it in a `with` block, which completes the file."""
+    """Writes what a reader reads; the end of its `with` block closes the file."""
 
     def __init__(
         self, file: BinaryIO, container: Container, reader: VideoReader, *, keep_metadata: bool = False
     ) -> None:
-        """Prepares the container; the encoder opens with the first picture.
+        """Opens the container; the encoder opens with the first picture.
 
         Args:
-            file: where the bytes go; it need not seek for `matroska`.
+            file: where the bytes go; `matroska` can be written to a pipe.
             container: one of `CONTAINERS`.
-            reader: whose stamps, turn, colours and sound are carried over.
-            keep_metadata: whether titles, places and dates are too.
+            reader: the source of time stamps, turn, colours and sound.
+            keep_metadata: whether titles, places and dates are kept.
         """
-        self._reader, self._kind, self._file = reader, container, file
-        self._keep = keep_metadata
+        self._reader, self._kind, self._keep = reader, container, keep_metadata
         self.warnings: list[str] = []
         self._stream: VideoStream | None = None
-        self._tracks: dict[int, Track] = {}
+        self._tracks: dict[int, _CopiedTrack | _EncodedTrack] = {}
         with _explained():
             self._container = av.open(cast(Any, file), "w", format=container.format, buffer_size=_BUFFER)
 
@@ -109,15 +114,26 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._finish()
+            self.close()
             return
         try:
             self._container.close()
-        except Exception:  # the file is thrown away, the first error tells why
+        except Exception:  # the file is thrown away, and the first error is the one to report
             return
 
+    def close(self) -> None:
+        """Writes what the encoders still hold and the remaining sound, and closes the container."""
+        with _explained():
+            if self._stream is not None:
+                if not self._reader.shortened:
+                    self._pass_on(None)
+                for track in self._tracks.values():
+                    track.close()
+                self._container.mux(self._stream.encode(None))
+            self._container.close()
+
     def write(self, picture: YuvPicture) -> None:
-        """Encodes the next picture, and passes on the sound up to it."""
+        """Encodes the next picture, and writes the sound up to it."""
         frame = picture.frame
         with _explained():
             if self._stream is None:
@@ -127,6 +143,7 @@ class VideoWriter:
             self._pass_on(frame.time + self._reader.offset)
 
     def _begin(self, picture: YuvPicture) -> VideoStream:
+        """Opens the encoder with the properties of the first picture, and adds all streams."""
         frame, reader = picture.frame, self._reader
         options = dict(self._kind.options)
         stream = self._container.add_stream(self._kind.codec, rate=reader.rate, options=options)
@@ -150,23 +167,19 @@ class VideoWriter:
         return stream
 
     def _add_tracks(self) -> None:
-        known = self._container.supported_codecs
-        if self._kind.format == "mp4":
-            known &= PLAYABLE_IN_MP4
-        offset = self._reader.offset
+        container, offset = self._container, self._reader.offset
+        known = container.supported_codecs
+        playable = known & _PLAYABLE_IN_MP4 if self._kind.format == "mp4" else known
         for sound in self._reader.audio:
-            self._tracks[sound.index] = self._sound(sound, known, offset)
+            if sound.codec_context.name in playable:
+                self._tracks[sound.index] = _CopiedTrack(container, sound, offset)
+            else:
+                self._tracks[sound.index] = _EncodedTrack(container, sound, offset, self._kind.sound)
         for text in self._reader.subtitles:
-            if text.codec_context and text.codec_context.name in self._container.supported_codecs:
-                track = CopiedTrack(self._container, text, offset=offset)
-                self._tracks[text.index] = track
+            if text.codec_context and text.codec_context.name in known:
+                self._tracks[text.index] = _CopiedTrack(container, text, offset)
             else:
                 self.warnings.append("subtitles that the container does not take were left out")
-
-    def _sound(self, sound: AudioStream, known: set[str], offset: float) -> Track:
-        if sound.codec_context.name in known:
-            return CopiedTrack(self._container, sound, offset=offset)
-        return EncodedTrack(self._container, sound, self._kind.sound, offset=offset)
 
     def _pass_on(self, until: float | None) -> None:
         """Writes the packets of sound and subtitles up to a time of the input, or all."""
@@ -177,15 +190,74 @@ class VideoWriter:
             if track is not None:
                 track.write(packet)
 
-    def _finish(self) -> None:
-        with _explained():
-            if self._stream is not None:
-                if not self._reader.shortened:
-                    self._pass_on(None)
-                for track in self._tracks.values():
-                    track.close()
-                self._container.mux(self._stream.encode(None))
-            self._container.close()
+
+class _CopiedTrack:
+    """Sound or subtitles copied packet by packet, their clock set back by `offset` seconds."""
+
+    def __init__(self, container: OutputContainer, template: Stream, offset: float) -> None:
+        self._container, self._offset = container, offset
+        self._stream = container.add_stream_from_template(template, opaque=True)
+        self._last: int | None = None
+        _keep_language(self._stream, template)
+
+    def write(self, packet: Packet[Any]) -> None:
+        """Writes the packet with a time stamp later than that of the one before."""
+        if packet.dts is None or packet.time_base is None:
+            return
+        shift = round(self._offset / packet.time_base)
+        dts = packet.dts - shift
+        if self._last is not None and dts <= self._last:
+            dts = self._last + 1
+        pts = packet.dts if packet.pts is None else packet.pts
+        packet.dts, packet.pts, self._last = dts, max(dts, pts - shift), dts
+        packet.stream = self._stream
+        self._container.mux(packet)
+
+    def close(self) -> None:
+        """Does nothing: every packet is written at once."""
+
+
+class _EncodedTrack:
+    """Sound decoded and encoded again, for containers that do not take it as it is."""
+
+    def __init__(self, container: OutputContainer, template: AudioStream, offset: float, codec: str) -> None:
+        self._container, self._offset = container, offset
+        rate = 48000 if codec == "libopus" else template.rate
+        stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, AudioStream)
+        self._stream, context = stream, stream.codec_context
+        context.layout = "mono" if template.channels == 1 else "stereo"
+        context.time_base = Fraction(1, rate)
+        context.bit_rate = 128_000
+        _keep_language(stream, template)
+        self._resampler = av.AudioResampler(context.format, context.layout, rate)
+
+    def write(self, packet: Packet[Any]) -> None:
+        """Encodes the sound of a packet; a damaged packet is left out."""
+        try:
+            frames = cast(list[AudioFrame], packet.decode())
+        except (av.FFmpegError, ValueError):
+            return
+        for frame in frames:
+            if frame.pts is not None and frame.time_base is not None:
+                frame.pts -= round(self._offset / frame.time_base)
+            self._encode(frame)
+
+    def close(self) -> None:
+        """Encodes what the resampler and the encoder still hold."""
+        self._encode(None)
+        self._container.mux(self._stream.encode(None))
+
+    def _encode(self, frame: AudioFrame | None) -> None:
+        for part in self._resampler.resample(frame):
+            self._container.mux(self._stream.encode(part))
+
+
+def _keep_language(stream: Stream, template: Stream) -> None:
+    """Copies the language and whether the track is the default one; titles are not kept."""
+    if language := template.metadata.get("language"):
+        stream.metadata["language"] = language
+    stream.disposition = template.disposition
 
 
 def _time(packet: Packet[Any]) -> float:
@@ -194,14 +266,12 @@ def _time(packet: Packet[Any]) -> float:
 
 
 def _texts(metadata: dict[str, str]) -> dict[str, str]:
-    """Metadata without what belongs to the old file's container and encoder."""
-    dropped = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
-    return {k: v for k, v in metadata.items() if k.lower() not in dropped}
+    return {key: text for key, text in metadata.items() if key.lower() not in _OLD_CONTAINER}
 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """libav's own errors, other than the system's, as errors of ours."""
+    """Turns libav's errors into ours, except those of the system such as a full disk."""
     try:
         yield
     except av.FFmpegError as error:

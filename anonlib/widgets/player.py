@@ -26,7 +26,7 @@ from torch import Tensor
 from anonlib.detection import Faces
 from anonlib.errors import AnonlibError, ImageError
 from anonlib.video.opening import is_live, title
-from anonlib.video.picture import RgbPicture
+from anonlib.video.picture import ArrayPicture
 from anonlib.video.reader import VideoReader
 from anonlib.video.stream import Tally, anonymize_pictures
 
@@ -137,7 +137,7 @@ def newest(items: Generator[T]) -> Generator[T]:
         raise ended[0]
 
 
-class Shot(RgbPicture):
+class Shot(ArrayPicture):
     """A picture in the stream; `before` is the original, kept only on request."""
 
     def __init__(self, array: NDArray[Any], *, seconds: float, keep: bool) -> None:

@@ -18,7 +18,7 @@ from anonlib import anonymizers
 from anonlib.detection import Faces
 from anonlib.errors import AnonlibError
 from anonlib.video import Models, Settings, anonymize_image, anonymize_video
-from anonlib.video.jobs import kind_of
+from anonlib.video.planning import kind_of
 
 DARK = 90
 """Brighter means a pixel that was not masked; the inputs are brighter than 170 throughout."""
@@ -53,7 +53,7 @@ def anonymize(path: Path, models: Models) -> str:
     """What became of it in a word; an error that is none of ours is raised."""
     try:
         kind = kind_of(path)
-        if kind == "other":
+        if kind is None:
             return "other"
         out = path.with_name(path.name + (".mp4" if kind == "video" else ".tif"))
         run = anonymize_video if kind == "video" else anonymize_image

@@ -12,7 +12,8 @@ from PIL import Image
 from anonlib import anonymizers
 from anonlib.errors import ImageError
 from anonlib.video import Models, Settings, anonymize_image
-from anonlib.video.still import StillPicture, image_of, still_of
+from anonlib.video.images import image_of, picture_of
+from anonlib.video.picture import ArrayPicture
 from tests.video.conftest import faces_at
 
 SMALL = 24
@@ -68,12 +69,12 @@ def test_sixteen_bits_are_masked_and_kept(tmp_path: Path, mask_all: Models) -> N
 def test_hidden_colours_behind_transparency_go() -> None:
     array = np.dstack([colours(), np.full((SMALL, 32), 255, np.uint8)])
     array[:10, :, 3] = 0
-    cleaned = still_of(Image.fromarray(array)).array
+    cleaned = picture_of(Image.fromarray(array), "a.png").array
     assert (cleaned[:10] == 0).all() and (cleaned[10:] == array[10:]).all()
 
 
 def test_grey_takes_the_luma_and_opacity_stays() -> None:
-    picture = StillPicture(np.full((4, 4, 2), 77, np.uint8))
+    picture = ArrayPicture(np.full((4, 4, 2), 77, np.uint8))
     picture.paste((0, 0, 2, 2), torch.tensor([1.0, 0, 0])[:, None, None].expand(3, 2, 2))
     assert picture.array[0, 0].tolist() == [76, 77]  # 0.299 * 255
     assert picture.small(2).shape == (3, 2, 2)
@@ -205,7 +206,7 @@ def test_an_8k_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (b"words", "is no picture"), (b"\x89PNG\r\n\x1a\n123", "is no picture")],
+    [(b"", "is empty"), (b"words", "is not a picture"), (b"\x89PNG\r\n\x1a\n123", "is not a picture")],
 )
 def test_what_cannot_be_read_is_refused_by_name(
     tmp_path: Path, mask_all: Models, content: bytes, message: str

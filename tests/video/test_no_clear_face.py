@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anonlib.anonymizers import create
 from anonlib.detection import Faces
-from anonlib.video.picture import RgbPicture
+from anonlib.video.picture import ArrayPicture
 from anonlib.video.stream import Tally, anonymize_pictures
 
 HEIGHT, WIDTH = 120, 200
@@ -147,7 +147,7 @@ def uncovered(scenes, *, drop, every, seed, length=40, noise=0.01, **options):
             frames.append(frame)
             truth.append(boxes)
     tally = Tally()
-    pictures = (RgbPicture(frame.copy()) for frame in frames)
+    pictures = (ArrayPicture(frame.copy()) for frame in frames)
     out = anonymize_pictures(
         pictures, detector=detector, anonymizer=create("mask"), every=every, tally=tally, **options
     )

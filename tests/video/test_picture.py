@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anonlib.errors import ImageError
-from anonlib.video.picture import RgbPicture, small_size
+from anonlib.video.picture import ArrayPicture, small_size
 
 
-def picture(height: int = 30, width: int = 50) -> RgbPicture:
+def picture(height: int = 30, width: int = 50) -> ArrayPicture:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return RgbPicture(pixels)
+    return ArrayPicture(pixels)
 
 
 def test_a_crop_pasted_back_changes_nothing():
@@ -42,14 +42,14 @@ def test_a_crop_is_a_copy():
 def test_channels_are_red_green_blue_in_rows_and_columns():
     array = np.zeros((2, 3, 3), np.uint8)
     array[1, 2] = [255, 51, 0]
-    assert RgbPicture(array).crop((2, 1, 3, 2)).flatten().tolist() == pytest.approx([1, 0.2, 0])
-    assert RgbPicture(array).small(640)[:, 1, 2].tolist() == pytest.approx([1, 0.2, 0])
+    assert ArrayPicture(array).crop((2, 1, 3, 2)).flatten().tolist() == pytest.approx([1, 0.2, 0])
+    assert ArrayPicture(array).small(640)[:, 1, 2].tolist() == pytest.approx([1, 0.2, 0])
 
 
 def test_small_is_the_mean_of_what_it_covers():
     array = np.zeros((40, 80, 3), np.uint8)
     array[:, 40:] = 200
-    small = RgbPicture(array).small(20)
+    small = ArrayPicture(array).small(20)
     assert small.shape == (3, 10, 20)
     assert float(small.mean()) == pytest.approx(100 / 255, abs=0.01)
     assert small[0, 5, 0] == 0 and float(small[0, 5, -1]) == pytest.approx(200 / 255)
@@ -71,11 +71,11 @@ def test_small_size_stays_within_bounds(height, width, longest):
 )
 def test_other_arrays_are_named(array):
     with pytest.raises(ImageError, match=r"pass RGB as \(H, W, 3\) uint8"):
-        RgbPicture(array)
+        ArrayPicture(array)
 
 
 def test_read_only_arrays_are_named():
     array = np.zeros((4, 4, 3), np.uint8)
     array.flags.writeable = False
     with pytest.raises(ImageError, match="read-only: pass a copy"):
-        RgbPicture(array)
+        ArrayPicture(array)

@@ -5,8 +5,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anonlib.video.picture import RgbPicture
-from anonlib.video.replacing import Found, replace_faces
+from anonlib.video.picture import ArrayPicture
+from anonlib.video.stream import Found, replace_faces
 from anonlib.video.yuv import YuvPicture
 
 
@@ -26,7 +26,7 @@ class Black:
 def test_faces_of_all_pictures_and_sizes_pass_together() -> None:
     array = np.full((60, 80, 3), 200, np.uint8)
     frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format="yuv420p")
-    pictures = [RgbPicture(array.copy()), YuvPicture(frame)]
+    pictures = [ArrayPicture(array.copy()), YuvPicture(frame)]
     boxes = torch.tensor([[10.0, 10.0, 21.0, 25.0], [50.0, 30.0, 61.0, 41.0]])
     black = Black()
     found = [Found(picture=picture, boxes=boxes) for picture in pictures]

@@ -9,9 +9,8 @@ import torch
 from anonlib.anonymizers import create
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError, ImageError, NumericError
-from anonlib.video.picture import RgbPicture
-from anonlib.video.replacing import Found, replace_faces
-from anonlib.video.stream import Tally, anonymize_pictures, anonymize_stream
+from anonlib.video.picture import ArrayPicture
+from anonlib.video.stream import Found, Tally, anonymize_pictures, anonymize_stream, replace_faces
 
 mask = create("mask")
 
@@ -34,7 +33,7 @@ def detector(*boxes):
 
 
 def run(arrays, detect=None, hide=mask, **options):
-    pictures = (RgbPicture(a.copy()) for a in arrays)
+    pictures = (ArrayPicture(a.copy()) for a in arrays)
     detect = detector((20.0, 10.0, 30.0, 20.0)) if detect is None else detect
     out = anonymize_pictures(pictures, detector=detect, anonymizer=hide, **options)
     return [p.array for p in out]
@@ -93,7 +92,7 @@ def test_all_faces_of_pictures_taken_together_are_one_batch():
 
 
 def test_overlapping_faces_are_cut_before_the_first_is_replaced():
-    picture = RgbPicture(np.full((48, 64, 3), 100, np.uint8))
+    picture = ArrayPicture(np.full((48, 64, 3), 100, np.uint8))
     boxes = torch.tensor([[10.0, 10.0, 20.0, 20.0], [15.0, 10.0, 25.0, 20.0]])
     assert replace_faces([Found(picture=picture, boxes=boxes)], lambda f: f / 2) == 2
     assert set(np.unique(picture.array)) == {50, 100}
@@ -108,7 +107,7 @@ def test_an_error_of_the_detector_ends_the_stream():
             raise OSError("the accelerator is gone")
         return detector()(pictures)
 
-    out = anonymize_pictures((RgbPicture(f) for f in frames(40)), detector=detect, anonymizer=mask)
+    out = anonymize_pictures((ArrayPicture(f) for f in frames(40)), detector=detect, anonymizer=mask)
     with pytest.raises(OSError, match="accelerator is gone"):
         for number, _ in enumerate(out):  # noqa: B007
             pass
@@ -125,7 +124,7 @@ def test_an_error_of_the_detector_ends_the_stream():
 )
 def test_an_anonymizer_that_fails_shows_nothing(hide, error, match):
     out = anonymize_pictures(
-        (RgbPicture(f) for f in frames(3)), anonymizer=hide, detector=detector((20.0, 10.0, 30.0, 20.0))
+        (ArrayPicture(f) for f in frames(3)), anonymizer=hide, detector=detector((20.0, 10.0, 30.0, 20.0))
     )
     with pytest.raises(error, match=match):
         next(out)
@@ -139,7 +138,7 @@ def test_a_consumer_that_leaves_stops_everything():
     def source():
         try:
             while True:
-                yield RgbPicture(frames(1)[0])
+                yield ArrayPicture(frames(1)[0])
         finally:
             closed.set()
 
@@ -152,7 +151,7 @@ def test_a_consumer_that_leaves_stops_everything():
 def test_memory_is_bounded():
     alive, most = set(), []
 
-    class Counted(RgbPicture):
+    class Counted(ArrayPicture):
         def __init__(self, array):
             super().__init__(array)
             alive.add(id(self))
@@ -172,7 +171,7 @@ def test_live_hands_out_at_once():
     def source():
         for t, frame in enumerate(frames(20)):
             read.append(t)
-            yield RgbPicture(frame)
+            yield ArrayPicture(frame)
 
     for t, _ in enumerate(
         anonymize_pictures(source(), detector=detector(), anonymizer=mask, live=True, every=5)

@@ -210,7 +210,7 @@ def test_a_video_that_breaks_off_is_kept_as_far_as_it_goes(
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     report = run(cut, tmp_path / "out.mp4", mask_all)
     assert report.status == "partial"
-    assert "the file breaks off early; what was whole is kept" in report.warnings
+    assert "the file ends early; the intact part is kept" in report.warnings
     assert 20 < report.frames == len(frames_of(tmp_path / "out.mp4")) < 80
     assert pixels(tmp_path / "out.mp4").max() < 60
 
@@ -321,7 +321,7 @@ def test_a_camera_that_disappears_leaves_what_was_whole(
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"a letter to Ann" * 100, "is no video, or is damaged where it begins"),
+        (b"a letter to Ann" * 100, "is not a video, or is damaged at its beginning"),
         (None, "is not there"),
     ],
 )
@@ -354,7 +354,7 @@ def test_playlists_and_addresses_in_files_are_not_followed(
     (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n")
     (tmp_path / "concat.mp4").write_text(f"ffconcat version 1.0\nfile '{secret}'\n")
     for name in ("list.mp4", "concat.mp4"):
-        with pytest.raises(VideoError, match="is no video"):
+        with pytest.raises(VideoError, match="is not a video"):
             run(tmp_path / name, tmp_path / "out.mp4", find_none)
 
 

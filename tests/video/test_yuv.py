@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from anonlib.errors import VideoError
-from anonlib.video.picture import Grey, Resizing, small_size
+from anonlib.video.picture import FastPicture, small_size
 from anonlib.video.yuv import BT601, BT709, BT2020, STEPS, Colour, Turn, YuvPicture, colour_of
 
 
@@ -32,7 +32,7 @@ def test_pure_red_by_hand() -> None:
     by_601, by_709 = Colour(BT601), Colour(BT709)
     assert by_601.to_luma(red).item() == pytest.approx(16 + 219 * 0.299)
     assert by_709.to_luma(red).item() == pytest.approx(16 + 219 * 0.2126, abs=1e-3)
-    blue, red_difference = by_601.to_differences(red).flatten().tolist()
+    blue, red_difference = by_601.to_chroma(red).flatten().tolist()
     assert (blue, red_difference) == pytest.approx((128 - 224 * 0.299 / 1.772, 128 + 112), abs=1e-3)
 
 
@@ -40,7 +40,7 @@ def test_pure_red_by_hand() -> None:
 @pytest.mark.parametrize("full", [False, True])
 def test_to_rgb_undoes_to_yuv(matrix: int, full: bool) -> None:
     colour, rgb = Colour(matrix, full), torch.rand(3, 5, 5) * 0.8 + 0.1
-    luma, differences = colour.to_luma(rgb), colour.to_differences(rgb)
+    luma, differences = colour.to_luma(rgb), colour.to_chroma(rgb)
     back = colour.to_rgb(luma, colour.tint(differences))
     torch.testing.assert_close(back, rgb, atol=1e-5, rtol=0)
 
@@ -137,7 +137,7 @@ def test_a_crop_resized_at_once_is_the_resized_crop(pixel_format: str, turn: Tur
     picture = YuvPicture(frame_of(smooth(61, 81), pixel_format), turn)
     box = (11, 7, 42, 50)
     expected = F.interpolate(picture.crop(box)[None], (16, 16), mode="bilinear", antialias=True)[0]
-    assert isinstance(picture, Resizing)
+    assert isinstance(picture, FastPicture)
     assert (picture.crop_to(box, 16) - expected).abs().max() < 0.04
 
 
@@ -168,6 +168,6 @@ def test_grey_is_the_brightness_of_small() -> None:
     rgb[:, :40] = 250
     picture = YuvPicture(frame_of(rgb), Turn(transpose=True, flip_x=True))
     grey, small = picture.grey(40), picture.small(40)
-    assert isinstance(picture, Grey) and grey.shape == small.shape[1:] == (40, 30)
+    assert isinstance(picture, FastPicture) and grey.shape == small.shape[1:] == (40, 30)
     weights = torch.tensor([0.299, 0.587, 0.114])
     assert (grey - torch.tensordot(weights, small, dims=1)).abs().max() < 0.03
