@@ -1,7 +1,7 @@
-"""Boxes, the 1.6x enlargement, 5-point alignment, differentiable crop and paste.
+"""Boxes, 5-point alignment, and differentiable crop and paste.
 
-Boxes are float xyxy pixels with exclusive end, landmarks `(N, 5, 2)` xy pixels: left eye, right
-eye, nose, left and right corner of the mouth, as they lie in the image.
+Boxes are float xyxy pixels with exclusive end. Landmarks are `(N, 5, 2)` xy pixels: left eye, right
+eye, nose, left and right corner of the mouth, left and right as seen in the image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from anonlib.config import ENLARGE
 
-# SphereFace's template in a face 96 wide and 112 high.
 _SPHEREFACE = [
     [30.2946, 51.6963],
     [65.5318, 51.5014],
@@ -22,16 +21,17 @@ _SPHEREFACE = [
     [33.5493, 92.3655],
     [62.7299, 92.2041],
 ]
+"""Landmarks of SphereFace's aligned face, 96 pixels wide and 112 high."""
 ALIGNED_SIZE = (112, 96)
-"""Height and width of SphereFace's aligned face."""
+"""Height and width of an aligned face."""
 CANONICAL_LANDMARKS = torch.tensor(
     [[0.3913, 0.45], [0.6087, 0.45], [0.5, 0.5736], [0.4114, 0.7009], [0.5914, 0.7009]]
 )
-"""`(5, 2)` mean landmarks in a canonical face crop of side 1."""
+"""`(5, 2)` landmarks in a canonical face crop of side 1."""
 
 
 def enlarge_boxes(boxes: Tensor, factor: float = ENLARGE) -> Tensor:
-    """Boxes grown about their centres; `(N, 4)` to `(N, 4)`.
+    """Boxes `(N, 4)` enlarged about their centres.
 
     Implements Ren et al., section 5.2. Differs from the paper: none.
 
@@ -44,7 +44,7 @@ def enlarge_boxes(boxes: Tensor, factor: float = ENLARGE) -> Tensor:
 
 
 def clip_boxes(boxes: Tensor, *, height: int, width: int) -> Tensor:
-    """Boxes rounded outward to whole pixels and clipped to the frame; `(N, 4)` to `(N, 4)`.
+    """Boxes `(N, 4)` rounded outward to whole pixels and clipped to the frame.
 
     >>> clip_boxes(torch.tensor([[-3.0, 1.2, 7.5, 20.0]]), height=10, width=10)
     tensor([[ 0.,  1.,  8., 10.]])
@@ -55,7 +55,7 @@ def clip_boxes(boxes: Tensor, *, height: int, width: int) -> Tensor:
 
 
 def similarity_transform(source: Tensor, target: Tensor) -> Tensor:
-    """Least-squares rotation, uniform scale and shift that carry source points onto target points.
+    """Least-squares rotation, uniform scale and shift that map source points to target points.
 
     Args:
         source: `(N, K, 2)` points.
@@ -81,15 +81,15 @@ def similarity_transform(source: Tensor, target: Tensor) -> Tensor:
 
 
 def warp_affine(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
-    """Samples images through the inverse of source-to-target matrices; differentiable.
+    """Images transformed by affine matrices; differentiable.
 
     Args:
         images: `(N, C, H, W)`.
-        matrices: `(N, 2, 3)`, source pixels to target pixels.
-        size: height and width of the target.
+        matrices: `(N, 2, 3)`, map pixels of the images to pixels of the result.
+        size: height and width of the result.
 
     Returns:
-        `(N, C, height, width)`; what lies outside a source image is black.
+        `(N, C, height, width)`, black outside the source images.
     """
     height, width = size
     ys = torch.arange(height, dtype=images.dtype, device=images.device) + 0.5
@@ -103,19 +103,16 @@ def warp_affine(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tens
 
 
 def align_faces(images: Tensor, landmarks: Tensor, size: tuple[int, int] = ALIGNED_SIZE) -> Tensor:
-    """Faces cropped and turned upright by five landmarks, ready for SphereFace.
+    """Faces aligned by five landmarks for SphereFace.
 
     Implements Ren et al., section 4, Face Identity Classification: a grid generator and sampler
-    without learned parameters, so that gradients reach the modifier through the crop.
-    Differs from the paper: none at 112x96; smaller sizes scale the template.
+    without learned parameters, so that gradients pass through the crop to M.
+    Differs from the paper: none at 112x96; other sizes scale the template.
 
     Args:
         images: `(N, 3, H, W)` in [0, 1].
         landmarks: `(N, 5, 2)` xy pixels in those images.
-        size: height and width of the aligned face.
-
-    Returns:
-        `(N, 3, height, width)`.
+        size: height and width of the aligned faces, `(N, 3, height, width)`.
     """
     template = landmarks.new_tensor(_SPHEREFACE)
     template = template * template.new_tensor([size[1] / 96, size[0] / 112])
@@ -134,17 +131,17 @@ def resize(images: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:
-    """Boxes as integer (x0, y0, x1, y1), for slicing; boxes without area are kept."""
+    """Boxes as integers (x0, y0, x1, y1), for slicing."""
     return [(int(a), int(b), int(c), int(d)) for a, b, c, d in boxes.tolist()]
 
 
 def crop_boxes(frames: Tensor, boxes: list[Tensor], size: int) -> Tensor:
-    """The regions r_v of every frame, resized bilinearly to `size` x `size`; differentiable.
+    """The face regions r_v of all frames, resized bilinearly; differentiable.
 
     Args:
         frames: `(B, 3, H, W)` in [0, 1].
         boxes: per frame `(n_i, 4)` whole-pixel boxes inside the frame (see `clip_boxes`).
-        size: side of the returned crops.
+        size: side of the crops.
 
     Returns:
         `(n_1 + ... + n_B, 3, size, size)`, frame by frame.
@@ -158,10 +155,10 @@ def crop_boxes(frames: Tensor, boxes: list[Tensor], size: int) -> Tensor:
 
 
 def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
-    """v' = v - r_v + M(r_v): every region replaced by its face; differentiable in both.
+    """v' = v - r_v + M(r_v): frames with every region replaced by a face; differentiable in both.
 
     Implements Ren et al., section 3.1. Differs from the paper: none. Where boxes overlap, the
-    later face of the frame is on top; no pixel of a region keeps its original value.
+    later face is on top.
 
     Args:
         frames: `(B, 3, H, W)`.
@@ -176,15 +173,13 @@ def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
     """
     if len(faces) != sum(len(frame_boxes) for frame_boxes in boxes):
         raise ValueError(f"{len(faces)} faces for {sum(map(len, boxes))} boxes")
-    out = []
-    remaining = iter(faces)
+    out, remaining = [], iter(faces)
     for frame, frame_boxes in zip(frames, boxes, strict=True):
         if len(frame_boxes):
             frame = frame.clone()
         for x0, y0, x1, y1 in box_corners(frame_boxes):
-            face = next(remaining)[None]
-            frame[:, y0:y1, x0:x1] = F.interpolate(face, (y1 - y0, x1 - x0), mode="bilinear", antialias=True)[
-                0
-            ]
+            size = (y1 - y0, x1 - x0)
+            face = F.interpolate(next(remaining)[None], size, mode="bilinear", antialias=True)
+            frame[:, y0:y1, x0:x1] = face[0]
         out.append(frame)
     return torch.stack(out)

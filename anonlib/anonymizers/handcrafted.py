@@ -1,7 +1,7 @@
-"""The baselines of the paper: image processing that hides a face without learning anything.
+"""The hand-crafted baselines of the paper.
 
-Each is a pure function of float RGB faces `(B, 3, H, W)` in [0, 1] to the same shape and range,
-and treats every image by itself.
+Each is a pure function of float RGB faces `(B, 3, H, W)` in [0, 1] to the same shape and range. Each
+face is treated by itself, whatever else is in the batch.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 EDGE_SIGMA = 1.0
-"""Width in pixels of the Gaussian before Canny's gradients."""
+"""Standard deviation in pixels of the Gaussian of the Canny detector."""
 SUPERPIXELS = 64
-"""Super-pixels SLIC aims at in an enlarged face, as many as the pixels of the strongest blur."""
+"""Requested number of super-pixels in an enlarged face: as many as pixels in `blur8`."""
 
 
 def unanonymized(faces: Tensor) -> Tensor:
-    """The faces themselves.
+    """The faces, unchanged.
 
     >>> faces = torch.rand(2, 3, 8, 8)
     >>> torch.equal(unanonymized(faces), faces)
@@ -32,10 +32,10 @@ def unanonymized(faces: Tensor) -> Tensor:
 
 
 def blur(faces: Tensor, *, grid: int) -> Tensor:
-    """Faces reduced to `grid` x `grid` pixels, each the mean of what it covers, and back.
+    """Faces downsampled to `grid` x `grid` pixels and upsampled again.
 
-    Implements Ren et al., section 5.2, Blur. Differs from the paper: the filters are not stated
-    there; bilinear with antialiasing down, bilinear up.
+    Implements Ren et al., section 5.2, Blur. Differs from the paper: the paper does not state the
+    filters; here downsampling is bilinear with antialiasing, upsampling bilinear.
 
     >>> blur(torch.rand(2, 3, 32, 40), grid=8).shape
     torch.Size([2, 3, 32, 40])
@@ -45,7 +45,7 @@ def blur(faces: Tensor, *, grid: int) -> Tensor:
 
 
 def mask(faces: Tensor) -> Tensor:
-    """Black in place of the faces.
+    """Black faces.
 
     Implements Ren et al., section 5.2, Masked. Differs from the paper: none.
 
@@ -56,23 +56,23 @@ def mask(faces: Tensor) -> Tensor:
 
 
 def noise(faces: Tensor, *, variance: float) -> Tensor:
-    """Faces plus Gaussian noise of that variance, cut to [0, 1].
+    """Faces plus Gaussian noise of that variance, clipped to [0, 1].
 
-    The noise of an image is drawn from a seed made of its own pixels: it does not depend on the
-    batch, and no two images share it.
+    The seed of the noise is a hash of the face, so that the noise does not depend on the batch and
+    differs between faces.
 
-    Implements Ren et al., section 5.2, Noise. Differs from the paper: the range that variances
-    refer to is not stated there; here it is [0, 1].
+    Implements Ren et al., section 5.2, Noise. Differs from the paper: the paper does not state the
+    range of pixel values; here it is [0, 1].
 
     >>> noise(torch.full((1, 3, 8, 8), 0.5), variance=0.1).std() > 0.2
     tensor(True)
     """
-    drawn = [_own_noise(face) for face in faces]
+    drawn = [_standard_noise(face) for face in faces]
     return (faces + variance**0.5 * torch.stack(drawn)).clamp(0, 1)
 
 
-def _own_noise(face: Tensor) -> Tensor:
-    """Standard normal noise `(3, H, W)`, seeded by the image as 8-bit pixels."""
+def _standard_noise(face: Tensor) -> Tensor:
+    """Standard normal noise `(3, H, W)`, seeded by the 8-bit pixels of the face."""
     pixels = (face.detach() * 255).round().to(device="cpu", dtype=torch.uint8).contiguous()
     digest = hashlib.blake2b(pixels.numpy().tobytes(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
@@ -80,10 +80,10 @@ def _own_noise(face: Tensor) -> Tensor:
 
 
 def edge(faces: Tensor) -> Tensor:
-    """Canny's edges of the faces, white on black.
+    """Edges of the faces, white on black.
 
-    Implements Ren et al., section 5.2, Edge. Differs from the paper: the edge detector is not
-    stated there; Canny with a Gaussian of one pixel and thresholds 0.1 and 0.2.
+    Implements Ren et al., section 5.2, Edge. Differs from the paper: the paper does not name the
+    edge detector; here it is Canny's, with a Gaussian of one pixel and thresholds 0.1 and 0.2.
 
     >>> step = torch.zeros(1, 3, 16, 16)
     >>> step[..., 8:] = 1
@@ -94,10 +94,10 @@ def edge(faces: Tensor) -> Tensor:
 
 
 def superpixel(faces: Tensor) -> Tensor:
-    """Every pixel exchanged for the mean colour of its super-pixel, about 64 a face.
+    """Faces with each pixel replaced by the mean colour of its super-pixel.
 
-    Implements Ren et al., section 5.2, Super-pixel. Differs from the paper: method and number
-    of super-pixels are not stated there; SLIC with 64 segments over the enlarged face.
+    Implements Ren et al., section 5.2, Super-pixel. Differs from the paper: the paper does not state
+    method and number of super-pixels; here SLIC makes about 64 in the enlarged face.
 
     >>> len(superpixel(torch.rand(1, 3, 32, 32))[0, 0].unique()) <= 100
     True

@@ -10,34 +10,27 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.ops import MultiScaleRoIAlign
 
 from anonlib.config import DetectorConfig
-
-
-def _layer(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+from anonlib.networks.blocks import batch_norm_layer
 
 
 class SmallBackbone(nn.Sequential):
-    """Seven convolutions to a single map at an eighth of the resolution."""
+    """Seven convolutions to one feature map at an eighth of the resolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__(
-            _layer(3, width, stride=2),
-            _layer(width, width),
-            _layer(width, 2 * width, stride=2),
-            _layer(2 * width, 2 * width),
-            _layer(2 * width, 4 * width, stride=2),
-            _layer(4 * width, 4 * width),
-            _layer(4 * width, 4 * width),
+            batch_norm_layer(3, width, stride=2),
+            batch_norm_layer(width, width),
+            batch_norm_layer(width, 2 * width, stride=2),
+            batch_norm_layer(2 * width, 2 * width),
+            batch_norm_layer(2 * width, 4 * width, stride=2),
+            batch_norm_layer(4 * width, 4 * width),
+            batch_norm_layer(4 * width, 4 * width),
         )
         self.out_channels = 4 * width
 
 
 def _small_detector(config: DetectorConfig) -> FasterRCNN:
-    """One feature map, few proposals: a detector that a CPU trains in minutes."""
+    """One feature map and few proposals, so that a CPU trains it in minutes."""
     backbone = SmallBackbone(config.width)
     side = min(config.frame)
     sizes = (tuple(round(side * s) for s in (0.4, 0.7, 1.0)),)
@@ -69,14 +62,14 @@ def _resnet_detector(config: DetectorConfig) -> FasterRCNN:
 
 
 class ActionDetector(nn.Module):
-    """A: frames to action boxes with class and score.
+    """A: detects actions in frames, as boxes with class and score.
 
-    Implements Ren et al., section 3.1, Eq. (1): the loss is the sum of Faster R-CNN's four, RPN
-    classification and regression and Fast R-CNN classification and regression.
-    Differs from the paper: ResNet-101 with a feature pyramid where the paper takes one map; the
-    `small` backbone of the laptop profile is ours.
+    Implements Ren et al., section 3.1, Eq. (1): the loss is the sum of the four losses of Faster
+    R-CNN, classification and regression of the RPN and of Fast R-CNN.
+    Differs from the paper: ResNet-101 has a feature pyramid instead of one map; the `small`
+    backbone of the laptop profile is ours.
 
-    Class k of the data (from 0) is label k + 1 of torchvision, whose 0 is the background.
+    Classes are numbered from 0; torchvision's label 0, the background, is hidden.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -86,15 +79,12 @@ class ActionDetector(nn.Module):
         self.network = make(config)
 
     def losses(self, frames: Tensor, boxes: list[Tensor], labels: list[Tensor]) -> dict[str, Tensor]:
-        """The four losses of L_A(v', b, t), by torchvision's names.
+        """The four losses of L_A(v', b, t), scalars by torchvision's names.
 
         Args:
             frames: `(B, 3, H, W)` in [0, 1].
             boxes: per frame `(n, 4)` xyxy pixels.
             labels: per frame `(n,)` classes from 0.
-
-        Returns:
-            Four scalars: loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg.
         """
         targets = [
             {"boxes": b.float().reshape(-1, 4), "labels": t + 1} for b, t in zip(boxes, labels, strict=True)
@@ -102,6 +92,10 @@ class ActionDetector(nn.Module):
         return self.network(list(frames), targets)
 
     def forward(self, frames: Tensor) -> list[dict[str, Tensor]]:
-        """Detections of each frame: boxes `(n, 4)`, scores `(n,)`, labels `(n,)` from 0."""
+        """Detections in frames `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            For each frame `boxes` `(n, 4)`, `scores` `(n,)` and `labels` `(n,)` from 0.
+        """
         detections = self.network(list(frames))
         return [{**d, "labels": d["labels"] - 1} for d in detections]

@@ -1,4 +1,4 @@
-"""A critic of patches: does this piece of a face look photographed?"""
+"""Critic that tells photographs from modified faces; ours, for realism on real faces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class PatchCritic(nn.Module):
-    """Judges overlapping patches of 38 pixels (Isola et al., CVPR 2017), spectrally normalised.
+    """Rates overlapping patches of 38x38 pixels, with spectral normalisation.
+
+    Implements the PatchGAN discriminator of Isola et al., CVPR 2017. Differs from the paper: Ren et
+    al. have no critic.
 
     >>> import torch
     >>> PatchCritic(width=8)(torch.rand(2, 3, 64, 64)).shape
@@ -26,5 +29,5 @@ class PatchCritic(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """One value a patch: `(B, 3, S, S)` in [0, 1] to `(B, 1, S/8, S/8)`."""
+        """One rating for each patch: `(B, 3, S, S)` in [0, 1] to `(B, 1, S/8, S/8)`."""
         return self.layers(faces * 2 - 1)

@@ -1,8 +1,8 @@
 """dlib's face recogniser (King, 2017), a ResNet of 29 layers, read from dlib's own file.
 
-The layers are those of dlib's face recognition example: what it calls `affine` stands for a batch
-norm after training and is folded into the convolution before it. Equal to dlib to the last digits
-of float32, ten times as fast on a CPU.
+The layers are those of dlib's face recognition example. Its `affine` layers (batch norms after
+training) are folded into the convolutions before them. The features equal dlib's to float32
+precision and are computed ten times as fast on a CPU.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from anonlib.errors import CheckpointError
 STAGES = (32, 32, 32, -64, 64, 64, 64, -128, 128, 128, -256, 256, 256, -256)
 """Channels of the residual blocks; a negative number halves the resolution."""
 MEAN = (122.782, 117.001, 104.298)
-"""Of red, green and blue in 0 to 255."""
+"""Mean red, green and blue, from 0 to 255."""
 
 
 def stored_tensors(content: bytes) -> Iterator[Tensor]:
-    """Tensors of 32 numbers or more in a file of dlib's, from the input to the output.
+    """Tensors of at least 32 numbers in a file of dlib, from the input to the output.
 
-    Each is the bytes 1 and 2, four sizes as a byte of length and that many bytes, and floats.
+    A tensor is stored as the bytes 1 and 2, four sizes, and its values as float32. A size is a
+    byte with its length and as many bytes.
     """
 
     def number(at: int) -> tuple[int, int]:
@@ -51,7 +52,7 @@ def stored_tensors(content: bytes) -> Iterator[Tensor]:
 
 
 def convolution(weights: Iterator[Tensor], inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
-    """A convolution with the affine layer behind it folded in."""
+    """A convolution into which the affine layer behind it is folded."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2 * (stride == 1))
     stored, affine = next(weights), next(weights)
     count = layer.weight.numel()
@@ -62,7 +63,7 @@ def convolution(weights: Iterator[Tensor], inputs: int, outputs: int, kernel: in
 
 
 class Block(nn.Module):
-    """Two convolutions added to their input, which is averaged and padded where sizes differ."""
+    """Two convolutions added to their input, which is pooled and padded to the same size."""
 
     def __init__(self, weights: Iterator[Tensor], inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class Block(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns x through both, added."""
+        """`(B, inputs, H, W)` to `(B, outputs, H / stride, W / stride)`."""
         y = self.second(F.relu(self.first(x)))
         x = F.avg_pool2d(x, 2, 2) if self.stride == 2 else x
         shape = [max(a, b) for a, b in zip(x.shape, y.shape, strict=True)]
@@ -83,15 +84,15 @@ class Block(nn.Module):
 
 
 class DlibResNet(nn.Module):
-    """Faces to the 128 numbers by which dlib compares them, less than 0.6 apart for one person.
+    """Maps faces to 128 features; dlib calls two faces one person if the distance is under 0.6.
 
-    Differs from the paper: which has no second recogniser.
+    Differs from the paper: the paper has no second recogniser.
     """
 
     mean: Tensor
 
     def __init__(self, path: Path) -> None:
-        """Reads `dlib_face_recognition_resnet_model_v1.dat`; nothing in it is executed.
+        """Reads `dlib_face_recognition_resnet_model_v1.dat` without executing anything in it.
 
         Raises:
             CheckpointError: the file is not that model.
@@ -114,14 +115,7 @@ class DlibResNet(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, chips: Tensor) -> Tensor:
-        """Features of faces as dlib cuts them.
-
-        Args:
-            chips: `(B, 3, 150, 150)` in [0, 1].
-
-        Returns:
-            `(B, 128)`.
-        """
+        """Features `(B, 128)` of faces cropped as dlib does, `(B, 3, 150, 150)` in [0, 1]."""
         x = (chips * 255 - self.mean) / 256  # (B, 3, 150, 150)
         x = F.max_pool2d(F.relu(self.stem(x)), 3, 2)  # (B, 32, 35, 35)
         return self.blocks(x).mean((2, 3)) @ self.head

@@ -1,4 +1,4 @@
-"""Face classifier D: SphereFace (Liu et al., CVPR 2017) in its 4, 10 and 20 layer forms."""
+"""Face classifier D: SphereFace (Liu et al., CVPR 2017) with 4, 10 or 20 convolutions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from anonlib.config import ClassifierConfig
 
 _UNITS = {4: (0, 0, 0, 0), 10: (0, 1, 2, 0), 20: (1, 2, 4, 1)}
+"""Residual units of the four stages by depth."""
 
 
 class _Unit(nn.Module):
@@ -28,12 +29,12 @@ class _Unit(nn.Module):
 
 
 class SphereFace(nn.Module):
-    """D: aligned faces to features, and one weight vector a person for A-Softmax.
+    """D: maps aligned faces to features, and holds one weight vector for each person.
 
-    Implements Ren et al., section 4, Face Identity Classification, with the layers of SphereFace.
+    Implements Ren et al., section 4, Face Identity Classification.
     Differs from the paper: none with the defaults (20 layers, 112x96, 512 features).
 
-    The angular-softmax loss lives in `anonlib.losses`; it takes `features` and `identities`.
+    `losses.angular_softmax_loss` takes the features and the weight vectors, `identities`.
     """
 
     def __init__(self, config: ClassifierConfig, *, people: int) -> None:
@@ -56,13 +57,10 @@ class SphereFace(nn.Module):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, aligned: Tensor) -> Tensor:
-        """Features of aligned faces.
+        """Features `(B, features)` of aligned faces, to be compared by cosine similarity.
 
         Args:
             aligned: `(B, 3, height, width)` in [0, 1] from `geometry.align_faces`.
-
-        Returns:
-            `(B, features)`, not normalised; compare them by cosine similarity.
         """
         x = (aligned - 0.5) / 0.5  # (B, 3, h, w)
         x = self.stages(x)  # (B, 8 * width, h/16, w/16)
@@ -70,7 +68,7 @@ class SphereFace(nn.Module):
 
 
 def flip_averaged_features(classifier: nn.Module, aligned: Tensor) -> Tensor:
-    """Unit-length mean feature of each aligned face and its mirror image, for verification.
+    """The mean feature of each face and its mirror image, normalised, for verification.
 
     Implements Ren et al., section 5.1, Face Recognition (features after the last fully connected
     layer, cosine similarity). Differs from the paper: none.

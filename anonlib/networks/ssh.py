@@ -1,7 +1,7 @@
 """SSH, the single-stage headless face detector: one pass, a detection module at each stride.
 
-Symbols of the paper in code: M1, M2, M3 are `modules_at[0..2]` at strides 8, 16, 32; X is
-`channels`, the output of a plain convolution in them; K = 2 anchors a place are `ANCHORS`.
+Symbols of the paper: the modules M1, M2, M3 are `modules_at[0..2]` at strides 8, 16, 32; X is
+`channels`; the K = 2 anchors at each place are `ANCHORS`.
 """
 
 from __future__ import annotations
@@ -12,38 +12,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anonlib.networks.blocks import batch_norm_layer
+
 STRIDES = (8, 16, 32)
-"""Pixels between two places of M1, M2 and M3."""
+"""Pixels between neighbouring places of M1, M2 and M3."""
 ANCHORS = ((12, 24), (48, 96), (192, 384))
 """Sides in pixels of the square anchors at each place of M1, M2 and M3."""
 
 
 class Predictions(NamedTuple):
-    """What the network says at each of A anchors, ordered as `anchors` orders them."""
+    """Outputs at each of A anchors, in the order of `anchors`."""
 
     logits: Tensor
-    """`(B, A)`; their sigmoid is the probability of a face."""
+    """`(B, A)`; the sigmoid is the probability of a face."""
     boxes: Tensor
-    """`(B, A, 4)` offsets of centre x, y and logarithms of width, height, see `decode_boxes`."""
+    """`(B, A, 4)` offsets, see `decode_boxes`."""
     landmarks: Tensor
-    """`(B, A, 10)` offsets of five points x, y, see `decode_landmarks`."""
-
-
-def _layer(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+    """`(B, A, 10)` offsets, see `decode_landmarks`."""
 
 
 class _Stage(nn.Module):
-    """Halves the resolution, then adds what two convolutions see."""
+    """Halves the resolution, then adds a residual of two convolutions."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.reduce = _layer(inputs, outputs, stride=2)
-        self.inner = nn.Sequential(_layer(outputs, outputs), _layer(outputs, outputs))
+        self.reduce = batch_norm_layer(inputs, outputs, stride=2)
+        self.inner = nn.Sequential(batch_norm_layer(outputs, outputs), batch_norm_layer(outputs, outputs))
 
     def forward(self, maps: Tensor) -> Tensor:
         reduced = self.reduce(maps)
@@ -51,24 +45,23 @@ class _Stage(nn.Module):
 
 
 class DetectionModule(nn.Module):
-    """A detection module: a 3x3 convolution beside two contexts, 5x5 and 7x7, then the heads.
+    """A 3x3 convolution beside two context branches, 5x5 and 7x7, then the heads.
 
     Implements Najibi et al., SSH, ICCV 2017, Figs. 3 and 4. Differs from the paper: batch
-    normalisation, one logit in the place of a softmax over two classes, a third head for five
-    landmarks.
+    normalisation; one logit instead of a softmax over two classes; a third head for landmarks.
     """
 
     def __init__(self, inputs: int, channels: int, *, anchors: int) -> None:
         super().__init__()
         half = channels // 2
-        self.plain = _layer(inputs, channels)
-        self.shared = _layer(inputs, half)
-        self.five = _layer(half, half)
-        self.seven = nn.Sequential(_layer(half, half), _layer(half, half))
+        self.plain = batch_norm_layer(inputs, channels)
+        self.shared = batch_norm_layer(inputs, half)
+        self.five = batch_norm_layer(half, half)
+        self.seven = nn.Sequential(batch_norm_layer(half, half), batch_norm_layer(half, half))
         self.heads = nn.Conv2d(2 * channels, anchors * 15, 1)
         nn.init.normal_(self.heads.weight, std=0.01)
         bias = torch.zeros(anchors, 15)
-        bias[:, 0] = -4.0  # nearly no anchor is a face
+        bias[:, 0] = -4.0  # almost no anchor is a face
         self.heads.bias = nn.Parameter(bias.flatten())
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -79,12 +72,12 @@ class DetectionModule(nn.Module):
 
 
 class Ssh(nn.Module):
-    """Pictures to a probability, a box and five landmarks at every anchor.
+    """Predicts a probability, a box and five landmarks at every anchor of a picture.
 
-    Implements Najibi et al., SSH, ICCV 2017, section 3: M1 sees stride 8 joined with the upsampled
-    stride 16, M2 stride 16, M3 stride 32; two anchors a place, of one shape.
-    Differs from the paper: a thin residual backbone of some 0.5 GMAC at 640x384 instead of VGG-16,
-    convolutions instead of pooling before M3, anchors from 12 to 384 pixels instead of 16 to 512,
+    Implements Najibi et al., SSH, ICCV 2017, section 3: M1 reads stride 8 joined with the upsampled
+    stride 16, M2 stride 16, M3 stride 32; two square anchors at each place.
+    Differs from the paper: a thin residual backbone of about 0.5 GMAC at 640x384 instead of VGG-16;
+    convolutions instead of pooling before M3; anchors from 12 to 384 pixels instead of 16 to 512,
     for pictures of 640 pixels instead of 1,600.
     """
 
@@ -92,25 +85,21 @@ class Ssh(nn.Module):
         super().__init__()
         self.width = width
         one, two, three, four, five = (width * k // 2 for k in (2, 3, 5, 8, 12))
-        self.stem = nn.Sequential(_layer(3, one, stride=2), _layer(one, two, stride=2))
+        self.stem = nn.Sequential(batch_norm_layer(3, one, stride=2), batch_norm_layer(one, two, stride=2))
         self.eighth = _Stage(two, three)
         self.sixteenth = _Stage(three, four)
         self.thirty_second = _Stage(four, five)
         channels = 2 * width
         self.lateral = nn.Conv2d(three, channels, 1)
         self.above = nn.Conv2d(four, channels, 1)
-        self.joined = _layer(channels, channels)
+        self.joined = batch_norm_layer(channels, channels)
         self.modules_at = nn.ModuleList(
             DetectionModule(inputs, channels, anchors=len(sides))
             for inputs, sides in zip((channels, four, five), ANCHORS, strict=True)
         )
 
     def forward(self, pictures: Tensor) -> Predictions:
-        """Predictions at all anchors.
-
-        Args:
-            pictures: `(B, 3, H, W)` in [0, 1]; H and W are multiples of 32.
-        """
+        """Predictions for pictures `(B, 3, H, W)` in [0, 1]; H and W are multiples of 32."""
         eighth = self.eighth(self.stem(2 * pictures - 1))
         sixteenth = self.sixteenth(eighth)
         above = F.interpolate(self.above(sixteenth), scale_factor=2.0, mode="nearest")
@@ -138,11 +127,11 @@ def anchors(height: int, width: int) -> Tensor:
 
 
 _CENTRE, _SIZE = 0.1, 0.2
-"""Offsets are divided by these, so that they are about as large as a logit."""
+"""Offsets are divided by these, to be about as large as logits."""
 
 
 def encode_boxes(boxes: Tensor, places: Tensor) -> Tensor:
-    """Offsets of xyxy boxes `(n, 4)` from anchors `(n, 3)`: `(n, 4)`."""
+    """Offsets of centre and log size of boxes `(n, 4)` xyxy from anchors `(n, 3)`; `(n, 4)`."""
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     side = places[..., 2:]
     size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
@@ -150,7 +139,7 @@ def encode_boxes(boxes: Tensor, places: Tensor) -> Tensor:
 
 
 def decode_boxes(offsets: Tensor, places: Tensor) -> Tensor:
-    """The inverse of `encode_boxes`: xyxy pixels `(n, 4)`.
+    """The inverse of `encode_boxes`: boxes `(n, 4)` in xyxy pixels.
 
     >>> places = torch.tensor([[8.0, 8.0, 16.0]])
     >>> decode_boxes(torch.zeros(1, 4), places)
@@ -163,12 +152,12 @@ def decode_boxes(offsets: Tensor, places: Tensor) -> Tensor:
 
 
 def encode_landmarks(landmarks: Tensor, places: Tensor) -> Tensor:
-    """Offsets of points `(n, 5, 2)` from the anchors' centres `(n, 3)`: `(n, 10)`."""
+    """Offsets of points `(n, 5, 2)` from the centres of anchors `(n, 3)`; `(n, 10)`."""
     away = (landmarks - places[..., None, :2]) / places[..., None, 2:] / _CENTRE
     return away.flatten(-2)
 
 
 def decode_landmarks(offsets: Tensor, places: Tensor) -> Tensor:
-    """The inverse of `encode_landmarks`: xy pixels `(n, 5, 2)`."""
+    """The inverse of `encode_landmarks`: points `(n, 5, 2)` in xy pixels."""
     away = offsets.unflatten(-1, (5, 2)) * _CENTRE * places[..., None, 2:]
     return places[..., None, :2] + away
