@@ -59,12 +59,7 @@ class Findings:
 
 
 def check(root: str | Path, name: str | None = None, *, progress: bool = True) -> Findings:
-    """Compares a folder with the official data set.
-
-    Args:
-        root: the folder.
-        name: of the data set; by default recognised from the layout.
-        progress: whether to show a progress bar.
+    """Compares a folder with the official data set; without a name, the layout tells which.
 
     Raises:
         DatasetError: the root is missing, the name is unknown, or no layout is recognised.

@@ -113,11 +113,7 @@ class DALY:
     def keyframes(
         self, videos: Iterable[str] | None = None, *, without: Collection[str] = ()
     ) -> list[Keyframe]:
-        """Keyframes of videos, by video and frame.
-
-        Args:
-            videos: their names; all by default.
-            without: flags; instances with one of them are left out.
+        """Keyframes of videos, or of all, by video and frame; leaves out instances with a flag of `without`.
 
         Raises:
             ActionDatasetError: a video has no annotation, or a flag is unknown.
@@ -144,22 +140,14 @@ class DALY:
         detect: DetectFaces | None = None,
         progress: bool = True,
     ) -> ActionFrames:
-        """Keyframes as pictures of one size, with their boxes, actions and faces.
+        """Keyframes stretched to `size`, height and width, with their boxes, actions and faces.
+
+        A frame has a box for each instance in it, without instances that have a flag of `without`. `frames`
+        limits the keyframes of a video: they are evenly spread, with the first and the last. `detect` finds
+        the faces; without it there are none. A clip's number is the position of its video in `videos`.
 
         All keyframes of DALY at 600x800 pixels fill tens of gigabytes: load some videos at a time, or few
         frames of each.
-
-        Args:
-            videos: their names; all by default.
-            size: height and width to which the frames are stretched.
-            frames: most keyframes of a video, evenly spread, with the first and the last; all by default.
-            without: flags; instances with one of them are left out.
-            detect: finds faces; by default there are none.
-            progress: whether to show a progress bar.
-
-        Returns:
-            One frame for each keyframe, with a box for each instance in it. A clip's number is the position
-            of its video in `videos`; identities are unknown (-1).
 
         Raises:
             ActionDatasetError: a video is missing, damaged or too short, has no annotation, or no keyframe

@@ -101,7 +101,8 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
     pooch.get_logger().setLevel(logging.WARNING)
     path = folder / source.name
     record = _record(path)
-    known = source.digest or (record.read_text(encoding="utf-8").split()[0] if record.is_file() else None)
+    recorded = record.read_text(encoding="utf-8").partition(" ")[0] if record.is_file() else ""
+    known = source.digest or recorded or None
     failures = []
     for url in source.urls:
         downloader = partial(
@@ -218,16 +219,10 @@ _MEND = "fetch it again from its official place"
 
 
 def unpack(archive: Path, root: Path, keep: Sequence[tuple[str, str]], *, progress: bool = True) -> None:
-    """Takes folders or files out of a .zip or .tar.* and moves them to their places below a root.
+    """Takes folders or files out of a .zip or .tar.*; they appear below the root complete or not at all.
 
-    They appear complete or not at all.
-
-    Args:
-        archive: the file.
-        root: the folder.
-        keep: name of a folder or file, at any depth of the archive, and its place below the root. If the
-            archive contains none of the names, the whole archive is taken for the first.
-        progress: whether to show a progress bar.
+    `keep` has the name of each folder or file, at any depth of the archive, and its place below the root.
+    If the archive contains none of the names, the whole archive is taken for the first.
 
     Raises:
         DatasetError: the archive is damaged; contains a link, a device, a name outside of itself, or more

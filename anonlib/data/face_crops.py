@@ -48,15 +48,8 @@ class Crops:
 def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor, Tensor]:
     """The canonical crop of a face: upright, with the whole head, eyes 1/4.6 of the side apart.
 
-    Beyond the picture, its border is repeated.
-
-    Args:
-        picture: uint8 `(3, H, W)`.
-        landmarks: `(5, 2)` xy pixels.
-        size: side of the crop in pixels.
-
-    Returns:
-        The crop, uint8 `(3, size, size)`, and the landmarks in it, float `(5, 2)`.
+    Takes a picture, uint8 `(3, H, W)`, and landmarks, `(5, 2)` xy pixels; returns the crop, uint8
+    `(3, size, size)`, and the landmarks in it. Beyond the picture, its border is repeated.
 
     >>> crop, points = crop_face(torch.zeros(3, 50, 50).byte(), 40 * CANONICAL_LANDMARKS, size=20)
     >>> crop.shape, torch.allclose(points, 20 * CANONICAL_LANDMARKS, atol=1e-4)
@@ -78,11 +71,7 @@ def crop_pictures(
 ) -> Crops:
     """Canonical crops of the faces in picture files, from the cache where it has them.
 
-    Args:
-        paths: picture files.
-        size: side of the crops in pixels.
-        detect: finds the landmarks; `MtcnnLandmarks` by default.
-        progress: whether to show a progress bar.
+    `detect` finds the landmarks, by default with MTCNN.
 
     Raises:
         ImageError: a file is no readable picture.
@@ -138,13 +127,10 @@ def cache_folder() -> Path:
 
 
 def cached(compute: Callable[[], Arrays], *, files: Sequence[Path], key: str | None, size: int) -> Arrays:
-    """What `compute` returns, from the cache if the files have not changed since.
+    """What `compute` makes of the files, from the cache if they have not changed since.
 
-    Args:
-        compute: makes arrays from the files.
-        files: what the result depends on; path, length and modification time are compared.
-        key: name and version of the method; None neither reads nor writes the cache.
-        size: side of the crops.
+    Compares the path, length and modification time of each file, the size of the crops, and `key`, the
+    name and version of the method. With None as key, the cache is neither read nor written.
     """
     if key is None:
         return compute()

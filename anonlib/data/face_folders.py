@@ -35,12 +35,7 @@ class FaceFolder:
     def __init__(
         self, root: str | Path, *, detect: DetectLandmarks | None = None, progress: bool = True
     ) -> None:
-        """Lists people and pictures. No picture is opened.
-
-        Args:
-            root: the folder.
-            detect: finds five landmarks, see `DetectLandmarks`; MTCNN by default.
-            progress: whether loading shows a progress bar.
+        """Lists people and pictures; opens no picture. `detect` finds five landmarks, by default with MTCNN.
 
         Raises:
             FaceDatasetError: the root is missing, holds no people, or holds RecordIO files or an archive
@@ -86,16 +81,11 @@ class FaceFolder:
     def load(
         self, people: Sequence[str] | None = None, *, images: int | None = None, size: int, minimum: int = 1
     ) -> FaceImages:
-        """Canonical face crops of people's first pictures.
+        """Canonical face crops of `size` pixels from the first `images` pictures of each person.
 
-        Pictures without a face are left out, and so are people with fewer than `minimum` faces. A log
-        line counts both. Labels number the remaining people from 0, in the order of `people`.
-
-        Args:
-            people: their names; by default all with `minimum` pictures.
-            images: most pictures of one person; all by default.
-            size: side of the crops in pixels.
-            minimum: fewest faces of one person.
+        By default all pictures of all people with at least `minimum` pictures. Pictures without a face are
+        left out, and so are people with fewer than `minimum` faces; a log line counts both. Labels number
+        the remaining people from 0, in the order of `people`.
 
         Raises:
             FaceDatasetError: a name is unknown, a person has fewer than `minimum` pictures, or nobody
@@ -142,15 +132,10 @@ class CASIAWebFace(FaceFolder):
         detect: DetectLandmarks | None = None,
         progress: bool = True,
     ) -> None:
-        """Lists people and pictures. No picture is opened.
+        """Lists the people with at least `minimum` pictures; opens no picture.
 
-        Args:
-            root: the folder.
-            keep: a cleaned list, with `PERSON/PICTURE.jpg` at the start of each line; other pictures are
-                left out.
-            minimum: fewest pictures of one person. A classifier learns nothing from a single picture.
-            detect: finds five landmarks, see `DetectLandmarks`; MTCNN by default.
-            progress: whether loading shows a progress bar.
+        `keep` is a cleaned list with `PERSON/PICTURE.jpg` at the start of each line; other pictures are
+        left out.
 
         Raises:
             FaceDatasetError: as in `FaceFolder`; or nobody has enough pictures, or the list cannot be

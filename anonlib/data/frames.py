@@ -70,17 +70,12 @@ def count_frames(path: Path) -> int:
 def read_frames(source: Path, numbers: Sequence[int], *, rate: float, size: tuple[int, int]) -> Tensor:
     """Frames of a video by number, stretched to one size.
 
-    Frame n of a video file is the one shown at (n - 0.5) / rate seconds, so a copy with another frame
-    rate gives the same pictures. Decoding starts at the last key frame before it.
-
-    Args:
-        source: a video file, or a folder of pictures whose names end in the number.
-        numbers: from 1, rising.
-        rate: frames per second to which the numbers refer.
-        size: height and width.
+    The source is a video file, or a folder of pictures whose names end in the number. Numbers count from 1.
+    Frame n of a video file is the one shown at (n - 0.5) / rate seconds, so a copy with another frame rate
+    gives the same pictures. Decoding starts at the last key frame before it.
 
     Returns:
-        `(len(numbers), 3, H, W)` uint8 RGB.
+        `(len(numbers), 3, *size)` uint8 RGB.
 
     Raises:
         ActionDatasetError: the source is damaged, or ends before a frame.

@@ -107,17 +107,11 @@ class JHMDB:
         detect: DetectFaces | None = None,
         progress: bool = True,
     ) -> ActionFrames:
-        """Frames of clips, evenly spread, with the actor's box, the action and the faces.
+        """Frames of clips at JHMDB's own size, with the actor's box, the action and the faces.
 
-        Args:
-            names: clips.
-            boxes: boxes of each clip, from `jhmdb_boxes`.
-            frames: most frames of a clip, with the first and the last; all by default.
-            detect: finds faces; by default there are none.
-            progress: whether to show a progress bar.
-
-        Returns:
-            Frames at JHMDB's own size, in the order of `names`. A clip's number is its position there.
+        `boxes` come from `jhmdb_boxes`. `frames` limits the frames of a clip: they are evenly spread, with
+        the first and the last. `detect` finds the faces; without it there are none. A clip's number is its
+        position in `names`.
 
         Raises:
             ActionDatasetError: a clip cannot be decoded, or does not have one box for each frame.

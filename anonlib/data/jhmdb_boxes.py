@@ -47,14 +47,9 @@ class ClipBoxes:
 
 
 def jhmdb_boxes(root: str | Path, names: Iterable[str] | None = None) -> dict[str, ClipBoxes]:
-    """Boxes of clips, each from the best source that has the clip.
+    """Boxes of the named clips, or of all, by stem; each from the best source that has the clip.
 
-    Args:
-        root: JHMDB's folder.
-        names: stems of the clips; all by default.
-
-    Returns:
-        Boxes by stem. Clips that are in no source are missing.
+    Clips that are in no source are missing.
 
     Raises:
         ActionDatasetError: there is no source at all, or one is damaged.

@@ -59,11 +59,7 @@ def pairs_file(root: str | Path) -> Path | None:
 
 
 def lfw_pairs(root: str | Path, folds: Iterable[int] = range(1, 11)) -> list[LfwPair]:
-    """The pairs of some folds, in the order of the file.
-
-    Args:
-        root: LFW's folder, with pairs.txt in it or beside it.
-        folds: numbers of folds, from 1.
+    """The pairs of some folds (from 1), in the order of pairs.txt, which lies in the root or beside it.
 
     Raises:
         FaceDatasetError: pairs.txt is missing or damaged, or lacks a fold.
@@ -113,15 +109,8 @@ def load_lfw_pairs(
 ) -> tuple[FaceImages, Pairs]:
     """Canonical face crops of all pictures in the pairs, and the pairs as indices of the crops.
 
-    Pairs with a picture without a face are left out and counted in the log (none with MTCNN on
-    deep-funneled LFW).
-
-    Args:
-        root: LFW's folder.
-        folds: numbers of folds, from 1; in the result they count from 0.
-        size: side of the crops in pixels.
-        detect: finds five landmarks; MTCNN by default.
-        progress: whether to show a progress bar.
+    `folds` count from 1, the folds of the result from 0. Pairs with a picture without a face are left out
+    and counted in the log (none with MTCNN, the default, on deep-funneled LFW).
 
     Raises:
         FaceDatasetError: pairs.txt or a picture in it is missing.
