@@ -1,7 +1,7 @@
-"""Answers to the user study: kept at once, one file a participant.
+"""The answers to the user study and the shares of right answers, with confidence intervals.
 
-A participant is a number that is drawn, and people in the pictures are numbers, too: the files
-hold no name.
+There is one file for each participant. It holds no names: participants and the people in the pictures
+are numbers.
 """
 
 from __future__ import annotations
@@ -15,29 +15,30 @@ from pathlib import Path
 
 from anonlib.errors import ConfigError, ResultsError
 from anonlib.files import write_atomically
+from anonlib.metrics.intervals import accuracy_interval, proportion_interval
 from anonlib.study.questions import YES, Question, Study
 
 PERSON, SIMULATED = "person", "simulated"
-"""Who answered; the first word of a file's name, so that the two are never counted together."""
+"""Who answered; file names start with it, so that the two are never counted together."""
 KINDS = ("Q1", "Q2", "known", "Q3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One line of a file."""
+    """One line of a participant's file."""
 
     study: str
     """Key of the study."""
     participant: int
     question: str
-    """Its kind: `Q1`, `Q2`, `known` or `Q3`."""
+    """Kind of the question: `Q1`, `Q2`, `known` or `Q3`."""
     item: int
     truth: str
     answer: str
 
     @property
     def right(self) -> bool:
-        """Whether it is the right one; for Q3, whether it is yes."""
+        """Whether the answer is right; for Q3, whether it is yes."""
         return self.answer == (YES if self.question == "Q3" else self.truth)
 
 
@@ -45,21 +46,18 @@ COLUMNS = tuple(field.name for field in fields(Answer))
 
 
 class AnswerSheet:
-    """One participant's answers; the file is whole after each of them.
-
-    There is no file before the first answer.
-    """
+    """One participant's answers and the file with them, which exists from the first answer on."""
 
     def __init__(
         self, study: Study, folder: str | Path, *, participant: int | None = None, rater: str = PERSON
     ) -> None:
-        """Begins a sheet, or goes on with one.
+        """Starts a sheet, or continues one.
 
         Args:
-            study: what is answered.
-            folder: of all sheets of this study.
-            participant: a number drawn before, to go on; a new one by default.
-            rater: `person`, or `simulated` for what a program answers.
+            study: the study that is answered.
+            folder: where all sheets of this study are.
+            participant: number of the participant, to continue; by default a new one.
+            rater: `person`, or `simulated` for answers of a program.
 
         Raises:
             ResultsError: the file is damaged, or belongs to another study.
@@ -73,20 +71,21 @@ class AnswerSheet:
             self.answers = tuple(read_sheet(self.path))
         if any(answer.study != study.key for answer in self.answers):
             raise ResultsError(
-                f"{self.path} answers another study: build that one again, or choose another folder"
+                f"{self.path} holds answers to another study: build that one again, or use another folder"
             )
 
     def record(self, question: Question, answer: str) -> None:
-        """Adds an answer and writes the file anew, under another name until it is complete.
+        """Adds an answer and writes the whole file; after an error the old file is still there.
 
         Raises:
-            ConfigError: the answer is none of the choices, or the question was answered before.
-            ResultsError: the file cannot be written; the answer then does not count.
+            ConfigError: the answer is not one of the choices, or the question has an answer.
+            ResultsError: the file cannot be written; the answer does not count then.
         """
-        if answer not in self.study.choices(question.kind):
-            raise ConfigError(f"'{answer}' is no answer to {question.kind}: use one of its choices")
+        choices = self.study.choices(question.kind)
+        if answer not in choices:
+            raise ConfigError(f"'{answer}' does not answer {question.kind}: use {', '.join(choices)}")
         if question not in self.left():
-            raise ConfigError(f"{question.kind} {question.item} was answered: answers stand")
+            raise ConfigError(f"{question.kind} {question.item} has an answer: answers cannot be changed")
         added = Answer(
             study=self.study.key,
             participant=self.participant,
@@ -95,7 +94,11 @@ class AnswerSheet:
             truth=question.truth,
             answer=answer,
         )
-        write_atomically(self.path, _to_csv((*self.answers, added)))
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, fieldnames=COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(one) for one in (*self.answers, added))
+        write_atomically(self.path, buffer.getvalue().encode())
         self.answers = (*self.answers, added)
 
     def left(self) -> tuple[Question, ...]:
@@ -109,23 +112,15 @@ def _new_number(folder: Path, rater: str) -> int:
     taken = {path.name for path in folder.glob(f"{rater}-*.csv")}
     free = [n for n in range(1000, 10_000) if f"{rater}-{n}.csv" not in taken]
     if not free:
-        raise ResultsError(f"{folder} has no number left: choose another folder")
+        raise ResultsError(f"all participant numbers are taken in {folder}: choose another folder")
     return secrets.choice(free)
-
-
-def _to_csv(answers: Iterable[Answer]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(answer) for answer in answers)
-    return buffer.getvalue().encode()
 
 
 def read_sheet(path: Path) -> list[Answer]:
     """The answers in one file.
 
     Raises:
-        ResultsError: it is no such file, it was damaged, or an answer is there twice.
+        ResultsError: the file is damaged, is no such file, or holds an answer twice.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -133,7 +128,7 @@ def read_sheet(path: Path) -> list[Answer]:
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise ValueError(f"its columns are not {','.join(COLUMNS)}")
             answers = [_answer(row) for row in reader]
-        if len({(a.participant, a.question, a.item) for a in answers}) < len(answers):
+        if _has_duplicates(answers):
             raise ValueError("a question is answered twice")
     except (ValueError, csv.Error) as error:
         raise ResultsError(f"{path} is damaged ({error}): restore it from a copy, or move it away") from error
@@ -148,24 +143,86 @@ def _answer(row: dict[str, str]) -> Answer:
     return Answer(participant=participant, item=item, **values)
 
 
-def read_answers(folder: str | Path, *, rater: str = PERSON) -> list[Answer]:
-    """All participants' answers to one study, from a folder into which files were put together.
+def _has_duplicates(answers: list[Answer]) -> bool:
+    return len({(a.participant, a.question, a.item) for a in answers}) < len(answers)
 
-    Args:
-        folder: of sheets; a missing one holds none.
-        rater: `person` or `simulated`.
+
+def read_answers(folder: str | Path, *, rater: str = PERSON) -> list[Answer]:
+    """All participants' answers to one study, from the files in a folder; a missing one has none.
 
     Raises:
         ResultsError: a file is damaged, two belong to different studies, or two are copies.
     """
-    sheets = {path: read_sheet(path) for path in sorted(Path(folder).glob(f"{rater}-*.csv"))}
-    answers = [answer for sheet in sheets.values() for answer in sheet]
-    keys = {answer.study for answer in answers}
+    paths = sorted(Path(folder).glob(f"{rater}-*.csv"))
+    answers = [answer for path in paths for answer in read_sheet(path)]
+    keys = sorted({answer.study for answer in answers})
     if len(keys) > 1:
         raise ResultsError(
-            f"{folder} holds answers to {len(keys)} studies ({', '.join(sorted(keys))}): "
-            "give each a folder of its own"
+            f"{folder} holds answers to {len(keys)} studies ({', '.join(keys)}): give each its own folder"
         )
-    if len({(a.participant, a.question, a.item) for a in answers}) < len(answers):
+    if _has_duplicates(answers):
         raise ResultsError(f"{folder} holds one participant twice: move the copy away")
     return answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One question's share of right answers (of yes for Q3), with 95% intervals."""
+
+    question: str
+    right: int
+    asked: int
+    participants: int
+    share: float
+    lo: float
+    hi: float
+    """Ends of Wilson's interval."""
+    people_lo: float
+    people_hi: float
+    """Ends of the interval over participants; NaN for fewer than two participants and for Q3."""
+
+
+def statistics(answers: Iterable[Answer]) -> list[Share]:
+    """The paper's three numbers: right answers in Q1, right names in Q2 for known people, yes in Q3.
+
+    A participant knows a person if he or she named this person's clear picture (`known`). A question
+    without answers has no row. A participant who always gives the same name counts as knowing that
+    person and always naming that person: look for such sheets before you trust Q2.
+
+    Each share has two intervals, and neither is exact. Wilson's treats all answers as independent
+    trials. It is too narrow, because participants differ in skill and pairs in difficulty. The other,
+    Student's t over the participants' own shares, treats only participants as independent. It says how
+    other people would answer about the *same* pictures. Neither covers the choice of pictures.
+
+    Implements Ren et al., section 5.5. Differs from the paper: the paper gives no intervals.
+    """
+    answers = list(answers)
+    known = {(a.participant, a.truth) for a in answers if a.question == "known" and a.right}
+    counted = {
+        "Q1": [a for a in answers if a.question == "Q1"],
+        "Q2": [a for a in answers if a.question == "Q2" and (a.participant, a.truth) in known],
+        "Q3": [a for a in answers if a.question == "Q3"],
+    }
+    return [_share(kind, group) for kind, group in counted.items() if group]
+
+
+def _share(question: str, answers: list[Answer]) -> Share:
+    outcomes: dict[int, list[bool]] = {}
+    for answer in answers:
+        outcomes.setdefault(answer.participant, []).append(answer.right)
+    right = sum(answer.right for answer in answers)
+    lo, hi = proportion_interval(right, len(answers))
+    people_lo = people_hi = float("nan")
+    if len(outcomes) > 1 and question != "Q3":
+        people_lo, people_hi = accuracy_interval([sum(own) / len(own) for own in outcomes.values()])
+    return Share(
+        question=question,
+        right=right,
+        asked=len(answers),
+        participants=len(outcomes),
+        share=right / len(answers),
+        lo=lo,
+        hi=hi,
+        people_lo=people_lo,
+        people_hi=people_hi,
+    )

@@ -1,4 +1,4 @@
-"""Simulated participants, to try a study with. What they answer says nothing about people."""
+"""Simulated participants, to try a study out. Their answers say nothing about people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anonlib.study.answers import SIMULATED, Answer, AnswerSheet, read_answers
 from anonlib.study.questions import DIFFERENT, NO, NO_IDEA, SAME, YES, Question, Study
 
 SPREAD = 0.05
-"""How far simulated participants' thresholds lie apart: standard deviation of a cosine."""
+"""Standard deviation of the simulated participants' thresholds, which are cosines."""
 
 Rater = Callable[[Question], str]
 
@@ -21,15 +21,10 @@ Rater = Callable[[Question], str]
 def simulate(
     study: Study, classifier: SphereFace, folder: str | Path, *, participants: int = 10
 ) -> list[Answer]:
-    """Lets simulated participants, 0 and up, answer what they have not answered yet.
+    """Lets simulated participants answer the questions that they have not answered yet.
 
-    Their files are called `simulated-NUMBER.csv` and are never counted with people's.
-
-    Args:
-        study: what is asked.
-        classifier: D, with whose eyes they see.
-        folder: where answers are kept.
-        participants: how many.
+    They compare the features of D, the classifier. Their files are called `simulated-NUMBER.csv`, with
+    numbers from 0, and are never counted with those of people.
 
     Returns:
         All simulated answers in the folder.
@@ -44,28 +39,28 @@ def simulate(
 
 
 def simulated_rater(study: Study, clear: np.ndarray, hidden: np.ndarray, *, participant: int) -> Rater:
-    """Somebody who sees with D's eyes and decides by a threshold of their own.
+    """A participant who compares features with a personal threshold.
 
-    Q1 is `same` where two faces are more alike than the study's pairs are on the whole, more or
-    less by the participant. In Q2 the name is that of the introduced person who is most alike; or
-    `no idea` where the second comes close. Q3 is `yes` for those who named fewer than half in Q2.
+    Q1: `same` if the two faces are more similar than the threshold, which is the median over all pairs
+    plus a random number. Q2: the introduced person who is most similar, or `no idea` if the second is
+    almost as similar. Q3: `yes` if the participant named fewer than half of the faces in Q2.
 
-    Differs from the paper: which asked people.
+    Differs from the paper: the paper asked people.
 
     Args:
-        study: what is asked.
-        clear: `(N, F)` unit features of its pictures.
-        hidden: `(N, F)` unit features of the modified ones.
-        participant: number, which with the study's seed draws the threshold and the doubt.
+        study: the study; its seed and the participant's number determine the random numbers.
+        clear: `(N, F)` unit features of the clear pictures.
+        hidden: `(N, F)` unit features of the modified pictures.
+        participant: number of the participant.
     """
     rng = np.random.default_rng([study.seed, participant, 1])
     pairs = [q for q in study.questions if q.kind == "Q1"]
-    threshold = np.median([_alike(hidden, q) for q in pairs]) + SPREAD * rng.standard_normal()
+    threshold = np.median([_similarity(hidden, q) for q in pairs]) + SPREAD * rng.standard_normal()
     doubt = abs(SPREAD * rng.standard_normal())
 
     def answer(question: Question) -> str:
         if question.kind == "Q1":
-            return SAME if _alike(hidden, question) >= threshold else DIFFERENT
+            return SAME if _similarity(hidden, question) >= threshold else DIFFERENT
         if question.kind == "Q3":
             faces = [q for q in study.questions if q.kind == "Q2"]
             return YES if 2 * sum(answer(q) == q.truth for q in faces) < len(faces) else NO
@@ -75,13 +70,13 @@ def simulated_rater(study: Study, clear: np.ndarray, hidden: np.ndarray, *, part
     return answer
 
 
-def _alike(features: np.ndarray, pair: Question) -> float:
+def _similarity(features: np.ndarray, pair: Question) -> float:
     first, second = pair.faces
     return round(float(features[first] @ features[second]), DIGITS)
 
 
 def _name(study: Study, clear: np.ndarray, face: np.ndarray, doubt: float) -> str:
-    """The person whose introduction is most like this face, if nobody else's comes close."""
+    """The person whose clear pictures are most similar to this face, unless the second is close."""
     pictures = {q.truth: q.faces for q in study.questions if q.kind == "known"}
     pictures |= {label: shown for label, shown in study.introduced.items() if shown}
     alike = {label: float((clear[list(p)] @ face).mean()) for label, p in pictures.items()}

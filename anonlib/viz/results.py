@@ -182,7 +182,7 @@ def plot_shares(studies: Mapping[str, DataFrame]) -> Figure:
     Implements Ren et al., section 5.5. Differs from the paper: it gives its shares in the text.
 
     Args:
-        studies: name to the columns of `anonlib.study.statistics.Share`.
+        studies: name to the columns of `anonlib.study.Share`.
     """
     figure, axes = panel(7.2, 3.2)
     kinds = list(ASKED)

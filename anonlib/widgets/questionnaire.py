@@ -19,9 +19,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 
 from anonlib.errors import ResultsError
-from anonlib.study.answers import AnswerSheet
-from anonlib.study.questions import Question, Study
-from anonlib.study.statistics import statistics
+from anonlib.study import AnswerSheet, Question, Study, statistics
 from anonlib.types import FaceImages
 from anonlib.viz.pictures import plot_questions
 from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle, picture_png
@@ -214,7 +212,7 @@ def user_study(study: Study, *, folder: str | Path = "answers", participant: int
     each kind.
 
     Implements Ren et al., section 5.5. Differs from the paper: see
-    `anonlib.study.questions.build_study`.
+    `anonlib.study.build_study`.
 
     Args:
         study: from `synthetic_study` or `folder_study`.

@@ -77,10 +77,10 @@ def test_files_hold_no_names(study: Study, tmp_path: Path) -> None:
 def test_answers_stand_and_are_choices(study: Study, tmp_path: Path) -> None:
     sheet = AnswerSheet(study, tmp_path)
     question = sheet.left()[0]
-    with pytest.raises(ConfigError, match="'maybe' is no answer to Q1"):
+    with pytest.raises(ConfigError, match="'maybe' does not answer Q1: use same, different"):
         sheet.record(question, "maybe")
     sheet.record(question, "same")
-    with pytest.raises(ConfigError, match="was answered: answers stand"):
+    with pytest.raises(ConfigError, match="has an answer: answers cannot be changed"):
         sheet.record(question, "different")
     assert sheet.answers[0].answer == "same"
 
@@ -95,7 +95,7 @@ def test_an_answer_that_cannot_be_written_does_not_count(study: Study, tmp_path:
 
 def test_another_studys_answers_are_not_gone_on_with(study: Study, tmp_path: Path) -> None:
     sheet = answer_all(AnswerSheet(study, tmp_path), limit=1)
-    with pytest.raises(ResultsError, match="answers another study"):
+    with pytest.raises(ResultsError, match="holds answers to another study"):
         AnswerSheet(make_study("other"), tmp_path, participant=sheet.participant)
 
 
@@ -115,7 +115,7 @@ def test_pooling_refuses_two_studies_and_copies(study: Study, tmp_path: Path) ->
         read_answers(tmp_path)
     copy.unlink()
     answer_all(AnswerSheet(make_study("other"), tmp_path, participant=2), limit=1)
-    with pytest.raises(ResultsError, match=r"answers to 2 studies .*a folder of its own"):
+    with pytest.raises(ResultsError, match=r"answers to 2 studies .*its own folder"):
         read_answers(tmp_path)
 
 

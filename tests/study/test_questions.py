@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from anonlib.anonymizers import create
+from anonlib.data.face_folders import FaceFolder
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.study.questions import Study, build_study, folder_study, synthetic_study
@@ -142,9 +144,31 @@ def test_a_folders_names_are_the_names_and_nobody_without_two_faces_is_asked_for
         assert study.names[question.truth] == f"Person {red // 10 - 1}"
 
 
+def test_no_face_of_a_folder_is_kept_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector with a `cache_key` has its crops cached elsewhere, but not in a study."""
+    monkeypatch.setenv("ANONLIB_CACHE", str(tmp_path / "cache"))
+    for n in range(8):
+        (tmp_path / "people" / f"Person_{n}").mkdir(parents=True)
+        for k in range(8):
+            picture = Image.new("RGB", (40, 40), (10 * n + k + 10, 60, 90))
+            picture.save(tmp_path / "people" / f"Person_{n}" / f"{k}.png")
+
+    class Detector:
+        cache_key = "test"
+
+        def __call__(self, pictures):
+            return [CANONICAL_LANDMARKS * 30 for _ in pictures]
+
+    FaceFolder(tmp_path / "people", detect=Detector(), progress=False).load(size=16, minimum=2)
+    assert list((tmp_path / "cache").rglob("*.npz"))
+    shutil.rmtree(tmp_path / "cache")
+    folder_study(tmp_path / "people", invert, method="invert", size=16, detect=Detector())
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_folder_without_faces_is_refused(tmp_path: Path) -> None:
     (tmp_path / "Ann").mkdir()
     for k in range(2):
         Image.new("RGB", (40, 40)).save(tmp_path / "Ann" / f"{k}.png")
-    with pytest.raises(FaceDatasetError, match="shows nobody twice"):
+    with pytest.raises(FaceDatasetError, match="has nobody with two faces"):
         folder_study(tmp_path, invert, method="invert", detect=lambda pictures: [None] * 2)

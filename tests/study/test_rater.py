@@ -10,10 +10,9 @@ from anonlib.anonymizers import create
 from anonlib.attack.verification import face_features
 from anonlib.config import profile
 from anonlib.networks import SphereFace
-from anonlib.study.answers import Answer, read_answers
+from anonlib.study.answers import Answer, read_answers, statistics
 from anonlib.study.questions import Study, synthetic_study
 from anonlib.study.rater import simulate, simulated_rater
-from anonlib.study.statistics import statistics
 from anonlib.training.start import trained_classifier
 
 

@@ -5,8 +5,7 @@ import math
 import pytest
 
 from anonlib.metrics.intervals import accuracy_interval, proportion_interval
-from anonlib.study.answers import Answer
-from anonlib.study.statistics import Share, statistics
+from anonlib.study.answers import Answer, Share, statistics
 
 
 def answers(participant: int, kind: str, *given: tuple[str, str]) -> list[Answer]:
