@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anonlib.cli.shared import Device, Threads, plain_errors, prepare_device
+from anonlib.cli.shared import Device, Threads, Weights, plain_errors, prepare_device
 
 if TYPE_CHECKING:
     from anonlib.attack.verify import Request, Verification
@@ -20,6 +20,7 @@ def verify(
         Path, typer.Option(metavar="LFW_ROOT", help="LFW's folder, with pairs.txt in or beside it.")
     ],
     method: Annotated[str, typer.Option(metavar="NAME", help="See `anonlib methods`.")],
+    weights: Weights = None,
     folds: Annotated[
         str, typer.Option(help="Folds of LFW: two or more of 1 to 10, such as 6-10 or 1,3.")
     ] = "6-10",
@@ -49,6 +50,7 @@ def verify(
     Examples:
       anonlib verify --root lfw --method blur8 --limit 600
       anonlib verify --root lfw --method mask --recognizer dlib --json mask.json
+      anonlib verify --root lfw --method modifier --weights results/tour/weights/modifier.safetensors
     """
     where = prepare_device(device, threads)
 
@@ -56,6 +58,7 @@ def verify(
 
     request = Request(
         method=method,
+        weights=weights,
         folds=parse_folds(folds),
         recognizer=recognizer,
         framing=framing,
