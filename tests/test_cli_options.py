@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -157,19 +158,14 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr("anonlib.video.anonymize_files", anonymize_files)
     monkeypatch.setattr("anonlib.data.checks.check", check)
     monkeypatch.setattr("anonlib.data.download.download", download)
-    monkeypatch.setattr("anonlib.training.processes.start_processes", start_processes, raising=False)
-    monkeypatch.setattr(
-        "anonlib.training.processes.launch",
-        lambda *words, **options: (types.SimpleNamespace(first=True), start_processes(*words, **options)),
-        raising=False,
-    )
+    monkeypatch.setattr("anonlib.training.processes.start_processes", start_processes)
     monkeypatch.setattr("anonlib.experiment.reproduce.reproduce", reproduce)
-    monkeypatch.setattr("anonlib.cli.reproduce._print_results", lambda results: None)
+    monkeypatch.setattr(sys.modules["anonlib.cli.reproduce"], "_print_results", lambda results: None)
     monkeypatch.setattr("anonlib.experiment.records.check_results", check_results)
     monkeypatch.setattr("anonlib.experiment.records.describe_run", lambda folder: "")
     monkeypatch.setattr("anonlib.attack.verify.verify_method", verify_method)
     monkeypatch.setattr("anonlib.attack.verify.write_record", write_record)
-    monkeypatch.setattr("anonlib.cli.verify._print_verification", lambda *_: None)
+    monkeypatch.setattr(sys.modules["anonlib.cli.verify"], "_print_verification", lambda *_: None)
     return found
 
 
