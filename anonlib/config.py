@@ -1,9 +1,14 @@
-"""Every hyper-parameter of the project, once.
+"""All hyper-parameters, in four profiles of one implementation.
 
-Four profiles share one implementation. `paper` holds the published values (Ren, Lee and Ryoo,
-ECCV 2018, section 4); `workstation` takes real faces and clips through an evening on two cores;
-`laptop` shrinks networks, images and step counts until the whole experiment fits twenty minutes on
-two cores; `smoke` is the same code on a handful of people, for tests.
+`paper` has the values of Ren, Lee and Ryoo (ECCV 2018) where the paper gives them: M with 9 residual blocks
+on 256x256 faces, SphereFace-20, Faster R-CNN with ResNet-101 on 600x800 frames, Adam's learning rates and
+momentum, and the drop of the learning rates after 7 of 12 epochs. Widths, features and margin are those of
+the networks that the paper cites. The paper gives no lambda, T1, T2 or batch sizes. These, and all fields
+that have no counterpart in the paper, are our choice in every profile.
+
+`workstation` trains on real faces and clips in an evening on two CPU cores. `laptop` shrinks networks, images
+and step counts until the whole experiment takes twenty minutes on two cores. `smoke` is `laptop` with a few
+people and steps, for tests.
 
 >>> profile("paper").modifier.blocks
 9
@@ -30,10 +35,10 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModifierConfig:
-    """Shape of the face modifier M (section 4, Face Modification)."""
+    """Shape of the face modifier M (section 4, Face Modification; width of Johnson et al., ECCV 2016)."""
 
     size: int = 256
-    """Side in pixels of the square face image that M reads and writes; a multiple of 4."""
+    """Side in pixels of the square face image that M takes and returns; a multiple of 4."""
     width: int = 64
     """Channels of the first convolution; the bottleneck has four times as many."""
     blocks: int = 9
@@ -49,26 +54,26 @@ class LiteModifierConfig:
     """Shape of the modifier for real faces on a CPU, `anonlib.networks.LiteModifier`."""
 
     size: int = 128
-    """Side in pixels of the square face image; a multiple of 8, 16 or more."""
+    """Side in pixels of the square face image; a multiple of 8, at least 16."""
     width: int = 24
     """Channels of the first convolution; the bottleneck has four times as many."""
     blocks: int = 5
     """Residual blocks at an eighth of the resolution."""
     cells: int = 12
-    """Side of the grid through which a head is read; a face is about 8 of them wide and high."""
+    """M sees the head reduced to a grid of this many cells a side; a face takes about 8 of them."""
 
     def __post_init__(self) -> None:
         _require(
             self.size % 8 == 0 and self.size > 8,
-            f"modifier size {self.size}: use a multiple of 8, 16 or more",
+            f"modifier size {self.size}: use a multiple of 8, at least 16",
         )
-        _require(0 < self.cells <= self.size, f"veil of {self.cells} cells: use 1 to {self.size}")
+        _require(0 < self.cells <= self.size, f"modifier cells {self.cells}: use 1 to {self.size}")
         _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierConfig:
-    """Shape of the face classifier D, SphereFace with A-Softmax (section 4)."""
+    """Shape of the face classifier D (section 4), SphereFace with A-Softmax (Liu et al., CVPR 2017)."""
 
     size: tuple[int, int] = (112, 96)
     """Height and width of the aligned face."""
@@ -91,9 +96,9 @@ class DetectorConfig:
     """Shape of the action detector A, Faster R-CNN (section 4)."""
 
     backbone: str = "resnet101"
-    """`resnet101` as in the paper, or `small`, a strided convolution net for CPUs."""
+    """`resnet101` as in the paper, a smaller ResNet, or `small`, seven convolutions for CPUs."""
     frame: tuple[int, int] = (600, 800)
-    """Height and width of a frame in pixels."""
+    """Height and width of a frame in pixels; the paper's for DALY."""
     width: int = 64
     """Channels of the first stage of the small backbone."""
     classes: int = 10
@@ -106,78 +111,78 @@ class DetectorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """How much of the world is rendered or read."""
+    """How many people, images and clips are drawn or read."""
 
     people: int = 10_575
-    """Training people in the face images F (CASIA-WebFace has 10,575)."""
+    """People in the face images F, for training; CASIA-WebFace has 10,575."""
     images: int = 46
     """Face images a training person."""
     test_people: int = 600
-    """Unseen people in the verification pairs."""
+    """People in the verification pairs; none of them is trained on."""
     test_images: int = 10
     """Face images a test person."""
     validation_people: int = 600
-    """People in the verification pairs by which a state of the game is chosen; 6 images each."""
+    """People, with 6 images each, on whom the state of M and D to keep is chosen."""
     pairs: int = 6000
-    """Verification pairs, half of them of one person, in ten folds."""
+    """Verification pairs in ten folds, half of them of one person, as in LFW."""
     train_clips: int = 310
     """Training clips."""
     test_clips: int = 200
     """Test clips."""
     frames: int = 16
-    """Frames a clip, evenly spread where it has more."""
+    """Frames of a clip, evenly spaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """Algorithm 1 and what leads up to it."""
+    """Hyper-parameters of Algorithm 1 and of the trainings before and after it."""
 
     faces: int = 64
-    """Face images f in a batch."""
+    """Face images f in a batch. Not in the paper."""
     frames: int = 8
-    """Video frames v in a batch."""
+    """Video frames v in a batch. Not in the paper."""
     adversarial_steps: int = 30_000
-    """T1: alternating updates of D and of M and A."""
+    """T1: iterations of Algorithm 1, each an update of D and one of M and A. Not in the paper."""
     detector_steps: int = 30_000
-    """T2: updates of A alone, for every method."""
+    """T2: updates of A alone, for every method. Not in the paper."""
     pretrain_steps: int = 0
-    """Updates of A on clear frames before anything else, shared by all methods."""
+    """Updates of A on clear frames before Algorithm 1, for all methods together."""
     classifier_steps: int = 30_000
-    """Updates that pre-train D on clear faces, and that retrain it on modified ones."""
+    """Updates of D alone, on clear faces before Algorithm 1 and on modified faces after it."""
     classifier_age: int = 30_000
-    """Updates behind D when the game begins; the annealing of A-Softmax counts on from there."""
+    """Updates of D before Algorithm 1; the annealing of A-Softmax continues from there."""
     classifier_updates: int = 1
-    """Updates of D in each step of T1."""
+    """Updates of D in each iteration of Algorithm 1."""
     clear_weight: float = 1.0
-    """Weight of the clear-face term of Eq. (2) when D is updated."""
+    """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
-    """The ascent on L_D(M(f), i_f) stops at this loss (A-Softmax is unbounded)."""
+    """The ascent stops for faces whose L_D(M(f), i_f), which is unbounded, is above. Not in the paper."""
     judge_every: int = 500
-    """Iterations of Algorithm 1 between looks at the validation people; the best state is kept."""
+    """Iterations between two validation scores; M and D of the lowest score are kept."""
     l1_weight: float = 1.0
-    """lambda of Eq. (3)."""
+    """lambda of Eq. (3). Not in the paper, which calls it "relatively small"."""
     modifier_lr: float = 3e-4
     """Adam learning rate of M in Algorithm 1."""
     classifier_lr: float = 3e-4
     """Adam learning rate of D in Algorithm 1."""
     pretrain_lr: float = 3e-4
-    """Adam learning rate of M or D trained alone."""
+    """Adam learning rate of D, or M, trained alone."""
     detector_lr: float = 1e-3
     """Adam learning rate of A."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam momentum parameters."""
     lr_drop: float = 7 / 12
-    """Fraction of the training of D or A alone after which learning rates fall to a tenth."""
+    """Fraction of the training of D or A alone after which the learning rate falls to a tenth."""
     adversarial_lr_drop: float = 7 / 12
-    """The same for the alternating updates of Algorithm 1; 1 never drops."""
+    """The same for Algorithm 1; 1 means that the learning rates never fall."""
     pretrained: str = ""
-    """`imagenet` starts a ResNet backbone of A from torchvision's weights, which are downloaded."""
+    """`imagenet` starts a ResNet backbone of A from torchvision's weights and downloads them."""
     augment: bool = False
-    """Whether A, trained alone, sees frames zoomed and in another light."""
+    """Whether A, trained alone, sees frames with random zoom, brightness and colour."""
     precision: str = "float32"
-    """`float32`, or `bfloat16` for the forward passes of training and of A."""
+    """`float32`, or `bfloat16` for the layers of the networks in training, and of A in tests."""
     objective: str = "ascent"
-    """`ascent` on the classification loss, or the `random_label` ablation (section 5.6)."""
+    """How M fools D: `ascent` on the classification loss, or `random_label` (ablation, section 5.6)."""
 
     def __post_init__(self) -> None:
         _require(
@@ -192,18 +197,15 @@ class TrainingConfig:
             self.precision in ("float32", "bfloat16"),
             f"precision '{self.precision}': use 'float32' or 'bfloat16'",
         )
-        _require(
-            self.classifier_updates > 0,
-            f"classifier_updates {self.classifier_updates}: D needs one an iteration or more",
-        )
+        _require(self.classifier_updates > 0, f"classifier_updates {self.classifier_updates}: use 1 or more")
         for name in ("lr_drop", "adversarial_lr_drop"):
             drop = getattr(self, name)
-            _require(0 < drop <= 1, f"{name} {drop}: use a fraction of a phase, up to 1")
+            _require(0 < drop <= 1, f"{name} {drop}: use a fraction above 0, up to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One size of the experiment."""
+    """All settings of an experiment."""
 
     name: str
     """`smoke`, `laptop`, `workstation` or `paper`."""
@@ -235,8 +237,6 @@ _LAPTOP = Profile(
         people=400,
         images=16,
         test_people=200,
-        test_images=10,
-        pairs=6000,
         train_clips=400,
         test_clips=200,
         frames=4,
@@ -250,7 +250,6 @@ _LAPTOP = Profile(
         pretrain_steps=600,
         classifier_steps=400,
         classifier_age=1500,
-        classifier_updates=1,
         clear_weight=3.0,
         adversarial_ceiling=40.0,
         l1_weight=4.0,
@@ -295,8 +294,6 @@ _WORKSTATION = Profile(
         people=600,
         images=12,
         test_people=200,
-        test_images=10,
-        pairs=6000,
         train_clips=1000,
         test_clips=1000,
         frames=12,
@@ -323,7 +320,7 @@ _PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _WORKSTATION, _PAPER)}
 
 
 def profiles() -> tuple[str, ...]:
-    """Names of the profiles, the smallest first.
+    """Names of the profiles, smallest first.
 
     >>> profiles()
     ('smoke', 'laptop', 'workstation', 'paper')
@@ -332,7 +329,7 @@ def profiles() -> tuple[str, ...]:
 
 
 def profile(name: str) -> Profile:
-    """The profile of that name.
+    """The profile with this name.
 
     Raises:
         ConfigError: no profile has that name.

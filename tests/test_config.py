@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
 
+from anonlib import config
 from anonlib.config import (
     ENLARGE,
     ClassifierConfig,
@@ -18,7 +21,7 @@ from anonlib.config import (
 from anonlib.errors import ConfigError
 
 
-def test_paper_profile_holds_the_published_values():
+def test_paper_profile_holds_the_values_of_the_paper_and_of_the_networks_that_it_cites():
     paper = profile("paper")
     assert paper.modifier == ModifierConfig(size=256, width=64, blocks=9)
     assert paper.classifier == ClassifierConfig(size=(112, 96), depth=20, width=64, features=512, margin=4)
@@ -30,6 +33,14 @@ def test_paper_profile_holds_the_published_values():
     assert t.lr_drop * 12 == t.adversarial_lr_drop * 12 == pytest.approx(7)
     assert (paper.data.people, paper.data.pairs) == (10_575, 6000)
     assert ENLARGE == 1.6
+
+
+@pytest.mark.parametrize("name", ["adversarial_steps", "detector_steps", "l1_weight", "faces", "frames"])
+def test_fields_that_the_paper_does_not_give_say_so(name: str):
+    source = inspect.getsource(TrainingConfig)
+    (text,) = re.findall(rf'^    {name}: .*\n    """(.*)"""$', source, re.MULTILINE)
+    assert "Not in the paper" in text
+    assert "published values" not in (config.__doc__ or "")
 
 
 def test_laptop_shrinks_the_paper_but_keeps_its_kind():
@@ -65,8 +76,8 @@ def test_smoke_is_laptop_with_less_data_and_fewer_steps():
         (ClassifierConfig, {"size": (64, 50)}, r"classifier size \(64, 50\): use multiples of 16"),
         (TrainingConfig, {"objective": "x"}, "objective 'x': use 'ascent' or 'random_label'"),
         (DetectorConfig, {"backbone": "vgg"}, "backbone 'vgg': use one of small, resnet18"),
-        (TrainingConfig, {"classifier_updates": 0}, "classifier_updates 0: D needs one"),
-        (TrainingConfig, {"lr_drop": 0.0}, "lr_drop 0.0: use a fraction of a phase, up to 1"),
+        (TrainingConfig, {"classifier_updates": 0}, "classifier_updates 0: use 1 or more"),
+        (TrainingConfig, {"lr_drop": 0.0}, "lr_drop 0.0: use a fraction above 0, up to 1"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(make: Any, fields: dict[str, Any], message: str):
