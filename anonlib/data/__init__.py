@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anonlib.data.daly import DALY
     from anonlib.data.face_folders import CASIAWebFace, FaceFolder
-    from anonlib.data.images import read_image
     from anonlib.data.jhmdb import JHMDB
-    from anonlib.data.lfw import LFW, LfwPair, lfw_pairs, load_lfw_pairs, pairs_file, people_in_folds
+    from anonlib.data.lfw import LFW, load_lfw_pairs, pairs_file
 
 _MODULES = {
     "CASIAWebFace": "face_folders",
@@ -18,26 +17,10 @@ _MODULES = {
     "FaceFolder": "face_folders",
     "JHMDB": "jhmdb",
     "LFW": "lfw",
-    "LfwPair": "lfw",
-    "lfw_pairs": "lfw",
     "load_lfw_pairs": "lfw",
     "pairs_file": "lfw",
-    "people_in_folds": "lfw",
-    "read_image": "images",
 }
-__all__ = [
-    "DALY",
-    "JHMDB",
-    "LFW",
-    "CASIAWebFace",
-    "FaceFolder",
-    "LfwPair",
-    "lfw_pairs",
-    "load_lfw_pairs",
-    "pairs_file",
-    "people_in_folds",
-    "read_image",
-]
+__all__ = ["DALY", "JHMDB", "LFW", "CASIAWebFace", "FaceFolder", "load_lfw_pairs", "pairs_file"]
 
 
 def __getattr__(name: str) -> object:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from anonlib.data.images import read_image
+from anonlib.data.images import read_image, resize
 from anonlib.errors import ActionDatasetError
 from anonlib.types import ActionFrames
 
@@ -81,12 +80,12 @@ def read_frames(source: Path, numbers: Sequence[int], *, rate: float, size: tupl
         ActionDatasetError: the source is damaged, or ends before a frame.
     """
     if source.is_dir():
-        return torch.cat([_stretch(read_image(path), size) for path in _numbered(source, numbers)])
+        return torch.stack([resize(read_image(path), size) for path in _numbered(source, numbers)])
     import av
 
     try:
         with av.open(str(source)) as video:
-            return torch.cat([_stretch(_decode(video, n, rate, source), size) for n in numbers])
+            return torch.stack([resize(_decode(video, n, rate, source), size) for n in numbers])
     except (av.FFmpegError, IndexError, OSError) as error:
         raise ActionDatasetError(
             f"video '{source}' cannot be decoded ({error}): fetch it again, {_SEE}"
@@ -125,12 +124,6 @@ def _decode(video: InputContainer, number: int, rate: float, source: Path) -> Te
             f"video '{source}' ends before its frame {number}: it is cut short, fetch it again, {_SEE}"
         )
     return torch.from_numpy(shown.to_ndarray(format="rgb24")).permute(2, 0, 1)
-
-
-def _stretch(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """`(1, 3, H, W)` uint8."""
-    small = F.interpolate(picture[None].float(), size=size, mode="bilinear", antialias=True)
-    return small.round().clamp(0, 255).to(torch.uint8)
 
 
 def find_faces(frames: Tensor, detect: DetectFaces | None) -> Faces:

@@ -1,4 +1,4 @@
-"""Reads pictures of every usual format as 8-bit RGB; unusable files are named in the error."""
+"""Reads pictures of every usual format as 8-bit RGB, and resizes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
@@ -60,6 +61,12 @@ def read_image(path: str | Path) -> Tensor:
             f"'{path}' is damaged or cut short: fetch it again or delete it ({error})"
         ) from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A uint8 picture `(C, H, W)` stretched to a height and width, without aliasing."""
+    resized = F.interpolate(picture[None].float(), size, mode="bilinear", antialias=True)
+    return resized[0].round().clamp(0, 255).to(torch.uint8)
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
