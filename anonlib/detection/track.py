@@ -92,21 +92,17 @@ class Track:
     def place(self, time: int, centre: Array, kind: Kind, size: Array | None = None) -> None:
         """Records its place in the newest frame."""
         if kind != Kind.PREDICTED:
-            self._measure_speed(time, centre)
+            before = self.path.get(self.last_located)
+            if before is not None and time > self.last_located:
+                speed = (centre - before.centre) / (time - self.last_located)
+                first = sum(spot.kind != Kind.PREDICTED for spot in self.path.values()) == 1
+                self.speed = speed if first else (self.speed + speed) / 2
             self.last_located = time
         if kind == Kind.DETECTED:
             self.last_detected = time
         self.centre = centre
         self.size = self.size if size is None else size
         self.path[time] = Spot(centre, self.size, kind)
-
-    def _measure_speed(self, time: int, centre: Array) -> None:
-        before = self.path.get(self.last_located)
-        if before is None or time == self.last_located:
-            return
-        speed = (centre - before.centre) / (time - self.last_located)
-        first = sum(spot.kind != Kind.PREDICTED for spot in self.path.values()) == 1
-        self.speed = speed if first else (self.speed + speed) / 2
 
     def settle(self, time: int) -> None:
         """Marks this frame as shown, and drops what later frames do not need."""

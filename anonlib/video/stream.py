@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -297,17 +298,8 @@ def hide_whole(picture: Picture) -> None:
     32
     """
     height, width = picture.height, picture.width
-    if _too_small(height, width):
-        picture.paste((0, 0, width, height), torch.zeros(3, height, width))
-        return
-    blocks = picture.small(BLOCKS)
-    rows, columns = blocks.shape[1:]
-    for y in range(rows):
-        y0, y1 = y * height // rows, (y + 1) * height // rows
-        for x in range(columns):
-            x0, x1 = x * width // columns, (x + 1) * width // columns
-            colour = blocks[:, y, x, None, None]
-            picture.paste((x0, y0, x1, y1), colour.expand(3, y1 - y0, x1 - x0))
+    blocks = torch.zeros(3, 1, 1) if _too_small(height, width) else picture.small(BLOCKS)
+    picture.paste((0, 0, width, height), F.interpolate(blocks[None], (height, width))[0])
 
 
 def _too_small(height: int, width: int) -> bool:

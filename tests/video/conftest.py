@@ -1,8 +1,8 @@
-"""Small videos made on the spot, and models that hide all or find nobody."""
+"""Small videos, and models that hide everything or find nobody."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,20 @@ def picture(index: int, height: int, width: int) -> np.ndarray:
 
 
 def make_video(
-    path: Path, *, pts: Sequence[int] = range(0, 12), base: Fraction = Fraction(1, 25),
-    size: tuple[int, int] = (64, 96), codec: str = "libx264", pixel_format: str = "yuv420p",
-    matrix: Sequence[int] | None = None, sound: Sequence[str] = (), colours: dict[str, int] = {},  # noqa: B006
-    metadata: dict[str, str] = {}, container: str | None = None,  # noqa: B006
-) -> Path:  # fmt: skip
-    """A video of `picture(i)` at these stamps, with a second of sound in each codec of `sound`."""
+    path: Path,
+    *,
+    pts: Sequence[int] = range(12),
+    base: Fraction = Fraction(1, 25),
+    size: tuple[int, int] = (64, 96),
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    matrix: Sequence[int] | None = None,
+    sound: Sequence[str] = (),
+    colours: Mapping[str, int] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    container: str | None = None,
+) -> Path:
+    """A video of `picture(i)` at these time stamps, with a second of sound in each codec of `sound`."""
     height, width = size
     with av.open(str(path), "w", format=container) as out:
         stream: Any = out.add_stream(codec, rate=25)
@@ -74,11 +82,11 @@ def make_video(
         stream.codec_context.gop_size = 4
         if codec == "libx264":
             stream.options = {"crf": "4", "preset": "ultrafast"}
-        for name, value in colours.items():
+        for name, value in (colours or {}).items():
             setattr(stream.codec_context, name, value)
         if matrix is not None:
             stream.set_display_matrix(list(matrix))
-        out.metadata.update(metadata)
+        out.metadata.update(metadata or {})
         tracks: list[Any] = [out.add_stream(name, rate=48000) for name in sound]
         for number, track in enumerate(tracks):
             track.metadata["language"] = ("deu", "ita", "fra")[number]

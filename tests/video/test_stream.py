@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import threading
 
+import av
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from anonlib.anonymizers import create
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError, ImageError, NumericError
 from anonlib.video.picture import ArrayPicture
 from anonlib.video.stream import Found, Tally, anonymize_pictures, anonymize_stream, replace_faces
+from anonlib.video.yuv import YuvPicture
 
 mask = create("mask")
 
@@ -228,3 +231,33 @@ def test_a_stream_names_what_it_does_not_know():
         anonymize_stream([], method="mask", detector="eyes")
     with pytest.raises(ImageError, match="pass RGB"):
         list(anonymize_stream([np.zeros((4, 4))], method="mask", detector=detector()))
+
+
+class Black:
+    """Works at 16 pixels and remembers what it was given."""
+
+    size = 16
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, faces: Tensor) -> Tensor:
+        self.shapes.append(tuple(faces.shape))
+        return torch.zeros_like(faces)
+
+
+def test_faces_of_all_pictures_and_sizes_pass_together() -> None:
+    array = np.full((60, 80, 3), 200, np.uint8)
+    frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format="yuv420p")
+    pictures = [ArrayPicture(array.copy()), YuvPicture(frame)]
+    boxes = torch.tensor([[10.0, 10.0, 21.0, 25.0], [50.0, 30.0, 61.0, 41.0]])
+    black = Black()
+    found = [Found(picture=picture, boxes=boxes) for picture in pictures]
+    assert replace_faces(found, black, enlarge=1.0) == 4
+    assert black.shapes == [(4, 3, 16, 16)]
+    for picture in pictures:
+        shown = picture.crop((0, 0, 80, 60)).amax(dim=0)
+        hidden = shown < 0.01
+        assert hidden[10:25, 10:21].all() and hidden[30:41, 50:61].all()
+        assert hidden.sum() == 15 * 11 + 11 * 11
+        assert shown[~hidden].min() > 0.7
