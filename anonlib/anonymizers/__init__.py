@@ -17,14 +17,23 @@ import torch
 from torch import Tensor, nn
 
 from anonlib.anonymizers import handcrafted
+from anonlib.anonymizers.frames import SMALLEST_FACE, anonymize_frames
 from anonlib.anonymizers.learned import LearnedAnonymizer, load_anonymizer
 from anonlib.errors import ConfigError, ImageError, NumericError
 
+__all__ = [
+    "NEEDS",
+    "SHIPPED",
+    "SMALLEST_FACE",
+    "Anonymizer",
+    "anonymize_frames",
+    "create",
+    "handcrafted",
+    "names",
+]
+
 Anonymizer = Callable[[Tensor], Tensor]
 """Float RGB faces `(B, 3, H, W)` in [0, 1] to the same shape and range."""
-
-SMALLEST_FACE = 8
-"""Pixels that a face must have along each side."""
 
 _HANDCRAFTED: dict[str, Anonymizer] = {
     "unanonymized": handcrafted.unanonymized,

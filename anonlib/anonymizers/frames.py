@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anonlib.anonymizers import SMALLEST_FACE
 from anonlib.config import ENLARGE
 from anonlib.errors import ImageError, NumericError
 from anonlib.geometry import box_corners, clip_boxes, enlarge_boxes, resize
 
+SMALLEST_FACE = 8
+"""Pixels that a face must have along each side."""
 Corners = tuple[int, int, int, int]
 Margins = tuple[float, float, float, float]
 """How much of a face lies beyond the frame on the left, top, right and bottom, in sides of its crop."""
