@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from anonlib.cli import app
 from anonlib.detection import Faces
+from anonlib.errors import CheckpointError, ConfigError
 from anonlib.video import settings as models_module
 
 
@@ -158,6 +159,17 @@ def test_the_modifier_that_a_reader_trained_hides_faces(photo: Path, tmp_path: P
     assert "m.safetensors" in written["weights_sha256"]
     with Image.open(photo) as clear, Image.open(photo.with_name("a.anonymized.png")) as hidden:
         assert not np.array_equal(np.array(clear), np.array(hidden))
+
+
+def test_a_stream_takes_weights_for_the_modifier_only(tmp_path: Path) -> None:
+    from anonlib.video import anonymize_stream
+
+    weights = tmp_path / "m.safetensors"
+    with pytest.raises(CheckpointError, match=r"m\.safetensors are missing"):
+        anonymize_stream([], method="modifier", weights=weights)
+    for method in ("mask", lambda faces: faces):
+        with pytest.raises(ConfigError, match="method 'modifier'"):
+            anonymize_stream([], method=method, weights=weights)
 
 
 def test_ctrl_c_is_130(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

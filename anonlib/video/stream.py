@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
@@ -125,6 +126,7 @@ def anonymize_stream(
     frames: Iterable[NDArray[Any]],
     *,
     method: str | Callable[[Tensor], Tensor] = "modifier-lite",
+    weights: Path | None = None,
     detector: str | Callable[[Tensor], list[Faces]] = "ssh",
     device: str = "cpu",
     **options: Any,
@@ -134,8 +136,9 @@ def anonymize_stream(
     Args:
         frames: `(H, W, 3)` uint8 RGB; they are not changed.
         method: a name of `anonymizers.names()`, or a callable on faces `(N, 3, h, w)` in [0, 1].
+        weights: the M that you trained, for method `modifier`; see `anonymizers.create`.
         detector: a name of `detection.names()`, or a callable on frames `(B, 3, H, W)`.
-        device: where a detector given by its name runs.
+        device: where a method and a detector given by their names run.
         **options: of `anonymize_pictures`: `every`, `enlarge`, `hold`, `live`, `together`,
             `patience`, `tally`.
 
@@ -143,7 +146,8 @@ def anonymize_stream(
         As many `(H, W, 3)` uint8 arrays, some frames later; at once, if `live`.
 
     Raises:
-        ConfigError: no method or detector has that name, or an option is too small.
+        ConfigError: no method or detector has that name, an option is too small, or the method needs
+            weights or takes none.
         ImageError: a frame has another shape or type.
 
     >>> def nobody(frames):
@@ -154,7 +158,12 @@ def anonymize_stream(
     >>> [int(f.mean()) for f in anonymize_stream(frames, method="mask", detector=nobody)]
     [10, 20]
     """
-    hide = anonymizers.create(method) if isinstance(method, str) else method
+    if isinstance(method, str):
+        hide = anonymizers.create(method, weights=weights, device=device)
+    elif weights is None:
+        hide = method
+    else:
+        raise ConfigError(f"weights '{weights}' go with method 'modifier', not with a callable")
     look = detection.create(detector, device=device, unsure=True) if isinstance(detector, str) else detector
     pictures = (ArrayPicture(np.array(frame)) for frame in frames)
     changed = anonymize_pictures(pictures, detector=look, anonymizer=hide, **options)
