@@ -1,9 +1,10 @@
-"""Stored notebooks are whole: nbval compares nothing in a notebook whose outputs were stripped."""
+"""Stored notebooks are complete: nbval compares nothing in a notebook whose outputs were removed."""
 
 from __future__ import annotations
 
 import ast
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,13 @@ def test_code_lives_in_the_package(path: Path) -> None:
             assert not isinstance(node, ast.ClassDef), cell.source
             if isinstance(node, ast.FunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < 10, cell.source
+
+
+@each
+def test_imports_are_at_most_two_levels_deep(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        deeper = re.findall(r"\banonlib\.\w+\.\w+ import|import anonlib\.\w+\.\w+", cell.source)
+        assert not deeper, cell.source
 
 
 @each
