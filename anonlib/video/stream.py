@@ -174,7 +174,7 @@ def _observe(
     pictures: Iterable[P], detector: Callable[[Tensor], list[Faces]], every: int, tally: Tally
 ) -> Iterator[tuple[P, Observation]]:
     """Every picture with its detections; the detector runs at cuts and on every n-th picture."""
-    cuts, since = CutFinder(), 0
+    cuts, since = CutFinder(), 0  # pictures since the detector ran
     for picture in pictures:
         grey = picture.grey(LONGEST) if isinstance(picture, FastPicture) else picture.small(LONGEST)
         levels = grey_levels(grey)
@@ -182,17 +182,14 @@ def _observe(
         asked = cut or since + 1 >= every
         since = 0 if asked else since + 1
         asked &= not _too_small(*levels[0].shape)
-        faces = _detect(detector, picture.small(LONGEST), tally) if asked else None
+        faces = None
+        if asked:
+            small, start = picture.small(LONGEST), perf_counter()
+            with torch.no_grad():
+                [faces] = detector(small[None])
+            tally.detection_seconds += perf_counter() - start
         yield picture, Observation(levels=levels, faces=faces, cut=cut)
         del picture
-
-
-@torch.no_grad()
-def _detect(detector: Callable[[Tensor], list[Faces]], small: Tensor, tally: Tally) -> Faces:
-    start = perf_counter()
-    [faces] = detector(small[None])
-    tally.detection_seconds += perf_counter() - start
-    return faces
 
 
 def _track(
