@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from anonlib.data.images import read_image, resize
+from anonlib.data.images import read_image, resize_picture
 from anonlib.detection.mtcnn import DetectLandmarks, MtcnnLandmarks
 from anonlib.errors import ResultsError
 from anonlib.files import complete
@@ -116,7 +116,7 @@ def _reduced(picture: Tensor) -> Tensor:
     scale = LARGEST_SIDE / max(height, width)
     if scale >= 1:
         return picture
-    return resize(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
+    return resize_picture(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def cache_folder() -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from anonlib.data.images import read_image, resize
+from anonlib.data.images import read_image, resize_picture
 from anonlib.errors import ActionDatasetError
 from anonlib.types import ActionFrames
 
@@ -80,12 +80,12 @@ def read_frames(source: Path, numbers: Sequence[int], *, rate: float, size: tupl
         ActionDatasetError: the source is damaged, or ends before a frame.
     """
     if source.is_dir():
-        return torch.stack([resize(read_image(path), size) for path in _numbered(source, numbers)])
+        return torch.stack([resize_picture(read_image(path), size) for path in _numbered(source, numbers)])
     import av
 
     try:
         with av.open(str(source)) as video:
-            return torch.stack([resize(_decode(video, n, rate, source), size) for n in numbers])
+            return torch.stack([resize_picture(_decode(video, n, rate, source), size) for n in numbers])
     except (av.FFmpegError, IndexError, OSError) as error:
         raise ActionDatasetError(
             f"video '{source}' cannot be decoded ({error}): fetch it again, {_SEE}"

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from anonlib.errors import ImageError
+from anonlib.geometry import resize
 
 SMALLEST_IMAGE = 16
 """Fewest pixels a side; a smaller picture holds no usable face."""
@@ -63,10 +63,9 @@ def read_image(path: str | Path) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """A uint8 picture `(C, H, W)` stretched to a height and width, without aliasing."""
-    resized = F.interpolate(picture[None].float(), size, mode="bilinear", antialias=True)
-    return resized[0].round().clamp(0, 255).to(torch.uint8)
+def resize_picture(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A uint8 picture `(C, H, W)` at another height and width."""
+    return resize(picture[None].float(), size)[0].round().clamp(0, 255).to(torch.uint8)
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
