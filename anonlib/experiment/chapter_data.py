@@ -24,12 +24,10 @@ from anonlib.experiment.datasets import (
     ExperimentData,
     clips,
     fitted,
-    hold_back,
     join_people,
     load_actions,
     load_data,
-    real_faces,
-    unreal_faces,
+    load_faces,
 )
 from anonlib.experiment.reproduce import Experiment, prepare
 from anonlib.experiment.run import Run
@@ -83,16 +81,13 @@ class OwnData:
 
     def face_sets(self, profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
         """Only the faces of `load`: to train, to validate and to test on, and pairs of the last."""
-        if not self.faces:
-            return unreal_faces(profile, seed=seed)
-        known, test, pairs = real_faces(profile, self.faces, progress=False)
-        return (*hold_back(known), test, pairs)
+        return load_faces(profile, seed=seed, faces=self.faces, progress=False)
 
     def people(self, split: str, *, images: int) -> Sequence[Person]:
         """The people of `train` or `test`, for `portraits`; nobody is in both.
 
-        Real people have at least `images` pictures. The test people are those of LFW's folds 6 to
-        10, or every fifth person where no folder has LFW's pairs.txt.
+        Real people have at least `images` pictures. The test people are those of LFW's folds 6 to 10, or
+        every fifth person where no folder has LFW's pairs.txt.
         """
         if not self.faces:
             return SyntheticPeople().people(split)

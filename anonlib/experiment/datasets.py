@@ -30,8 +30,8 @@ FOLDS = 10
 LFW_TEST_FOLDS = range(6, 11)
 """Folds of LFW that are the test; nobody in them is trained on."""
 PROTOCOLS = ("split1", "boxed")
-"""`split1`: JHMDB's official split 1 with all its boxes. `boxed`: only clips with true boxes, split
-by the video they come from."""
+"""`split1`: JHMDB's official split 1 with all its boxes. `boxed`: only clips with true boxes, split by the
+video they come from."""
 JHMDB_SHORTER_SIDE = 340
 """Largest height in pixels of JHMDB's frames at the input of A (section 4)."""
 AT_THE_FACE = frozenset((*FACE_RELATED, *TOUCHES_FACE))
@@ -76,28 +76,17 @@ def load_data(
 ) -> ExperimentData:
     """Real people and clips where folders of datasets are given, else synthetic ones.
 
-    Synthetic clips show the real people if `faces` are given.
-
-    Args:
-        profile: how much data.
-        seed: of synthetic images and clips, and of the choice of synthetic test people.
-        faces: folders with the layout of LFW or CASIA-WebFace.
-        exclude: names of real people to leave out of training.
-        actions: folder of JHMDB or DALY; None for synthetic clips.
-        protocol: the test clips of JHMDB, one of the `PROTOCOLS`.
-        progress: whether to show progress bars.
+    Synthetic clips show the real people if `faces` are given. The seed chooses synthetic images, clips and
+    test people. The arguments are those of `anonlib.experiment.reproduce.reproduce`.
 
     Raises:
         FaceDatasetError: a folder does not have the expected layout, or holds too few people.
         ActionDatasetError: the folder of clips does not have the expected layout.
     """
-    heads: HeadSource = SyntheticPeople()
-    if faces:
-        known, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
-        train, validation = hold_back(known)
-        heads = FolderPeople({"train": train, "test": test})
-    else:
-        train, validation, test, pairs = unreal_faces(profile, seed=seed)
+    train, validation, test, pairs = load_faces(
+        profile, seed=seed, faces=faces, exclude=exclude, progress=progress
+    )
+    heads = FolderPeople({"train": train, "test": test}) if faces else SyntheticPeople()
     if actions is not None:
         found = load_actions(actions, profile, protocol=protocol, progress=progress)
     else:
@@ -116,11 +105,26 @@ def load_data(
     )
 
 
-def unreal_faces(profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
-    """Synthetic people to train, to validate and to test on, and verification pairs of the last.
+def load_faces(
+    profile: Profile,
+    *,
+    seed: int,
+    faces: Sequence[Path] = (),
+    exclude: Collection[str] = (),
+    progress: bool = True,
+) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
+    """Only the faces of `load_data`: to train, to validate and to test on, and pairs of the last."""
+    if not faces:
+        return unreal_faces(profile, seed=seed)
+    known, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
+    return (*hold_back(known), test, pairs)
 
-    The training people are always those that the shipped face classifier knows. The seed chooses
-    their images, and the test people.
+
+def unreal_faces(profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
+    """Faces of synthetic people to train, to validate and to test on, and pairs of the last.
+
+    The training people are always those that the shipped face classifier knows. The seed chooses their
+    images, and the test people.
     """
     data, size, people = profile.data, profile.modifier.size, SyntheticPeople()
     start = seed * data.test_people
@@ -150,9 +154,8 @@ def real_faces(
 ) -> tuple[FaceImages, FaceImages, Pairs]:
     """Faces of real people to train on, faces to test on, and verification pairs of the latter.
 
-    The test is LFW's folds 6-10. Everybody else with two pictures or more may be trained on;
-    people with the most pictures come first. Where no folder has LFW's pairs.txt, every fifth
-    person is the test instead.
+    The test is LFW's folds 6-10. Everybody else with two pictures or more may be trained on; people with the
+    most pictures come first. Where no folder has LFW's pairs.txt, every fifth person is the test instead.
 
     Raises:
         FaceDatasetError: nobody is left to train on, or too few to test on.
@@ -253,8 +256,8 @@ def load_actions(
     """Clips of JHMDB or DALY, with the faces that the default detector finds in every frame.
 
     Implements Ren et al., section 5.1: DALY; JHMDB, split 1.
-    Differs from the paper: JHMDB's training clips with unsure pseudo boxes are left out; of DALY
-    only keyframes are used; not every frame is used, see `DataConfig.frames`.
+    Differs from the paper: JHMDB's training clips with unsure pseudo boxes are left out; of DALY only
+    keyframes are used; not every frame is used, see `DataConfig.frames`.
 
     Args:
         root: folder of the dataset in its official layout.

@@ -58,8 +58,8 @@ def similarity(name: str, first: np.ndarray, second: np.ndarray, labels: Tensor)
 def pair_similarities(first: np.ndarray, second: np.ndarray, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Cosine similarity of every pair of different pictures: of one person, and of two people.
 
-    Each pair counts twice, as (i, j) and (j, i), because the two differ if `first` and `second` do.
-    Arguments are those of `similarity`.
+    Each pair counts twice, as (i, j) and (j, i), because the two differ if `first` and `second` do. Arguments
+    are those of `similarity`.
     """
     same = (labels[:, None] == labels[None]).numpy()
     cosines = first @ second.T
@@ -122,8 +122,8 @@ def strength_sweep(
 
     Returns:
         Rows of `strength`, the mean similarities of modified faces `within` and `between` people,
-        `to_original` (to another, unmodified picture of the same person), and `recognised`, which
-        is `recognisability`.
+        `to_original` (to another, unmodified picture of the same person), and `recognised`, which is
+        `recognisability`.
     """
     clear = face_features(classifier, before)
     rows = []
@@ -189,8 +189,8 @@ def consecutive_similarity(features: np.ndarray) -> np.ndarray:
 def flicker(before: Tensor, after: Tensor) -> float:
     """Mean change from frame to frame of the modified face, divided by that of the original.
 
-    It is 1 where both change alike, and larger where the modification itself flickers. A low value
-    alone does not show quality: a mask has 0.
+    It is 1 where both change alike, and larger where the modification itself flickers. A low value alone does
+    not show quality: a mask has 0.
 
     Args:
         before: `(T, ...)` crops of consecutive frames.

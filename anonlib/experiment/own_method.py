@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import SMALLEST_FACE, Anonymizer
 from anonlib.errors import AnonlibError, ConfigError, NumericError
-from anonlib.experiment.predictions import load_summary
+from anonlib.experiment.predictions import summarize
 from anonlib.experiment.reproduce import Experiment, measure
 from anonlib.experiment.tables import Row, figure4, table1
 from anonlib.networks import SphereFace
@@ -32,16 +32,16 @@ def place(
 ) -> Row:
     """Measures an anonymizer: its place in Fig. 4, and its average precision of each class.
 
-    D compares anonymized faces of test people. A is trained for T2 steps on anonymized clips and
-    tested on anonymized test clips. The predictions are kept in the folder of the experiment's
-    run and used again, unless the anonymizer, D or A have changed.
+    D compares anonymized faces of test people. A is trained for T2 steps on anonymized clips and tested on
+    anonymized test clips. The predictions are kept in the folder of the experiment's run and used again,
+    unless the anonymizer, D or A have changed.
 
     Implements Ren et al., sections 5.1 and 5.3, for any method.
     Differs from the paper: as `anonlib.experiment.reproduce.reproduce` does.
 
     Args:
-        anonymizer: takes float RGB faces `(B, 3, H, W)` in [0, 1] of 8x8 pixels or more and returns
-            the same shape and range. The result for a face must not depend on its batch.
+        anonymizer: takes float RGB faces `(B, 3, H, W)` in [0, 1] of 8x8 pixels or more and returns the same
+            shape and range. The result for a face must not depend on its batch.
         name: of the method in tables, figures and file names.
         experiment: from `anonlib.experiment.reproduce.prepare`; its networks are not changed.
         classifier: the attacker; by default the experiment's D.
@@ -59,7 +59,7 @@ def place(
     tried = check_anonymizer(anonymizer, example_faces(experiment))
     file = f"{name}-{fingerprint(tried, (attacker, experiment.detector))}"
     measure(experiment, file, anonymizer, attacker)
-    results, actions = {name: load_summary(experiment.run.predictions, file)}, experiment.data.actions
+    results, actions = {name: summarize(experiment.run.predictions, file)}, experiment.data.actions
     (point,), (precision,) = figure4(results, actions), table1(results, actions)
     return point | {column: precision[column] for column in (*actions, "map")}
 
@@ -82,8 +82,8 @@ def check_anonymizer(anonymizer: Anonymizer, examples: Iterable[Tensor]) -> list
         The anonymized batches.
 
     Raises:
-        ConfigError: it fails on a size, changes shape or type, leaves [0, 1], changes its input,
-            or returns different results for the same face.
+        ConfigError: it fails on a size, changes shape or type, leaves [0, 1], changes its input, or returns
+            different results for the same face.
         NumericError: it returns NaN or infinity.
 
     >>> faces = torch.rand(2, 3, 16, 16)
@@ -130,15 +130,9 @@ def _call(anonymizer: Anonymizer, faces: Tensor) -> Tensor:
 def _check_result(hidden: object, faces: Tensor) -> None:
     if not isinstance(hidden, Tensor):
         raise ConfigError(f"the anonymizer returned {type(hidden).__name__}: return the faces as a tensor")
-    if hidden.shape != faces.shape:
-        raise ConfigError(
-            f"the anonymizer returned {tuple(hidden.shape)} for {tuple(faces.shape)}: return faces "
-            "of the same shape"
-        )
-    if hidden.dtype != faces.dtype:
-        raise ConfigError(
-            f"the anonymizer returned {hidden.dtype} for {faces.dtype}: return `hidden.to(faces.dtype)`"
-        )
+    returned, given = ((faces.dtype, *faces.shape) for faces in (hidden, faces))
+    if returned != given:
+        raise ConfigError(f"the anonymizer returned {returned} for {given}: return the same type and shape")
     if not torch.isfinite(hidden).all():
         raise NumericError(
             "the anonymizer returned NaN or infinity: look for a division by zero or a root of a "

@@ -1,7 +1,7 @@
 """The networks' outputs on the test set, kept so that every number can be computed again.
 
-The folder `predictions/` of a run holds no pictures and no names: pairs and frames are known by
-their position.
+The folder `predictions/` of a run holds no pictures and no names: pairs and frames are known by their
+position.
 
 | file         | arrays                                                                            |
 |--------------|-----------------------------------------------------------------------------------|
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,46 +39,16 @@ TENTHS = 10
 """Boxes are kept in tenths of a pixel."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
-    """The ground truth: `(P,)` pairs and `(N,)` frames."""
-
-    same: np.ndarray
-    fold: np.ndarray
-    clip: np.ndarray
-    positives: np.ndarray
-    """`(N, C)` actors of each class in each frame."""
-
-    @property
-    def pairs(self) -> Pairs:
-        """The pairs; the faces they compare are not stored, so their indices are 0."""
-        unknown = np.zeros(len(self.same), np.int64)
-        return Pairs(first=unknown, second=unknown, same=self.same, fold=self.fold.astype(np.int64))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predictions:
-    """The outputs of D and A on the test set anonymized by one method."""
-
-    cosine: np.ndarray
-    """`(P,)` similarity of the two faces of each pair."""
-    matches: Matches
-    """Detected actions, matched with the true ones."""
-
-
 def rounded(found: Detections) -> Detections:
     """Detections as they are kept: the ten with the highest scores in a frame, in half precision."""
-    return [_round(detection) for detection in found]
-
-
-def _round(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    kept = found["scores"].argsort(descending=True, stable=True)[:MOST_A_FRAME]
-    kept = kept[found["scores"][kept] >= LEAST_SCORE]
-    return {
-        "boxes": (found["boxes"][kept] * TENTHS).round().clamp(0, 65535) / TENTHS,
-        "scores": found["scores"][kept].half().float(),
-        "labels": found["labels"][kept],
-    }
+    kept = []
+    for frame in found:
+        rows = frame["scores"].argsort(descending=True, stable=True)[:MOST_A_FRAME]
+        rows = rows[frame["scores"][rows] >= LEAST_SCORE]
+        boxes = (frame["boxes"][rows] * TENTHS).round().clamp(0, 65535) / TENTHS
+        scores = frame["scores"][rows].half().float()
+        kept.append({"boxes": boxes, "scores": scores, "labels": frame["labels"][rows]})
+    return kept
 
 
 def save_test(folder: Path, pairs: Pairs, truth: Detections, clips: Tensor, classes: int) -> None:
@@ -138,56 +108,45 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def load_test(folder: Path) -> Test:
-    """The content of `test.npz`."""
-    return _fill(Test, read_arrays(folder / "test.npz"), folder / "test.npz")
+def load_pairs(folder: Path) -> Pairs:
+    """The verification pairs; the faces they compare are not stored, so their indices are 0."""
+    test = read_arrays(folder / "test.npz")
+    unknown = np.zeros(len(test["same"]), np.int64)
+    return Pairs(first=unknown, second=unknown, same=test["same"], fold=test["fold"].astype(np.int64))
 
 
-def load_predictions(folder: Path, name: str, test: Test) -> Predictions:
-    """The content of `NAME.npz`."""
-    path = folder / f"{name}.npz"
-    stored = read_arrays(path)
-    stored.pop("box", None)
-    cosine = stored.pop("cosine", None)
-    if cosine is None or len(cosine) != len(test.same):
-        raise CheckpointError(f"predictions {path} do not fit test.npz: restore the folder")
-    kinds = {"image": np.int64, "label": np.int64, "score": np.float64}
-    stored = {key: array.astype(kinds.get(key, array.dtype)) for key, array in stored.items()}
-    matches = _fill(Matches, {**stored, "positives": test.positives.astype(np.int64)}, path)
-    return Predictions(cosine=cosine, matches=matches)
-
-
-def _fill(kind: Any, arrays: dict[str, np.ndarray], path: Path) -> Any:
-    try:
-        return kind(**arrays)
-    except TypeError as error:
-        raise CheckpointError(
-            f"predictions {path} hold other arrays than expected: restore the folder"
-        ) from error
-
-
-def summarize(predictions: Predictions, test: Test) -> dict[str, Any]:
-    """One point of Fig. 4 and one row of Table 1, with 95% intervals.
+def summarize(folder: Path, name: str) -> dict[str, Any]:
+    """One point of Fig. 4 and one row of Table 1, with 95% intervals, from stored predictions.
 
     Returns:
-        `verification`, a dict of the fields of `VerificationResult`; `per_class` and `map`, average
-        precision; `map_lo` and `map_hi`; `samples` `(R, C)`, the average precision of each class on
-        each resample of the clips.
+        `verification`, the fields of `VerificationResult`; `per_class` and `map`, average precision; `map_lo`
+        and `map_hi`; `samples` `(R, C)`, the average precision of each class on resampled clips.
+
+    Raises:
+        CheckpointError: the predictions are missing, damaged, or of another test.
     """
-    precision = matched_precision(predictions.matches)
-    samples = matched_bootstrap(predictions.matches, clips=test.clip)
+    path, test, pairs = folder / f"{name}.npz", read_arrays(folder / "test.npz"), load_pairs(folder)
+    stored = read_arrays(path)
+    if len(stored.get("cosine", ())) != len(pairs):
+        raise CheckpointError(f"predictions {path} do not fit test.npz: restore the folder")
+    try:
+        matches = Matches(
+            score=stored["score"].astype(np.float64),
+            image=stored["image"].astype(np.int64),
+            label=stored["label"].astype(np.int64),
+            hit=stored["hit"],
+            positives=test["positives"].astype(np.int64),
+        )
+    except KeyError as error:
+        raise CheckpointError(f"predictions {path} hold no {error}: restore the folder") from error
+    precision = matched_precision(matches)
+    samples = matched_bootstrap(matches, clips=test["clip"])
     lo, hi = interval(mean_over_classes(samples))
     return {
-        "verification": asdict(verify_scores(predictions.cosine, test.pairs)),
-        "per_class": [float(x) for x in precision.per_class],
+        "verification": asdict(verify_scores(stored["cosine"], pairs)),
+        "per_class": precision.per_class.tolist(),
         "map": precision.mean,
         "map_lo": lo,
         "map_hi": hi,
         "samples": samples,
     }
-
-
-def load_summary(folder: Path, name: str) -> dict[str, Any]:
-    """`summarize` of a method's stored predictions."""
-    test = load_test(folder)
-    return summarize(load_predictions(folder, name, test), test)

@@ -16,8 +16,8 @@ from anonlib.files import commit
 
 CLEAR = "unanonymized"
 RATIO, ORIGINAL, MODIFIED = 0.92, 0.9475, 0.6695
-"""The paper's mAP of ours divided by that of clear frames (Table 1), and its verification accuracy
-of D on clear and on modified faces (section 5.6)."""
+"""The paper's mAP of ours divided by that of clear frames (Table 1), and its verification accuracy of D on
+clear and on modified faces (section 5.6)."""
 
 
 def recorded_runs(root: str | Path) -> list[Path]:
@@ -78,7 +78,10 @@ def check_results(out: Path) -> list[str]:
             "again with another --out"
         )
     tables = tables_of(out)
-    different = [f"{name}.csv" for name, rows in tables.items() if _stored(out, name) != as_csv(rows)]
+    files = {f"{name}.csv": as_csv(rows) for name, rows in tables.items()}
+    different = [
+        name for name, text in files.items() if not (out / name).is_file() or (out / name).read_text() != text
+    ]
     if different:
         recorded = read_json(out / "run.json").get("commit", "unknown")
         raise ResultsError(
@@ -89,18 +92,11 @@ def check_results(out: Path) -> list[str]:
     return list(tables)
 
 
-def _stored(out: Path, name: str) -> str | None:
-    try:
-        return (out / f"{name}.csv").read_text()
-    except OSError:
-        return None
-
-
 def bars(run: Path) -> list[Row]:
     """The paper's findings as aims, beside what a run measured.
 
-    Implements the comparisons of Ren et al., sections 5.3 and 5.6. Differs from the paper: the
-    second aim is ours; the paper names only `blur8` and `mask` as methods that hide better.
+    Implements the comparisons of Ren et al., sections 5.3 and 5.6. Differs from the paper: the second aim is
+    ours; the paper names only `blur8` and `mask` as methods that hide better.
 
     Args:
         run: folder with figure4.csv and ablation_classifier.csv.

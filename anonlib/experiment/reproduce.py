@@ -63,10 +63,9 @@ def reproduce(
     """Trains and measures everything that section 5 of the paper reports.
 
     Implements Ren et al., section 5: Fig. 4, Table 1 and the ablations of section 5.6.
-    Differs from the paper: profiles below `paper` use smaller networks and less data; synthetic
-    people and clips replace each of CASIA-WebFace, LFW, JHMDB and DALY that is not given; the
-    action detectors of all methods start from the same weights and train for the same number of
-    steps.
+    Differs from the paper: profiles below `paper` use smaller networks and less data; synthetic people and
+    clips replace each of CASIA-WebFace, LFW, JHMDB and DALY that is not given; the action detectors of all
+    methods start from the same weights and train for the same number of steps.
 
     Args:
         profile: from `anonlib.config.profile`.
@@ -205,13 +204,8 @@ def train_modifier(
 def measure(experiment: Experiment, name: str, anonymizer: Anonymizer, classifier: SphereFace) -> None:
     """Predictions for one point of Fig. 4 and one row of Table 1, made once and kept as a stage.
 
-    D compares anonymized test faces. A is trained on anonymized clips and tested on others.
-
-    Args:
-        experiment: its networks are not changed.
-        name: of the method, for files.
-        anonymizer: the method.
-        classifier: D, the attacker.
+    The attacker D (`classifier`) compares anonymized test faces. A copy of A is trained on anonymized clips
+    and tested on anonymized test clips.
     """
     run, data = experiment.run, experiment.data
 
@@ -250,8 +244,8 @@ def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> 
     """Compares modified faces by D, by D against clear faces, and by a D retrained on them.
 
     Implements Ren et al., section 5.6, Does the face classifier remain accurate?
-    Differs from the paper: the retrained D is ours. Its A-Softmax margin is annealed from the
-    start, because with the full margin the loss stays at the level of guessing.
+    Differs from the paper: the retrained D is ours. Its A-Softmax margin is annealed from the start, because
+    with the full margin the loss stays at the level of guessing.
     """
     data, run = experiment.data, experiment.run
     modified = anonymize_faces(data.test_faces, ours)

@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import KW_ONLY, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,39 +41,35 @@ def write_json(path: Path, content: Any) -> None:
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
+@dataclass(eq=False)
 class Run:
-    """One experiment and its folder. Finished stages are kept, so the same command continues."""
+    """One experiment and its folder. Finished stages are kept, so the same command continues.
 
-    def __init__(
-        self,
-        out: Path,
-        profile: Profile,
-        *,
-        seed: int,
-        faces: Sequence[Path] = (),
-        exclude: Collection[str] = (),
-        actions: Path | None = None,
-        protocol: str = "split1",
-        device: str = "cpu",
-        progress: bool = True,
-    ) -> None:
-        """Opens a new folder, or one that an earlier run with the same arguments left.
+    The fields are the arguments of `anonlib.experiment.reproduce.reproduce`.
 
-        Args are those of `anonlib.experiment.reproduce.reproduce`.
+    Raises:
+        CheckpointError: the folder holds a run of another profile, seed or set of data, or an unfinished run
+            of another commit.
+        ResultsError: the folder cannot be written.
+    """
 
-        Raises:
-            CheckpointError: the folder holds a run of another profile, seed or set of data, or an
-                unfinished run of another commit.
-            ResultsError: the folder cannot be written.
-        """
-        self.out, self.profile, self.seed = out, profile, seed
-        self.faces, self.exclude, self.actions, self.protocol = faces, exclude, actions, protocol
-        self.device, self.progress = device, progress and first_process()
-        self.start = time.time()
-        path, request = out / "request.json", self._request()
+    out: Path
+    profile: Profile
+    _: KW_ONLY
+    seed: int
+    faces: Sequence[Path] = ()
+    exclude: Collection[str] = ()
+    actions: Path | None = None
+    protocol: str = "split1"
+    device: str = "cpu"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        self.start, self.progress = time.time(), self.progress and first_process()
+        path, request = self.out / "request.json", self._request()
         if path.exists() and read_json(path) != request:
             raise CheckpointError(
-                f"{out} holds a run of another profile, seed or set of data; "
+                f"{self.out} holds a run of another profile, seed or set of data; "
                 "choose another --out or delete it"
             )
         self._refuse_another_commit()
@@ -89,7 +86,7 @@ class Run:
         return request
 
     def _refuse_another_commit(self) -> None:
-        """An unfinished run may only be continued by the code that began it."""
+        """Only the code that began an unfinished run may continue it."""
         path, now = self.out / "begun.json", commit().removesuffix("-dirty")
         if not path.exists():
             write_json(path, {"commit": now, "version": anonlib.__version__})
@@ -106,17 +103,14 @@ class Run:
         """Folder of the networks' outputs on the test set, see `anonlib.experiment.predictions`."""
         return self.out / "predictions"
 
-    def checkpoint(self, name: str) -> Path:
-        """File with the training state of a network."""
-        return self.out / "checkpoints" / f"{name}.pt"
-
     def weights(self, name: str) -> Path:
         """File with the final weights of a network."""
         return self.out / "weights" / f"{name}.safetensors"
 
     def training_options(self, name: str) -> dict[str, Any]:
-        """Keyword arguments that every training function takes; `name` is that of the checkpoint."""
-        return {"seed": self.seed, "checkpoint": self.checkpoint(name), "progress": self.progress}
+        """Keyword arguments that all training functions take; `name` is that of the checkpoint."""
+        checkpoint = self.out / "checkpoints" / f"{name}.pt"
+        return {"seed": self.seed, "checkpoint": checkpoint, "progress": self.progress}
 
     def log(self, name: str, history: list[dict[str, float]]) -> None:
         """Writes the losses of a training to `logs/NAME.csv`, one row every ten steps."""
@@ -143,11 +137,10 @@ class Run:
     def command(self) -> str:
         """The command that repeats the run, with every option that changes the result.
 
-        Folders of data are given by their last part. The result depends on the number of processes
-        on all machines together, so `--devices` counts them all. The number of threads changes
-        the last digits of sums on a CPU.
+        Folders of data are given by their last part. `--devices` counts the processes on all machines, since
+        only their total changes the result. The number of CPU threads changes the last digits of sums.
         """
-        training, kind = self.profile.training, self.device.split(":")[0]
+        training, device = self.profile.training, self.device.split(":")[0]
         words = ["anonlib", "reproduce", "--profile", self.profile.name, "--seed", str(self.seed)]
         for root in self.faces:
             words += ["--faces", root.name]
@@ -157,10 +150,16 @@ class Run:
             words += ["--actions", self.actions.name, "--protocol", self.protocol]
         if training.pretrained:
             words += ["--pretrained", training.pretrained]
-        words += ["--precision", training.precision, "--device", kind, "--devices", str(world_size())]
-        if kind == "cpu":
+        words += ["--precision", training.precision, "--device", device, "--devices", str(world_size())]
+        if device == "cpu":
             words += ["--threads", str(torch.get_num_threads())]
         return shlex.join(words)
+
+    def finish(self) -> None:
+        """Writes the record of the run to `run.json`, unless an earlier call wrote it."""
+        path = self.out / "run.json"
+        if not path.exists():
+            write_json(path, self.record())
 
     def record(self) -> dict[str, Any]:
         """What a reader needs to repeat the run, and how long it took."""
@@ -171,13 +170,6 @@ class Run:
             "profile": self.profile.name,
             "minutes_this_command": round((time.time() - self.start) / 60, 1),
             "minutes_of_stages": round(sum(seconds.values()) / 60, 1),
-            "energy_kilojoules": None,  # few machines let a program read an energy meter
             "peak_memory_gb": peak_memory_gb(),
             "stage_seconds": seconds,
         }
-
-    def finish(self) -> None:
-        """Writes the record beside the results, unless an earlier call wrote it."""
-        path = self.out / "run.json"
-        if not path.exists():
-            write_json(path, self.record())

@@ -1,7 +1,7 @@
 """Table 1, Fig. 4 and the ablations as CSV, with the paper's published values beside ours.
 
-All tables are computed from the `predictions/` and `stages/` of a run, so that anybody can compute
-them again.
+All tables are computed from the `predictions/` and `stages/` of a run, so that anybody can compute them
+again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from anonlib.anonymizers import names
 from anonlib.assets import data_path
 from anonlib.attack.verification import verify_scores
 from anonlib.experiment.datasets import AT_THE_FACE
-from anonlib.experiment.predictions import load_summary, load_test, read_arrays
+from anonlib.experiment.predictions import load_pairs, read_arrays, summarize
 from anonlib.experiment.run import read_json
 from anonlib.files import write_atomically
 from anonlib.metrics.average_precision import interval, mean_over_classes
@@ -52,9 +52,9 @@ def tables_of(out: Path) -> dict[str, list[Row]]:
     """
     folder, data = out / "predictions", read_json(out / "stages" / "world.json")
     quality = read_json(out / "stages" / "quality.json")
-    results = {name: load_summary(folder, name) for name in names()}
-    objectives = {"ascent": results[OURS], "random_label": load_summary(folder, RANDOM)}
-    pairs = load_test(folder).pairs
+    results = {name: summarize(folder, name) for name in names()}
+    objectives = {"ascent": results[OURS], "random_label": summarize(folder, RANDOM)}
+    pairs = load_pairs(folder)
     attacks = {
         name: asdict(verify_scores(cosines, pairs))
         for name, cosines in read_arrays(folder / "attacks.npz").items()

@@ -17,9 +17,9 @@ CLEAR_ENOUGH = 0.96
 def validation_score(faces: FaceImages, players: Players) -> Callable[[], float] | None:
     """A function that scores the current M and D on validation people; lower is better.
 
-    The score is 1 - EER of D on the modified faces. A D that no longer recognizes clear faces is
-    useless, so ten times what D lacks there of `CLEAR_ENOUGH` is added. The function compares a
-    state with those it scored before: it tests clear faces only where the state could be the best.
+    The score is 1 - EER of D on the modified faces. A D that no longer recognizes clear faces is useless, so
+    ten times what D lacks there of `CLEAR_ENOUGH` is added. The function compares a state with those it
+    scored before: it tests clear faces only where the state could be the best.
 
     Returns:
         None if there are fewer than two validation people.

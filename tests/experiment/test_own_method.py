@@ -17,7 +17,7 @@ from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, Modifie
 from anonlib.errors import AnonlibError, ConfigError, ImageError, NumericError
 from anonlib.experiment import reproduce
 from anonlib.experiment.own_method import check_anonymizer, example_faces, place
-from anonlib.experiment.predictions import load_summary
+from anonlib.experiment.predictions import summarize
 from anonlib.experiment.reproduce import Experiment, measure, prepare
 from anonlib.experiment.run import Run
 from anonlib.networks import Modifier, SphereFace
@@ -59,7 +59,7 @@ def darken(faces: Tensor) -> Tensor:
 def test_a_method_lies_where_reproduce_measures_it(experiment: Experiment):
     row = place(darken, name="dark", experiment=experiment)
     measure(experiment, "dark", darken, experiment.classifier)
-    expected = load_summary(experiment.run.predictions, "dark")
+    expected = summarize(experiment.run.predictions, "dark")
     assert row["method"] == "dark"
     assert row["verification_error"] == 1 - expected["verification"]["accuracy"]
     assert row["verification_error_lo"] == 1 - expected["verification"]["hi"]
@@ -88,7 +88,7 @@ def test_the_attacker_may_be_another_one(experiment: Experiment, monkeypatch: py
         }
 
     monkeypatch.setattr("anonlib.experiment.own_method.measure", spy)
-    monkeypatch.setattr("anonlib.experiment.own_method.load_summary", summary)
+    monkeypatch.setattr("anonlib.experiment.own_method.summarize", summary)
     other = SphereFace(TINY.classifier, people=3)
     place(darken, name="dark", experiment=experiment, classifier=other)
     place(darken, name="dark", experiment=experiment)
@@ -129,8 +129,8 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], type[AnonlibError], str]] = {
         "fails on 4 faces of 8x8 pixels .*any size",
     ),
     "not a tensor": (lambda f: f.numpy(), ConfigError, "returned ndarray: return the faces"),
-    "another shape": (lambda f: F.avg_pool2d(f, 2), ConfigError, "of the same shape"),
-    "another type": (lambda f: f.double(), ConfigError, r"returned torch\.float64 for torch\.float32"),
+    "another shape": (lambda f: F.avg_pool2d(f, 2), ConfigError, "return the same type and shape"),
+    "another type": (lambda f: f.double(), ConfigError, r"\(torch\.float64, .* for \(torch\.float32"),
     "not a number": (lambda f: f / f.new_zeros(1), NumericError, "NaN or infinity: look for a div"),
     "too bright": (lambda f: f + 0.5, ConfigError, r"values from .*end with `.clamp\(0, 1\)`"),
     "too dark": (lambda f: f - 2, ConfigError, r"values from -.*end with `.clamp\(0, 1\)`"),

@@ -12,15 +12,7 @@ import torch
 
 from anonlib.anonymizers import names
 from anonlib.errors import CheckpointError, ResultsError
-from anonlib.experiment.predictions import (
-    load_predictions,
-    load_test,
-    rounded,
-    save_arrays,
-    save_predictions,
-    save_test,
-    summarize,
-)
+from anonlib.experiment.predictions import rounded, save_arrays, save_predictions, save_test, summarize
 from anonlib.experiment.records import (
     agreement,
     bars,
@@ -91,8 +83,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_is_kept_gives_the_numbers_of_the_detections_themselves(folder: Path):
-    test = load_test(folder / "predictions")
-    row = summarize(load_predictions(folder / "predictions", "mask", test), test)
+    row = summarize(folder / "predictions", "mask")
     found = rounded(detections(names().index("mask")))
     direct = average_precision(found, TRUTH, classes=CLASSES)
     assert row["map"] == pytest.approx(direct.mean) and 0 < direct.mean < 1
@@ -154,7 +145,7 @@ def test_damaged_predictions_are_named(folder: Path):
     with pytest.raises(CheckpointError, match=r"mask\.npz are missing or damaged"):
         check_results(folder)
     np.savez(path, cosine=np.zeros(20), image=np.zeros(1))
-    with pytest.raises(CheckpointError, match=r"mask\.npz hold other arrays"):
+    with pytest.raises(CheckpointError, match=r"mask\.npz hold no 'score'"):
         check_results(folder)
     np.savez(path, cosine=np.zeros(3))
     with pytest.raises(CheckpointError, match=r"mask\.npz do not fit test\.npz"):

@@ -97,7 +97,7 @@ def test_out_that_is_a_file_is_named(tmp_path: Path):
 
 def test_files_have_their_places(tmp_path: Path):
     run = open_run(tmp_path)
-    assert run.checkpoint("D") == tmp_path / "checkpoints" / "D.pt"
+    assert run.training_options("D")["checkpoint"] == tmp_path / "checkpoints" / "D.pt"
     assert run.weights("M") == tmp_path / "weights" / "M.safetensors"
 
 
