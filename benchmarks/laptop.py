@@ -3,10 +3,10 @@
     git worktree add --detach FIRST 779092162b
     python benchmarks/laptop.py FIRST [--part 20] [--repeats 1]
 
-Each run is a process of its own with one thread that goes through `reproduce` with a part of the
-profile's people, clips and steps, all cut by the same factor; the versions take turns. Processor
-time is compared, so that other work on the machine counts little; the clock is recorded beside
-it. Results go to results/speed/laptop.json and .csv, a row for each activity and network.
+Each run is a process with one thread. It calls `reproduce` with a part of the profile's people, clips and
+steps, all reduced by the same factor. The two versions take turns. Processor time is compared, because other
+programs affect it little; the time on the clock is recorded, too. Results go to results/speed/laptop.json and
+.csv, one row for each activity and network.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from stopwatch import Stopwatch, hooked
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "speed"
 ACTIVITIES = {
     "load_data": "rendering",
+    "make_world": "rendering",
     "train_adversarially": "game",
     "train_detector": "A alone",
     "train_classifier": "D alone",
@@ -77,18 +79,17 @@ def cut(whole: Any, part: int) -> Any:
 def run_part(part: int, precision: str) -> dict[str, Any]:
     """In a process of its own: the part, with the seconds of each activity and network."""
     from anonlib.config import profile
-    from anonlib.experiment import reproduce as module
-    from anonlib.experiment import validation
 
     torch.set_num_threads(1)
     watch = Stopwatch()
-    spy_on(watch, (module, validation))
+    modules = experiment_modules()
+    spy_on(watch, modules)
     whole = profile("laptop")
     if precision != "float32":
         whole = replace(whole, training=replace(whole.training, precision=precision))
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        module.reproduce(profile=cut(whole, part), out=Path(folder), progress=False)
+        modules[0].reproduce(profile=cut(whole, part), out=Path(folder), progress=False)
         stages = {
             p.stem: json.loads(p.read_text())["seconds"]
             for p in sorted(Path(folder, "stages").glob("*.json"))
@@ -100,8 +101,17 @@ def run_part(part: int, precision: str) -> dict[str, Any]:
     }
 
 
+def experiment_modules() -> list[Any]:
+    """The modules that call the `ACTIVITIES`, `reproduce` first; the first version has only that one."""
+    try:
+        from anonlib.experiment import reproduce, validation
+    except ImportError:
+        return [import_module("anonlib.evaluation.reproduce")]
+    return [reproduce, validation]
+
+
 def spy_on(watch: Stopwatch, modules: Iterable[Any]) -> None:
-    """Every activity and every network of this process tells the stopwatch when it begins."""
+    """Makes every activity and every network of this process tell the stopwatch when it begins."""
     from anonlib.networks import ActionDetector, Modifier, SphereFace
 
     for name, activity in ACTIVITIES.items():
@@ -114,7 +124,7 @@ def spy_on(watch: Stopwatch, modules: Iterable[Any]) -> None:
 
 
 def inside(watch: Stopwatch, activity: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    """The same work; its time is the activity's, but inside the game that of the judge."""
+    """The same work, timed as its activity; inside adversarial training it is timed as `judge`."""
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         name = "judge" if watch.owner.split(":")[0] in ("game", "judge") else activity
