@@ -39,7 +39,6 @@ FACE_RELATED = ("lip", "brush", "drink", "phone", "harmonica", "photo")
 """The actions that are seen inside the enlarged face box."""
 _PEOPLE = (0.45, 0.46, 0.09)
 """Shares of the clips with one, two and three people."""
-_SMALLEST = (72, 96)
 
 
 def render_clips(
@@ -75,8 +74,8 @@ def render_clips(
         raise ConfigError(f"split '{split}' is unknown: use one of {', '.join(SPLITS)}")
     if clips < 1 or frames < 1:
         raise ConfigError(f"{clips} clips of {frames} frames: use at least one of each")
-    if size[0] < _SMALLEST[0] or size[1] < _SMALLEST[1]:
-        raise ConfigError(f"frame size {size}: use at least {_SMALLEST} (height, width)")
+    if size[0] < 72 or size[1] < 96:
+        raise ConfigError(f"frame size {size}: use at least (72, 96), height and width")
     people = heads.people(split)
     if len(people) == 0:
         raise ConfigError(f"split '{split}' has no people: use a head source with some")
@@ -120,13 +119,9 @@ def _share_inside(box: Box, size: tuple[int, int]) -> float:
 def gather(
     shots: list[np.ndarray], seen: list[list[Sighting]], size: tuple[int, int], *, clips: Tensor
 ) -> ActionFrames:
-    """Frames with their ground truth as tensors; boxes are clipped to the frame.
+    """Frames `(H, W, 3)` uint8 and the people seen in each, as tensors; boxes are clipped to the frame.
 
-    Args:
-        shots: frames, `(H, W, 3)` uint8.
-        seen: who is in each frame.
-        size: height and width of a frame.
-        clips: `(N,)` number of the clip that each frame belongs to.
+    `size` is the height and width of a frame, `clips` the `(N,)` number of each frame's clip.
     """
     limit = torch.tensor([size[1], size[0], size[1], size[0]], dtype=torch.float32)
     boxes, labels, faces, landmarks, identities = [], [], [], [], []

@@ -90,24 +90,14 @@ def _cheek_color(heads: Heads) -> Color:
 class Actor:
     """A person of a clip, drawn on a supersampled canvas.
 
-    `unit`, `place` and `shift` are pixels of the canvas; `shift` is how far the camera has moved the
-    scene in a frame.
+    `unit` is the side of the head crop, `place` the rest position of the head's centre, and `shift`
+    how far the camera has moved the scene in a frame, all in pixels of the canvas.
     """
 
     def __init__(
         self, role: Role, heads: HeadSource, looks: Looks, *, frames: int, unit: int, place: Point, width: int
     ) -> None:
-        """Chooses the person's looks and draws the heads.
-
-        Args:
-            role: who does what.
-            heads: whose heads the people have.
-            looks: looks of the clip.
-            frames: length of the clip.
-            unit: side of the head crop.
-            place: rest position of the head's centre.
-            width: width of the canvas.
-        """
+        """Chooses the person's looks and draws the heads; `width` is that of the canvas."""
         rng, name = looks.rng, ACTIONS[role.label]
         own = looks.spawn()  # so that another action would leave the rest of the scene as it is
         self.prop = CHORES[name](own) if name in CHORES else FaceProp(name, own)

@@ -177,8 +177,8 @@ def _casement(pen: Pen, looks: Looks, x: float, horizon: float) -> None:
     """A window with curtains."""
     sky = looks.color((0.5, 0.64), (0.12, 0.4), (0.8, 0.98))
     pen.bar((x - 0.15, 0.3), (x + 0.15, 0.3), 0.44, (236, 234, 228))
-    for side in (-1, 1):
-        pen.bar((x + side * 0.07, 0.1), (x + side * 0.07, 0.5), 0.12, sky)
+    for pane in (x - 0.07, x + 0.07):
+        pen.bar((pane, 0.1), (pane, 0.5), 0.12, sky)
     cloth = looks.color((0.0, 1.0), (0.15, 0.5), (0.5, 0.9))
     for side in (-1, 1):
         for k in range(3):
