@@ -73,13 +73,13 @@ def train_adversarially(
         frames: video frames V with actions and face boxes.
         config: step counts, weights and learning rates.
         seed: of batches.
-        validate: returns the validation score of M and D as they are; lower is better. It must not look at
-            test data. None keeps the last state.
+        validate: returns the validation score of M and D as they are; lower is better. It must not use test
+            data. None keeps the last state.
         name: label of the progress bar.
-        checkpoint: file to save to and resume from.
+        checkpoint: file to resume from and to save to.
         progress: whether to show a progress bar.
         report: called with each row of the losses as it is logged.
-        look: called in the first process with the number of each iteration that is done, to look at M.
+        look: called in the first process with the number of each iteration that is done, to draw pictures.
 
     Returns:
         The losses every ten iterations.
@@ -139,13 +139,7 @@ def update_classifier(
 ) -> Losses:
     """Line 3: arg max_D L_adv(M, D, F).
 
-    Args:
-        players: M, D and A; only D changes.
-        optimizer: of D.
-        faces: f and i_f.
-        config: weight of the clear faces.
-        anneal: weight of the plain cosine in A-Softmax.
-        modified: M(f), if it is known already.
+    Only D changes. `anneal` is the weight of the plain cosine in A-Softmax; `modified` is M(f), if known.
     """
     if modified is None:
         with torch.no_grad():
@@ -168,14 +162,7 @@ def update_modifier_and_detector(
 ) -> Losses:
     """Line 9: arg min_{M, A} L_det(M, A, V) + L_adv(M, D, F) + lambda L_l1(M, F).
 
-    Args:
-        players: M, D and A; D does not change.
-        optimizers: of M and of A.
-        faces: f and i_f.
-        frames: v with boxes, actions and face regions.
-        config: lambda and the adversarial objective.
-        anneal: weight of the plain cosine in A-Softmax.
-        modified: M(f) with its graph, if it is known already.
+    M and A change, by their `optimizers`. `modified` is M(f) with its graph, if known.
     """
     modified = players.modifier(faces.images) if modified is None else modified
     players.classifier.requires_grad_(False)  # gradients pass through D to M; D itself needs none

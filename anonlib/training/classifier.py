@@ -61,8 +61,8 @@ def train_classifier(
         faces: training images F.
         config: step count, half of the batch size, and learning rate.
         seed: of batches.
-        age: updates that D has behind it; the annealing of A-Softmax continues from there.
-        checkpoint: file to save to and resume from.
+        age: updates of D before this training; the annealing of A-Softmax continues from there.
+        checkpoint: file to resume from and to save to.
         progress: whether to show a progress bar.
         report: called with each row of the losses as it is logged.
 

@@ -47,7 +47,7 @@ def train_detector(
         steps: number of updates, T2.
         seed: of batches.
         name: label of the progress bar.
-        checkpoint: file to save to and resume from.
+        checkpoint: file to resume from and to save to.
         progress: whether to show a progress bar.
         report: called with each row of the losses as it is logged.
 

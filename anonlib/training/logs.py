@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from anonlib.files import write_atomically
 
-PICTURE_EVERY = 500
-
 
 class Log:
     """Writes the losses of one training; pass it as `report`.
@@ -57,26 +55,18 @@ class Pictures:
 
     The PNG files are named by the step, so a resumed training adds to them. They show people of the training
     images: handle the folder like those.
+
+    Args:
+        folder: of the pictures.
+        modifier: M, while it is trained.
+        images: `(N, 3, S, S)` uint8; all of them are drawn.
+        every: steps between two pictures.
+        log: TensorBoard shows the pictures too.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        modifier: nn.Module,
-        images: Tensor,
-        *,
-        every: int = PICTURE_EVERY,
-        log: Log | None = None,
+        self, folder: Path, modifier: nn.Module, images: Tensor, *, every: int = 500, log: Log | None = None
     ) -> None:
-        """Stores what is needed to draw.
-
-        Args:
-            folder: of the pictures.
-            modifier: M, while it is trained.
-            images: `(N, 3, S, S)` uint8, all of them are drawn.
-            every: steps between two pictures.
-            log: TensorBoard shows the pictures too.
-        """
         self.folder, self.modifier, self.every, self.log = folder, modifier, every, log
         self.faces = images.float() / 255
 

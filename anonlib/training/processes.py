@@ -86,8 +86,8 @@ def _average_gradients(parameters: list[nn.Parameter]) -> None:
     message = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(message)
     means = (message / world_size()).split([p.numel() for p in parameters])
-    for parameter, gradient, mean in zip(parameters, gradients, means, strict=True):
-        parameter.grad = gradient.copy_(mean.view_as(gradient))
+    for parameter, mean in zip(parameters, means, strict=True):
+        parameter.grad = mean.view_as(parameter)
 
 
 def synchronize(networks: Iterable[nn.Module]) -> None:
@@ -125,7 +125,12 @@ def start_processes(device: str, *, devices: int = 1, nodes: int = 1) -> str:
             "devices or use --device cpu"
         )
     if "LOCAL_RANK" in os.environ:
-        return _join(device)
+        if device == "cuda":
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(device)
+        distributed.init_process_group("gloo" if device == "cpu" else "nccl")
+        atexit.register(distributed.destroy_process_group)
+        return device
     if nodes > 1:
         raise ConfigError(
             f"{nodes} nodes: start the command on each machine with torchrun, `torchrun --nnodes {nodes} "
@@ -134,15 +139,6 @@ def start_processes(device: str, *, devices: int = 1, nodes: int = 1) -> str:
         )
     if devices > 1:
         raise SystemExit(_run_under_torchrun(devices))
-    return device
-
-
-def _join(device: str) -> str:
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
-    distributed.init_process_group("gloo" if device == "cpu" else "nccl")
-    atexit.register(distributed.destroy_process_group)
     return device
 
 
