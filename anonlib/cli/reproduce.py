@@ -50,7 +50,7 @@ def reproduce(
         typer.Option(metavar="ROOT", help="Real clips: the folder of JHMDB.", show_default="drawn clips"),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="Test clips: split1, or boxed for those with true face boxes.")
+        str, typer.Option(help="Test clips: split1, or boxed for clips with true boxes only.")
     ] = "split1",
     pretrained: Annotated[
         Literal["imagenet"] | None,

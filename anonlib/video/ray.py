@@ -32,7 +32,7 @@ TRIES = 3
 """Attempts at a file; after as many dead workers the file counts as the cause."""
 Row = dict[str, Any]
 """What Ray carries: the place of a file in the run, and text (ASCII JSON, which keeps any file name)."""
-_STORE_BYTES = 100 << 20
+_SMALL: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 100 << 20}
 _STARTS = 3
 _TOGETHER = 64
 """The most files that travel to a worker in one parcel."""
@@ -109,10 +109,8 @@ class Worker:
                 report = perform(task, self.settings, self._loaded, opened=opened)
             else:
                 report = FileReport(input=str(task.source), output=str(task.out), kind=task.kind)
-                report.status = "failed"
-                report.warnings = [
-                    f"'{task.source}': {TRIES} workers died of it: try it alone, without --engine ray"
-                ]
+                words = f"'{task.source}': {TRIES} workers died of it: try it alone, without --engine ray"
+                report.status, report.warnings = "failed", [words]
             weights = self.models.hashes if self.models else {}
             answer = json.dumps({"report": asdict(report), "weights": weights})
             self.ask("done", index, answer)
@@ -203,12 +201,11 @@ class RayEngine:
 
     def _reports(self, run: Run, tasks: Mapping[int, Task]) -> Reports:
         folders = {Path(task.out).parent for task in tasks.values()}
-        first = min(folders)
-        first.mkdir(parents=True, exist_ok=True)
+        min(folders).mkdir(parents=True, exist_ok=True)
         sweep(folders)
         try:
             with (
-                own_part(first) as (probe, _),
+                own_part(min(folders)) as (probe, _),
                 connected(),
                 closing(self._rows(run.settings, tasks, probe)) as rows,
             ):
@@ -333,13 +330,7 @@ def _start(cores: int | None) -> None:
 
     for _ in range(_STARTS):
         try:
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                include_dashboard=False,
-                object_store_memory=_STORE_BYTES,
-                **_QUIET,
-            )
+            ray.init(address="local", num_cpus=cores, **_SMALL, **_QUIET)
             return
         except Exception as error:  # Ray raises Exception itself
             ray.shutdown()
