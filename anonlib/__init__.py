@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anonlib.anonymizers import create, names
     from anonlib.config import profile
+    from anonlib.experiment.reproduce import reproduce
     from anonlib.losses import angular_softmax_loss, classifier_loss, modifier_loss, photorealistic_loss
     from anonlib.metrics import average_precision, verification_accuracy
     from anonlib.networks import ActionDetector, Modifier, SphereFace
@@ -38,6 +39,7 @@ __all__ = [
     "photorealistic_loss",
     "profile",
     "render_clips",
+    "reproduce",
     "synthetic_faces",
     "train_adversarially",
     "verification_accuracy",
@@ -46,6 +48,7 @@ __all__ = [
 _MODULES = {
     "anonymizers": ("create", "names"),
     "config": ("profile",),
+    "experiment.reproduce": ("reproduce",),
     "losses": ("angular_softmax_loss", "classifier_loss", "modifier_loss", "photorealistic_loss"),
     "metrics": ("average_precision", "verification_accuracy"),
     "networks": ("ActionDetector", "Modifier", "SphereFace"),
