@@ -43,13 +43,10 @@ def data_path(*parts: str) -> Path:
 
 
 def own_sets() -> dict[str, Path]:
-    """The data sets in the folder `$ANONLIB_DATA`; none if the variable is not set.
-
-    Returns:
-        Names of `SETS` to their folders. The content of the folders is not checked.
+    """Those of `SETS` that have a folder in `$ANONLIB_DATA`; none if the variable is not set.
 
     Raises:
-        DatasetError: the variable names no folder, or a folder without any file of anonlib.
+        DatasetError: the variable names no folder, or a folder without any data of anonlib.
     """
     chosen = os.environ.get("ANONLIB_DATA")
     if not chosen:

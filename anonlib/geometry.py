@@ -14,13 +14,10 @@ from torch import Tensor
 
 from anonlib.config import ENLARGE
 
-_SPHEREFACE = [
-    [30.2946, 51.6963],
-    [65.5318, 51.5014],
-    [48.0252, 71.7366],
-    [33.5493, 92.3655],
-    [62.7299, 92.2041],
-]
+_SPHEREFACE = torch.tensor(
+    [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]],
+    dtype=torch.float64,
+)
 """Landmarks of SphereFace's aligned face, 96 pixels wide and 112 high."""
 ALIGNED_SIZE = (112, 96)
 """Height and width of an aligned face."""
@@ -57,12 +54,8 @@ def clip_boxes(boxes: Tensor, *, height: int, width: int) -> Tensor:
 def similarity_transform(source: Tensor, target: Tensor) -> Tensor:
     """Least-squares rotation, uniform scale and shift that map source points to target points.
 
-    Args:
-        source: `(N, K, 2)` points.
-        target: `(K, 2)` or `(N, K, 2)` points.
-
-    Returns:
-        `(N, 2, 3)` matrices A with `target ~ A[:, :, :2] @ source + A[:, :, 2]`.
+    From source `(N, K, 2)` and target `(K, 2)` or `(N, K, 2)` come `(N, 2, 3)` matrices A with
+    `target ~ A[:, :, :2] @ source + A[:, :, 2]`.
 
     >>> square = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
     >>> similarity_transform(square, 2 * square + 3)[0].round(decimals=4) + 0.0
@@ -81,15 +74,9 @@ def similarity_transform(source: Tensor, target: Tensor) -> Tensor:
 
 
 def warp_affine(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images transformed by affine matrices; differentiable.
+    """Images `(N, C, H, W)` transformed by affine matrices, `(N, C, height, width)`; differentiable.
 
-    Args:
-        images: `(N, C, H, W)`.
-        matrices: `(N, 2, 3)`, map pixels of the images to pixels of the result.
-        size: height and width of the result.
-
-    Returns:
-        `(N, C, height, width)`, black outside the source images.
+    The matrices `(N, 2, 3)` map pixels of the images to pixels of the result. Outside the images it is black.
     """
     height, width = size
     ys = torch.arange(height, dtype=images.dtype, device=images.device) + 0.5
@@ -109,22 +96,15 @@ def align_faces(images: Tensor, landmarks: Tensor, size: tuple[int, int] = ALIGN
     without learned parameters, so that gradients pass through the crop to M.
     Differs from the paper: none at 112x96; other sizes scale the template.
 
-    Args:
-        images: `(N, 3, H, W)` in [0, 1].
-        landmarks: `(N, 5, 2)` xy pixels in those images.
-        size: height and width of the aligned faces, `(N, 3, height, width)`.
+    From images `(N, 3, H, W)` and their landmarks `(N, 5, 2)` come faces `(N, 3, height, width)`.
     """
-    template = landmarks.new_tensor(_SPHEREFACE)
-    template = template * template.new_tensor([size[1] / 96, size[0] / 112])
+    template = _SPHEREFACE.to(landmarks) * landmarks.new_tensor([size[1] / 96, size[0] / 112])
     matrices = similarity_transform(landmarks, template).to(images.dtype)
     return warp_affine(images, matrices, size)
 
 
 def resize(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Images `(N, C, H, W)` at another height and width, bilinear with an antialiasing filter.
-
-    Images that have this size already are returned as they are.
-    """
+    """Images `(N, C, H, W)` at another height and width, bilinear with an antialiasing filter."""
     if tuple(images.shape[2:]) == tuple(size):
         return images
     return F.interpolate(images, list(size), mode="bilinear", antialias=True)
@@ -136,15 +116,10 @@ def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:
 
 
 def crop_boxes(frames: Tensor, boxes: list[Tensor], size: int) -> Tensor:
-    """The face regions r_v of all frames, resized bilinearly; differentiable.
+    """The face regions r_v of frames `(B, 3, H, W)`, resized bilinearly; differentiable.
 
-    Args:
-        frames: `(B, 3, H, W)` in [0, 1].
-        boxes: per frame `(n_i, 4)` whole-pixel boxes inside the frame (see `clip_boxes`).
-        size: side of the crops.
-
-    Returns:
-        `(n_1 + ... + n_B, 3, size, size)`, frame by frame.
+    Per frame there are `(n_i, 4)` whole-pixel boxes inside the frame (see `clip_boxes`). The crops are
+    `(n_1 + ... + n_B, 3, size, size)`, frame by frame.
     """
     crops = [
         F.interpolate(frame[None, :, y0:y1, x0:x1], (size, size), mode="bilinear", antialias=True)
@@ -157,16 +132,9 @@ def crop_boxes(frames: Tensor, boxes: list[Tensor], size: int) -> Tensor:
 def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
     """v' = v - r_v + M(r_v): frames with every region replaced by a face; differentiable in both.
 
-    Implements Ren et al., section 3.1. Differs from the paper: none. Where boxes overlap, the
-    later face is on top.
+    Implements Ren et al., section 3.1. Differs from the paper: none.
 
-    Args:
-        frames: `(B, 3, H, W)`.
-        faces: `(n_1 + ... + n_B, 3, s, s)`, in the order of `crop_boxes`.
-        boxes: as for `crop_boxes`.
-
-    Returns:
-        `(B, 3, H, W)`; frames without a box are returned unchanged.
+    Shapes and order are those of `crop_boxes`. Where boxes overlap, the later face is on top.
 
     Raises:
         ValueError: there are more or fewer faces than boxes.

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from anonlib.anonymizers import create
 from anonlib.anonymizers.learned import load_modifier
 from anonlib.assets import load_weights
-from anonlib.attack.framing import crop_before_and_after, face_images
+from anonlib.attack.framing import crop_before_and_after
 from anonlib.attack.verification import compare_features, face_features
 from anonlib.attack.verify import compare
 from anonlib.config import ClassifierConfig, LiteModifierConfig, TrainingConfig, profile, to_dict
@@ -310,11 +310,11 @@ def attack(work: Path) -> None:
 def measure_attackers(lfw: Path, work: Path) -> None:
     """Measures three versions of D on the same modified pictures: shipped, of Algorithm 1, retrained."""
     listed = lfw_pairs(lfw, LFW_TEST_FOLDS)
-    files = picture_files(lfw, listed)
+    files = picture_files(FaceFolder(lfw), listed)
     faces = crop_before_and_after(list(files.values()), create("modifier-lite"), framing="frame")
     there = faces.original.found
     pairs = pairs_among([p for p, found in zip(files, there, strict=True) if found], listed)
-    before, after = face_images(faces.original, there), face_images(faces.modified, there)
+    before, after = faces.original.faces(there), faces.modified.faces(there)
     game = load_checkpoint(work / "modifier-lite.pt")["parts"]["D"]
     weights = {
         "ships": load_weights(WEIGHTS / "recognizer.safetensors")[0],

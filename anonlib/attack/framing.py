@@ -25,7 +25,6 @@ from anonlib.data.images import read_image
 from anonlib.detection import Detector, Faces, MtcnnDetector
 from anonlib.detection.mtcnn import MtcnnLandmarks, most_prominent
 from anonlib.errors import ConfigError
-from anonlib.types import FaceImages
 
 SIZES = {"frame": 192, "crop": 128}
 """Side of the crops in pixels: that of the faces in LFW, and that on which M is trained."""
@@ -97,19 +96,6 @@ def check_framing(framing: str) -> None:
     """Raises ConfigError if no framing has that name."""
     if framing not in SIZES:
         raise ConfigError(f"framing '{framing}' is unknown: use one of {', '.join(SIZES)}")
-
-
-def face_images(crops: Crops, chosen: Tensor, labels: Tensor | None = None) -> FaceImages:
-    """Some of N crops as face images.
-
-    Args:
-        crops: N of them.
-        chosen: `(N,)` bool.
-        labels: `(N,)` person of each, which are renumbered without gaps; by default all are 0.
-    """
-    labels = torch.zeros(len(chosen), dtype=torch.int64) if labels is None else labels
-    _, compact = torch.unique(labels[chosen], return_inverse=True)
-    return FaceImages(images=crops.images[chosen], labels=compact, landmarks=crops.landmarks[chosen])
 
 
 def _crop_after(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from anonlib.anonymizers import Anonymizer
-from anonlib.attack.framing import crop_before_and_after, face_images
+from anonlib.attack.framing import crop_before_and_after
 from anonlib.attack.recognizers import recognizing_classifier
 from anonlib.config import TrainingConfig
 from anonlib.data.face_folders import FaceFolder
@@ -99,4 +99,4 @@ def modified_people(
         detector=detector,
         progress=progress,
     )
-    return face_images(faces.modified, faces.original.found, torch.tensor([label for label, _ in paths]))
+    return faces.modified.faces(faces.original.found, torch.tensor([label for label, _ in paths]))

@@ -15,10 +15,11 @@ import numpy as np
 from anonlib.anonymizers import Anonymizer, create
 from anonlib.assets import data_path
 from anonlib.attack import recognizers
-from anonlib.attack.framing import check_framing, crop_before_and_after, face_images
+from anonlib.attack.framing import check_framing, crop_before_and_after
 from anonlib.attack.retrained import retrained_classifier
 from anonlib.attack.verification import FAR, compare_features, face_features, similarities, verify_scores
 from anonlib.config import profile
+from anonlib.data.face_folders import FaceFolder
 from anonlib.data.lfw import LfwPair, lfw_pairs, pairs_among, picture_files
 from anonlib.detection import Detector
 from anonlib.errors import ConfigError, FaceDatasetError
@@ -152,7 +153,7 @@ def verify_method(
     recognize = recognizers.create(request.recognizer, device=device)
     anonymizer = named_anonymizer(request.method, weights=request.weights, device=device)
     listed = balanced(lfw_pairs(root, request.folds), request.limit)
-    files = picture_files(root, listed)
+    files = picture_files(FaceFolder(root), listed)
     faces = crop_before_and_after(
         list(files.values()),
         anonymizer,
@@ -163,7 +164,7 @@ def verify_method(
     )
     there = faces.original.found
     pairs = pairs_among([p for p, found in zip(files, there, strict=True) if found], listed)
-    before, after = face_images(faces.original, there), face_images(faces.modified, there)
+    before, after = faces.original.faces(there), faces.modified.faces(there)
     scores = compare_features(recognize(before), recognize(after), pairs)
     if request.retrain:
         classifier = retrained_classifier(

@@ -16,7 +16,6 @@ class Source:
     """One file, and the addresses that have identical copies of it."""
 
     name: str
-    """Name of the file."""
     urls: tuple[str, ...]
     """Tried in this order; `gdrive:ID` is a file on Google Drive."""
     digest: str = ""
@@ -180,14 +179,7 @@ CATALOG = {entry.name: entry for entry in (_LFW, _CASIA, _JHMDB, _DALY)}
 
 
 def data_set(name: str) -> DataSet:
-    """The entry with a name.
-
-    Raises:
-        DatasetError: there is none.
-
-    >>> data_set("lfw").holds
-    '13,233 pictures of 5,749 people; 6,000 pairs'
-    """
+    """The entry with a name; raises a DatasetError if there is none."""
     if name not in CATALOG:
         raise DatasetError(f"data set '{name}' is unknown: use one of {', '.join(CATALOG)}")
     return CATALOG[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from tqdm import tqdm
 from anonlib.data.catalog import CATALOG, data_set
 from anonlib.data.daly import ANNOTATIONS, DALY, find_frames
 from anonlib.data.face_folders import CASIAWebFace, FaceFolder
-from anonlib.data.frames import count_frames
+from anonlib.data.images import count_frames
 from anonlib.data.jhmdb import JHMDB
 from anonlib.data.jhmdb_boxes import jhmdb_boxes
-from anonlib.data.lfw import LFW, Picture
+from anonlib.data.lfw import LFW, Picture, lfw_pairs
 from anonlib.errors import DatasetError
 
 OFFICIAL = {
@@ -44,7 +44,6 @@ class Findings:
     """The result of a check."""
 
     name: str
-    """Name of the data set."""
     facts: list[str] = field(default_factory=list)
     """What is there, one line each."""
     faults: list[str] = field(default_factory=list)
@@ -68,19 +67,16 @@ def check(root: str | Path, name: str | None = None, *, progress: bool = True) -
     if not root.is_dir():
         raise DatasetError(f"data root '{root}' is no folder: check the path")
     findings = Findings(name=data_set(name).name if name else recognise(root))
+    checks = {"lfw": _check_lfw, "casia-webface": _check_casia, "jhmdb": _check_jhmdb, "daly": _check_daly}
     try:
-        _CHECKS[findings.name](root, findings, progress)
+        checks[findings.name](root, findings, progress)
     except DatasetError as error:
         findings.faults.append(str(error))
     return findings
 
 
 def recognise(root: Path) -> str:
-    """Name of the data set whose layout a folder has.
-
-    Raises:
-        DatasetError: it has the layout of none.
-    """
+    """Name of the data set whose layout a folder has; raises a DatasetError if it has that of none."""
     for name, marks in (
         ("daly", ANNOTATIONS),
         ("jhmdb", ("ReCompress_Videos", "Rename_Images", "puppet_mask", "JHMDB-GT.pkl")),
@@ -101,39 +97,31 @@ def recognise(root: Path) -> str:
 
 
 def _check_lfw(root: Path, findings: Findings, progress: bool) -> None:
-    for sources in CATALOG["lfw"].parts[1:]:
-        _check_list(root / sources[0].name, sources[0].digest, findings)
+    import pooch
+
+    for (source,) in CATALOG["lfw"].parts[1:]:
+        path, digest = root / source.name, source.digest.removeprefix("sha256:")
+        if not path.is_file():
+            findings.faults.append(f"{path.name} is missing")
+        elif pooch.file_hash(path, alg="sha256") != digest:
+            findings.faults.append(f"{path.name} is not the official list (wrong sha256)")
+        else:
+            findings.facts.append(f"{path.name}: checksum as published")
     lfw = LFW(root)
     findings.count("people", len(lfw.people))
     pictures = {path.stem: path for person in lfw.people for path in lfw.pictures(person)}
     findings.count("pictures", len(pictures))
     if (root / "people.txt").is_file():
-        _check_named(_people_txt(root / "people.txt"), "people.txt", set(pictures), findings)
+        rows = [line.split("\t") for line in (root / "people.txt").read_text(encoding="utf-8").splitlines()]
+        counts = [(row[0], int(row[1])) for row in rows if len(row) == 2 and row[1].isdigit()]
+        counted = {(name, number) for name, count in counts for number in range(1, count + 1)}
+        _check_named(counted, "people.txt", set(pictures), findings)
     _check_pictures(pictures.values(), findings, progress)
     if (root / "pairs.txt").is_file():
-        pairs = lfw.pairs()
+        pairs = lfw_pairs(root)
         findings.count("pairs", len(pairs))
         named = {picture for pair in pairs for picture in (pair.first, pair.second)}
         _check_named(named, "pairs.txt", set(pictures), findings)
-
-
-def _check_list(path: Path, published: str, findings: Findings) -> None:
-    import pooch
-
-    kind, _, expected = published.partition(":")
-    if not path.is_file():
-        findings.faults.append(f"{path.name} is missing")
-    elif pooch.file_hash(path, alg=kind) != expected:
-        findings.faults.append(f"{path.name} is not the official list (wrong {kind})")
-    else:
-        findings.facts.append(f"{path.name}: checksum as published")
-
-
-def _people_txt(path: Path) -> set[Picture]:
-    """The pictures that people.txt counts: lines with a name and a number of pictures."""
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
-    counts = [(row[0], int(row[1])) for row in rows if len(row) == 2 and row[1].isdigit()]
-    return {(name, number) for name, count in counts for number in range(1, count + 1)}
 
 
 def _check_named(named: set[Picture], by: str, there: set[str], findings: Findings) -> None:
@@ -152,13 +140,13 @@ def _check_casia(root: Path, findings: Findings, progress: bool) -> None:
 
 
 def _check_pictures(pictures: Iterable[Path], findings: Findings, progress: bool) -> None:
-    """Looks for pictures that are empty or cut short: they do not end as their format does."""
     for path in tqdm(list(pictures), desc="pictures", unit="picture", disable=not progress):
         if not _ends_well(path):
             findings.faults.append(f"{path.parent.name}/{path.name} is empty or cut short")
 
 
 def _ends_well(path: Path) -> bool:
+    """Whether a picture ends as its format does; it is empty or cut short otherwise."""
     end = _ENDS.get(path.suffix.lower())
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -171,13 +159,13 @@ def _check_jhmdb(root: Path, findings: Findings, progress: bool) -> None:
     data = JHMDB(root)
     findings.count("clips", len(data.clips))
     findings.count("actions", len(data.actions))
-    kinds = sorted({clip.path.suffix for clip in data.clips.values() if clip.path.is_file()})
+    kinds = sorted({path.suffix for path in data.clips.values() if path.is_file()})
     if kinds not in ([], [".avi"]):
         findings.facts.append(f"clips are {', '.join(kinds)}, not the official .avi: fine")
     lists = sum(_check_split(root, number, set(data.clips), findings) for number in (1, 2, 3))
     findings.count("lists of splits", lists)
     clips = tqdm(data.clips.items(), desc="clips", unit="clip", disable=not progress)
-    frames = {name: count_frames(clip.path) for name, clip in clips}
+    frames = {name: count_frames(path) for name, path in clips}
     findings.faults += (
         f"clip {name} is empty or cannot be opened" for name, count in frames.items() if not count
     )
@@ -236,11 +224,3 @@ def _opens(path: Path) -> bool:
             return bool(video.streams.video)
     except (av.FFmpegError, OSError):
         return False
-
-
-_CHECKS: dict[str, Callable[[Path, Findings, bool], None]] = {
-    "lfw": _check_lfw,
-    "casia-webface": _check_casia,
-    "jhmdb": _check_jhmdb,
-    "daly": _check_daly,
-}

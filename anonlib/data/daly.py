@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from anonlib.data.frames import DetectFaces, action_frames, find_faces, read_frames
+from anonlib.data.images import DetectFaces, action_frames, read_frames, spread
 from anonlib.data.pickles import load_pickle
 from anonlib.errors import ActionDatasetError
 from anonlib.types import ACTIONS, ActionFrames
@@ -74,7 +73,7 @@ class DALY:
         Raises:
             ActionDatasetError: the annotations are missing or laid out differently, a box lies outside of
                 its frame, or a keyframe after the end of its video.
-            DatasetError: the pickle is damaged or not safe to read, see `load_pickle`.
+            DatasetError: as in `load_pickle`.
         """
         self.root = Path(root)
         path = next((self.root / name for name in ANNOTATIONS if (self.root / name).is_file()), None)
@@ -101,8 +100,7 @@ class DALY:
         self._rate = {video: float(content["metadata"][video]["fps"]) for video in self.videos}
         self._keyframes = {}
         for video in self.videos:
-            count = int(content["metadata"][video]["nbframes_ffmpeg"])
-            found = _keyframes(video, content["annot"][video]["annot"], count=count)
+            found = _keyframes(video, content["annot"][video]["annot"], content["metadata"][video])
             self._keyframes[video] = sorted(found, key=lambda keyframe: keyframe.frame)
 
     def split(self) -> tuple[list[str], list[str]]:
@@ -142,12 +140,9 @@ class DALY:
     ) -> ActionFrames:
         """Keyframes stretched to `size`, height and width, with their boxes, actions and faces.
 
-        A frame has a box for each instance in it, without instances that have a flag of `without`. `frames`
-        limits the keyframes of a video: they are evenly spread, with the first and the last. `detect` finds
-        the faces; without it there are none. A clip's number is the position of its video in `videos`.
-
-        All keyframes of DALY at 600x800 pixels fill tens of gigabytes: load some videos at a time, or few
-        frames of each.
+        A frame has a box for each instance in it that has no flag of `without`. `frames` limits the keyframes
+        of a video, see `spread`: all of them at 600x800 pixels fill tens of gigabytes. Without `detect` there
+        are no faces. A clip's number is the position of its video in `videos`.
 
         Raises:
             ActionDatasetError: a video is missing, damaged or too short, has no annotation, or no keyframe
@@ -155,31 +150,28 @@ class DALY:
         """
         names = list(self.videos if videos is None else videos)
         images, boxes, labels, clips = [], [], [], []
+        sides = torch.tensor([size[1], size[0], size[1], size[0]])
         for number, name in enumerate(tqdm(names, desc="DALY", unit="video", disable=not progress)):
-            found = _by_frame(self.keyframes([name], without=without), frames)
+            keyframes = self.keyframes([name], without=without)
+            found = {frame: list(same) for frame, same in groupby(keyframes, key=lambda k: k.frame)}
             if not found:
                 continue
+            chosen = spread(list(found), frames)
             source = find_frames(self.root, name)
-            images.append(read_frames(source, list(found), rate=self._rate[name], size=size))
-            boxes += [_pixels(same, size) for same in found.values()]
-            labels += [torch.tensor([ACTIONS.index(k.action) for k in same]) for same in found.values()]
-            clips += [number] * len(found)
+            images.append(read_frames(source, chosen, rate=self._rate[name], size=size))
+            boxes += [torch.tensor([k.box for k in found[frame]]) * sides for frame in chosen]
+            labels += [torch.tensor([ACTIONS.index(k.action) for k in found[frame]]) for frame in chosen]
+            clips += [number] * len(chosen)
         if not images:
             raise ActionDatasetError(
                 f"DALY root '{self.root}': no keyframe remains in {len(names)} videos without "
                 f"{', '.join(without) or 'flags'}; leave out fewer"
             )
-        pictures = torch.cat(images)
-        faces = [face for chunk in pictures.split(32) for face in find_faces(chunk, detect)]
-        return action_frames(pictures, boxes=boxes, labels=labels, clips=torch.tensor(clips), faces=faces)
+        return action_frames(images, boxes=boxes, labels=labels, clips=clips, detect=detect)
 
 
 def find_frames(root: Path, video: str) -> Path:
-    """The folder with a video's frames, or its file, in any usual container.
-
-    Raises:
-        ActionDatasetError: there is neither.
-    """
+    """The folder with a video's frames, or its file; raises an ActionDatasetError if there is neither."""
     stem = Path(video).stem
     names = (video, stem, *(stem + suffix for suffix in _SUFFIXES))
     for path in (root / folder / name for folder in FOLDERS for name in names):
@@ -191,8 +183,8 @@ def find_frames(root: Path, video: str) -> Path:
     )
 
 
-def _keyframes(video: str, annotation: Any, *, count: int) -> Iterator[Keyframe]:
-    """All keyframes of a video with `count` frames."""
+def _keyframes(video: str, annotation: Any, metadata: Any) -> Iterator[Keyframe]:
+    count = int(metadata["nbframes_ffmpeg"])
     for label, instances in annotation.items():
         action = ACTIONS[LABELS.index(label)]
         for instance in instances:
@@ -218,18 +210,3 @@ def _box(video: str, frame: int, box: Sequence[float]) -> tuple[float, float, fl
             f"outside of 0 to 1; fetch the annotations again, {_SEE}"
         )
     return x1, y1, x2, y2
-
-
-def _by_frame(keyframes: Sequence[Keyframe], most: int | None) -> dict[int, list[Keyframe]]:
-    """Keyframes of one video by frame, in at most `most` evenly spread frames."""
-    found = {frame: list(same) for frame, same in groupby(keyframes, key=lambda k: k.frame)}
-    if most is None or most >= len(found):
-        return found
-    chosen = np.linspace(0, len(found) - 1, most).round().astype(int)
-    return {frame: found[frame] for frame in (list(found)[index] for index in chosen)}
-
-
-def _pixels(keyframes: Sequence[Keyframe], size: tuple[int, int]) -> Tensor:
-    """`(n, 4)` xyxy pixels."""
-    height, width = size
-    return torch.tensor([k.box for k in keyframes]) * torch.tensor([width, height, width, height])

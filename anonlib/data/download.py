@@ -32,16 +32,12 @@ _BROKEN = (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, 
 
 
 def download(entry: DataSet, root: Path, *, progress: bool = True) -> list[str]:
-    """Downloads the parts of a data set that are not there yet.
+    """Downloads the parts of a data set that are not there yet; after an interruption, it resumes.
 
-    After an interruption, call it again: it resumes.
-
-    Returns:
-        One line for each part: which file was downloaded, and whether its checksum is published.
+    Returns a line for each part: which file was downloaded, and whether its checksum is published.
 
     Raises:
-        DatasetError: nothing can be downloaded, or no source of a part works. The other parts are
-            downloaded nevertheless. The message says how to get the data set by hand.
+        DatasetError: nothing can be downloaded, or no source of a part works; the other parts are there.
         OSError: the disk is full, or the root cannot be written.
     """
     terms = f"{entry.by_hand} Terms: {entry.terms}; {entry.ask}"
@@ -61,7 +57,6 @@ def download(entry: DataSet, root: Path, *, progress: bool = True) -> list[str]:
 
 
 def _download_part(sources: tuple[Source, ...], root: Path, *, progress: bool) -> str:
-    """Tries the sources of a part in order; returns a line that names the first one that worked."""
     for source in sources:
         if all((root / place).exists() for place in source.places):
             return f"{' and '.join(source.places)}: there already"
@@ -77,7 +72,7 @@ def _download_part(sources: tuple[Source, ...], root: Path, *, progress: bool) -
             failures.append(str(error))
             if path.exists():  # damaged, or another file than expected
                 path.unlink()
-                _record(path).unlink(missing_ok=True)
+                Path(f"{path}.sha256").unlink(missing_ok=True)
             continue
         checksum = "checksum as published" if source.digest else "no published checksum, recorded"
         return f"{' and '.join(source.places)}: fetched from {source.name}, {checksum}"
@@ -88,9 +83,8 @@ def _download_part(sources: tuple[Source, ...], root: Path, *, progress: bool) -
 def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
     """Downloads one file and compares its checksum.
 
-    The bytes so far are in `NAME.part`, and a later call resumes there. If no SHA-256 is published, that
-    of the first download is recorded in `NAME.sha256`. If no checksum is published at all, later
-    downloads must have the recorded one.
+    The bytes so far are in `NAME.part`. If no SHA-256 is published, that of the first download is recorded in
+    `NAME.sha256`. If no checksum is published at all, later downloads must have the recorded one.
 
     Raises:
         DatasetError: no address works; the message gives the reason for each.
@@ -100,16 +94,13 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
 
     pooch.get_logger().setLevel(logging.WARNING)
     path = folder / source.name
-    record = _record(path)
+    record, part = Path(f"{path}.sha256"), Path(f"{path}.part")
     recorded = record.read_text(encoding="utf-8").partition(" ")[0] if record.is_file() else ""
     known = source.digest or recorded or None
     failures = []
     for url in source.urls:
-        downloader = partial(
-            _from_drive if url.startswith("gdrive:") else _from_http,
-            part=folder / f"{source.name}.part",
-            progress=progress,
-        )
+        downloader = _from_drive if url.startswith("gdrive:") else _from_http
+        downloader = partial(downloader, part=part, progress=progress)
         try:
             pooch.retrieve(url, known, fname=source.name, path=folder, downloader=downloader)
         except (ConnectionError, ValueError) as error:  # pooch raises ValueError for a wrong checksum
@@ -121,23 +112,14 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
     raise DatasetError(f"{source.name} could not be fetched ({'; '.join(failures)})")
 
 
-def _record(path: Path) -> Path:
-    """The file with the SHA-256 of the first download of a file."""
-    return path.with_name(f"{path.name}.sha256")
-
-
 def _from_http(url: str, output_file: str, _: object, *, part: Path, progress: bool) -> None:
-    """A downloader for pooch that resumes: pooch's own one starts again after a broken connection.
-
-    Raises:
-        ConnectionError: the address does not answer, or the connection breaks again and again.
-    """
+    """A downloader for pooch that resumes: pooch's own one starts again after a broken connection."""
     for pause in PAUSES:
         time.sleep(pause)
         try:
             if _resume(url, part, progress=progress):
                 os.replace(part, output_file)
-                _origin(part).unlink()
+                Path(f"{part}.from").unlink()
                 return
             reason = "the connection broke"
         except urllib.error.HTTPError as error:
@@ -151,9 +133,10 @@ def _from_http(url: str, output_file: str, _: object, *, part: Path, progress: b
 
 def _resume(url: str, part: Path, *, progress: bool) -> bool:
     """Downloads the missing bytes of a file; whether it is complete now."""
+    origin = Path(f"{part}.from")
     address = tag = ""
     with suppress(OSError, ValueError):
-        address, tag, *_ = _origin(part).read_text(encoding="utf-8").split("\n")
+        address, tag, *_ = origin.read_text(encoding="utf-8").split("\n")
     start = part.stat().st_size if part.exists() and address == url else 0
     request = urllib.request.Request(url, headers={"User-Agent": "anonlib"})
     if start:
@@ -173,33 +156,19 @@ def _resume(url: str, part: Path, *, progress: bool) -> bool:
         if left is not None and shutil.disk_usage(part.parent).free < int(left):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part))
         total = start + int(left) if left is not None else None
-        _origin(part).write_text(f"{url}\n{response.headers.get('ETag') or ''}\n", encoding="utf-8")
-        bar = tqdm(
-            total=total, initial=start, desc=part.stem, unit="B", unit_scale=True, disable=not progress
-        )
-        with part.open("ab" if start else "wb") as file, bar:
-            while chunk := response.read(1 << 18):
-                file.write(chunk)
-                bar.update(len(chunk))
+        origin.write_text(f"{url}\n{response.headers.get('ETag') or ''}\n", encoding="utf-8")
+        bar = {"total": total, "initial": start, "desc": part.stem, "disable": not progress}
+        with part.open("ab" if start else "wb") as file, tqdm.wrapattr(file, "write", **bar) as counted:
+            shutil.copyfileobj(response, counted, 1 << 18)
     return total is None or part.stat().st_size == total
 
 
-def _origin(part: Path) -> Path:
-    """The file with the address and the ETag of the bytes in a part."""
-    return part.with_name(f"{part.name}.from")
-
-
 def _from_drive(url: str, output_file: str, _: object, *, part: Path, progress: bool) -> None:
-    """A downloader for pooch of a file on Google Drive, `gdrive:ID`; gdown resumes.
-
-    Raises:
-        ConnectionError: Google Drive refuses, or the connection breaks.
-    """
+    """A downloader for pooch of a file on Google Drive, `gdrive:ID`; gdown resumes."""
     import gdown
     from gdown.exceptions import DownloadError
 
-    whole = part.with_suffix(".drive")
-    identity = url.removeprefix("gdrive:")
+    whole, identity = part.with_suffix(".drive"), url.removeprefix("gdrive:")
     try:
         gdown.download(id=identity, output=str(whole), quiet=not progress, resume=True, use_cookies=False)
         os.replace(whole, output_file)
@@ -233,8 +202,7 @@ def unpack(archive: Path, root: Path, keep: Sequence[tuple[str, str]], *, progre
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        names = {inner for inner, _ in keep}
-        if not _extract(archive, staging, names, progress=progress):
+        if not _extract(archive, staging, {inner for inner, _ in keep}, progress=progress):
             _extract(archive, staging / keep[0][0], None, progress=progress)
         for inner, place in keep:
             found = sorted(staging.rglob(inner), key=lambda path: len(path.parts))

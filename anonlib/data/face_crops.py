@@ -9,7 +9,7 @@ import os
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from anonlib.detection.mtcnn import DetectLandmarks, MtcnnLandmarks
 from anonlib.errors import ResultsError
 from anonlib.files import complete
 from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform, warp_affine
+from anonlib.types import FaceImages
 
 LARGEST_SIDE = 1024
 """Larger pictures are reduced to this many pixels on the longer side before faces are detected."""
@@ -43,6 +44,12 @@ class Crops:
     """`(N, 5, 2)` float xy pixels of the crop; 0 without a face."""
     found: Tensor
     """`(N,)` bool, whether the picture holds a face."""
+
+    def faces(self, chosen: Tensor, labels: Tensor | None = None) -> FaceImages:
+        """The crops chosen by `(N,)` bool. Their labels, `(N,)` or all 0, are renumbered without gaps."""
+        labels = torch.zeros(len(chosen), dtype=torch.int64) if labels is None else labels
+        _, compact = torch.unique(labels[chosen], return_inverse=True)
+        return FaceImages(images=self.images[chosen], labels=compact, landmarks=self.landmarks[chosen])
 
 
 def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor, Tensor]:
@@ -76,35 +83,24 @@ def crop_pictures(
     Raises:
         ImageError: a file is no readable picture.
     """
-    loaded = [] if detect is None else [detect]  # MTCNN is loaded only if the cache lacks something
-    key = getattr(MtcnnLandmarks if detect is None else detect, "cache_key", None)
-
-    def compute(part: Sequence[Path]) -> Arrays:
-        if not loaded:
-            loaded.append(MtcnnLandmarks())
-        return _crop_chunk(part, size=size, detect=loaded[0])
-
-    parts: list[Arrays] = [
-        {
-            "images": np.zeros((0, 3, size, size), np.uint8),
-            "found": np.zeros(0, bool),
-            "landmarks": np.zeros((0, 5, 2), np.float32),
-        }
-    ]
+    key = getattr(detect or MtcnnLandmarks, "cache_key", None)
+    finder = cache(lambda: detect or MtcnnLandmarks())  # loaded only if the cache lacks something
+    parts = [_crop_chunk([], size=size, finder=finder)]
     with tqdm(total=len(paths), desc="faces", unit="picture", disable=not progress) as bar:
         for start in range(0, len(paths), _CHUNK):
             part = paths[start : start + _CHUNK]
-            parts.append(cached(partial(compute, part), files=part, key=key, size=size))
+            compute = partial(_crop_chunk, part, size=size, finder=finder)
+            parts.append(cached(compute, files=part, key=key, size=size))
             bar.update(len(part))
     return Crops(**{name: torch.from_numpy(np.concatenate([p[name] for p in parts])) for name in parts[0]})
 
 
-def _crop_chunk(paths: Sequence[Path], *, size: int, detect: DetectLandmarks) -> Arrays:
+def _crop_chunk(paths: Sequence[Path], *, size: int, finder: Callable[[], DetectLandmarks]) -> Arrays:
     pictures = [_reduced(read_image(path)) for path in paths]
     images = np.zeros((len(paths), 3, size, size), np.uint8)
     landmarks = np.zeros((len(paths), 5, 2), np.float32)
     found = np.zeros(len(paths), bool)
-    for index, points in enumerate(detect(pictures)):
+    for index, points in enumerate(finder()(pictures) if pictures else []):
         if points is not None:
             crop, inside = crop_face(pictures[index], points, size=size)
             images[index], landmarks[index], found[index] = crop.numpy(), inside.numpy(), True
@@ -125,10 +121,9 @@ def cache_folder() -> Path:
 
 
 def cached(compute: Callable[[], Arrays], *, files: Sequence[Path], key: str | None, size: int) -> Arrays:
-    """What `compute` makes of the files, from the cache if they have not changed since.
+    """What `compute` makes of the files, from the cache if their paths, lengths and times are unchanged.
 
-    Compares the path, length and modification time of each file, the size of the crops, and `key`, the
-    name and version of the method. With None as key, the cache is neither read nor written.
+    `key` is the name and version of the method. With None, the cache is neither read nor written.
     """
     if key is None:
         return compute()

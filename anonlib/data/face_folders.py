@@ -27,9 +27,9 @@ _log = logging.getLogger(__name__)
 class FaceFolder:
     """People and their pictures: `ROOT/PERSON/*.jpg`.
 
-    Names of people and pictures are free. Other files and hidden files are ignored. The folders of
-    people may lie deeper: in a folder with a usual name, such as `ROOT/lfw-deepfunneled/PERSON/`, or
-    in up to three nested folders of any name that hold no other folder.
+    Names are free; other files and hidden files are ignored. The folders of people may lie deeper: in a
+    folder with a usual name, such as `ROOT/lfw-deepfunneled/PERSON/`, or in up to three nested folders of any
+    name that hold no other folder.
     """
 
     def __init__(
@@ -38,8 +38,7 @@ class FaceFolder:
         """Lists people and pictures; opens no picture. `detect` finds five landmarks, by default with MTCNN.
 
         Raises:
-            FaceDatasetError: the root is missing, holds no people, or holds RecordIO files or an archive
-                instead of pictures.
+            FaceDatasetError: the root is missing, or holds no people.
         """
         self.root = Path(root)
         self.detect = detect
@@ -88,8 +87,7 @@ class FaceFolder:
         the remaining people from 0, in the order of `people`.
 
         Raises:
-            FaceDatasetError: a name is unknown, a person has fewer than `minimum` pictures, or nobody
-                remains.
+            FaceDatasetError: as in `pictures`, or nobody remains.
             ImageError: a picture cannot be read.
         """
         people = self.people_with(minimum) if people is None else people
@@ -113,8 +111,7 @@ class FaceFolder:
                 f"face root '{self.root}': none of the {len(people)} people has {minimum} pictures with a "
                 "face; use larger pictures, or more of each person"
             )
-        _, compact = torch.unique(labels[kept], return_inverse=True)
-        return FaceImages(images=crops.images[kept], labels=compact, landmarks=crops.landmarks[kept])
+        return crops.faces(kept, labels)
 
 
 class CASIAWebFace(FaceFolder):
@@ -138,8 +135,7 @@ class CASIAWebFace(FaceFolder):
         left out.
 
         Raises:
-            FaceDatasetError: as in `FaceFolder`; or nobody has enough pictures, or the list cannot be
-                read or names none of the pictures.
+            FaceDatasetError: as in `FaceFolder`; or nobody has enough pictures, or the list is unusable.
         """
         super().__init__(root, detect=detect, progress=progress)
         if keep is not None:
@@ -161,9 +157,8 @@ def _list_people(root: Path) -> dict[str, tuple[Path, ...]]:
     """People and their pictures, from the first folder in which there are any."""
     for _ in range(_DEEPEST + 1):
         for inner in _INNER:
-            people = {folder.name: _pictures_in(folder) for folder in _folders_in(root / inner)}
-            people = {name: files for name, files in people.items() if files}
-            if people:
+            folders = _folders_in(root / inner)
+            if people := {folder.name: files for folder in folders if (files := _pictures_in(folder))}:
                 return people
         folders = _folders_in(root)
         if len(folders) != 1:
@@ -211,10 +206,10 @@ def _listed_only(pictures: dict[str, tuple[Path, ...]], path: Path) -> dict[str,
     names = [PureWindowsPath(line.split()[0]) for line in lines if line.strip()]  # accepts / and \
     wanted = {(name.parent.name, name.name) for name in names}
     kept = {
-        person: tuple(file for file in files if (person, file.name) in wanted)
-        for person, files in pictures.items()
+        person: files
+        for person, found in pictures.items()
+        if (files := tuple(file for file in found if (person, file.name) in wanted))
     }
-    kept = {person: files for person, files in kept.items() if files}
     if not kept:
         raise FaceDatasetError(
             f"list '{path}' names none of the pictures: its lines must begin with PERSON/PICTURE.jpg, {_SEE}"

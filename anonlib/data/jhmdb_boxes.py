@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,7 @@ from anonlib.data.pickles import load_pickle
 from anonlib.errors import ActionDatasetError
 
 JOINT_MARGIN = 0.15
-"""How far a box around the joints is enlarged on each side, as a share of its longer side: head, hands and
-feet reach beyond the joints. Chosen by hand, not fitted."""
+"""Enlarges a box around joints on each side, as a share of its longer side. Chosen by hand, not fitted."""
 FRAME = (240, 320)
 """Height and width of every JHMDB frame in pixels."""
 SOURCES = (
@@ -27,8 +25,7 @@ SOURCES = (
     "joint_positions/*/*/joint_positions.mat",
     "boxes*.csv with a score",
 )
-"""Where boxes are read from, the best first: masks of the actor; boxes made from such masks; 15 joints of
-the actor; boxes from a detector."""
+"""The best first: masks of the actor, boxes made from such masks, 15 joints, boxes from a detector."""
 _SEE = "see data/README.md#jhmdb"
 Boxes = NDArray[np.float64]
 Scored = tuple[Boxes, float | None]
@@ -47,9 +44,7 @@ class ClipBoxes:
 
 
 def jhmdb_boxes(root: str | Path, names: Iterable[str] | None = None) -> dict[str, ClipBoxes]:
-    """Boxes of the named clips, or of all, by stem; each from the best source that has the clip.
-
-    Clips that are in no source are missing.
+    """Boxes of the named clips, or of all, by stem; each from the best source that has the clip, if any.
 
     Raises:
         ActionDatasetError: there is no source at all, or one is damaged.
@@ -57,10 +52,10 @@ def jhmdb_boxes(root: str | Path, names: Iterable[str] | None = None) -> dict[st
     root, wanted = Path(root), None if names is None else frozenset(names)
     tables = sorted(root.glob("boxes*.csv"))
     files = (
-        sorted(root.glob("puppet_mask/*/*/puppet_mask.mat")),
+        sorted(root.glob(SOURCES[0])),
         sorted(root.glob("JHMDB-GT*.pkl")),
         [path for path in tables if not _has_score(path)],
-        sorted(root.glob("joint_positions/*/*/joint_positions.mat")),
+        sorted(root.glob(SOURCES[3])),
         [path for path in tables if _has_score(path)],
     )
     if not any(files):
@@ -84,19 +79,16 @@ def jhmdb_boxes(root: str | Path, names: Iterable[str] | None = None) -> dict[st
 
 def _read(path: Path) -> dict[str, Scored]:
     """Boxes and mean score of every clip in a file."""
-    if path.name == "puppet_mask.mat":
-        return {path.parent.name: (mask_boxes(path), None)}
-    if path.name == "joint_positions.mat":
-        return {path.parent.name: (joint_boxes(path), None)}
+    if path.suffix == ".mat":
+        read = mask_boxes if path.stem == "puppet_mask" else joint_boxes
+        return {path.parent.name: (read(path), None)}
     if path.suffix == ".pkl":
         return {name: (boxes, None) for name, boxes in tube_boxes(path).items()}
     return csv_boxes(path)
 
 
 def mask_boxes(path: Path) -> Boxes:
-    """The box around the actor's pixels in each frame of a `puppet_mask.mat`.
-
-    A frame without such pixels gets a box between those of its neighbours.
+    """The box around the actor's pixels in each frame of a `puppet_mask.mat`, else between its neighbours'.
 
     Raises:
         ActionDatasetError: the file is damaged, or shows the actor in no frame.
@@ -111,9 +103,7 @@ def mask_boxes(path: Path) -> Boxes:
 
 
 def joint_boxes(path: Path) -> Boxes:
-    """The box around 15 joints in each frame of a `joint_positions.mat`, enlarged by `JOINT_MARGIN`.
-
-    Boxes are cut at the frame. The file counts pixels from 1.
+    """The box around 15 joints in each frame of a `joint_positions.mat`, enlarged, and cut at the frame.
 
     Raises:
         ActionDatasetError: the file is damaged, or holds no joints.
@@ -137,7 +127,7 @@ def tube_boxes(path: Path) -> dict[str, Boxes]:
 
     Raises:
         ActionDatasetError: the file is laid out differently, or a clip does not have one box per frame.
-        DatasetError: the file is damaged or not safe to read, see `load_pickle`.
+        DatasetError: as in `load_pickle`.
     """
     content = load_pickle(path)
     try:
@@ -151,8 +141,7 @@ def tube_boxes(path: Path) -> dict[str, Boxes]:
         raise ActionDatasetError(
             f"'{path}' holds no gttubes of 'ACTION/CLIP' to (T, 5) arrays: fetch it again, {_SEE}"
         ) from error
-    origin = min((tube[:, 1:3].min() for tube in tubes.values()), default=1.0)
-    first = 1.0 if origin >= 1 else 0.0
+    first = float(all((tube[:, 1:3] >= 1).all() for tube in tubes.values()))
     return {
         video.rpartition("/")[2]: _ordered(tube, path, video, first=first) for video, tube in tubes.items()
     }
@@ -161,7 +150,7 @@ def tube_boxes(path: Path) -> dict[str, Boxes]:
 def csv_boxes(path: Path) -> dict[str, Scored]:
     """Boxes and mean score of every clip in a CSV `clip,class,frame,x1,y1,x2,y2[,score]`.
 
-    Pixels and frames count from 1, ends are inclusive.
+    Frames and pixels count from 1, ends are inclusive.
 
     Raises:
         ActionDatasetError: a column is missing, a field is no number, or a clip does not have one box per
@@ -207,26 +196,22 @@ def _ordered(tube: Boxes, path: Path, clip: str, *, first: float) -> Boxes:
 
 
 def _filled(boxes: Boxes, path: Path) -> Boxes:
-    """Interpolates missing rows between their neighbours; at an end they repeat the nearest row."""
+    """Fills rows of NaN: interpolated between their neighbours, or at an end as the nearest row."""
     known = np.isfinite(boxes).all(1)
     if not known.any():
         raise ActionDatasetError(
             f"'{path}' shows the actor in none of its {len(boxes)} frames: fetch it again, {_SEE}"
         )
     frames = np.arange(len(boxes))
-    columns = [np.interp(frames, frames[known], column[known]) for column in boxes.T]
-    return np.stack(columns, axis=1)
+    return np.stack([np.interp(frames, frames[known], column[known]) for column in boxes.T], axis=1)
 
 
 def _matrix(path: Path, key: str, shape: str, fits: Callable[[tuple[int, ...]], bool]) -> Any:
-    """An array of a MATLAB file."""
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
-    damaged = (OSError, LookupError, TypeError, ValueError, EOFError, RuntimeError, MatReadError, zlib.error)
     try:
         array = loadmat(path, variable_names=[key])[key]
-    except damaged as error:
+    except Exception as error:  # scipy raises many kinds for a damaged file
         raise ActionDatasetError(
             f"'{path}' is damaged or holds no '{key}': fetch it again, {_SEE}"
         ) from error

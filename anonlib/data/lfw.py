@@ -12,7 +12,6 @@ import torch
 
 from anonlib.data.face_crops import crop_pictures
 from anonlib.data.face_folders import FaceFolder
-from anonlib.detection.mtcnn import DetectLandmarks
 from anonlib.errors import FaceDatasetError
 from anonlib.metrics.verification import Pairs
 from anonlib.types import FaceImages
@@ -43,13 +42,21 @@ class LFW(FaceFolder):
     `ROOT/lfw-deepfunneled/NAME/NAME_0001.jpg`, with `ROOT/pairs.txt`.
     """
 
-    def pairs(self, folds: Iterable[int] = range(1, 11)) -> list[LfwPair]:
-        """The pairs of some folds, see `lfw_pairs`."""
-        return lfw_pairs(self.root, folds)
-
     def load_pairs(self, folds: Iterable[int] = range(1, 11), *, size: int) -> tuple[FaceImages, Pairs]:
-        """Canonical face crops of the pictures in those pairs, and the pairs, see `load_lfw_pairs`."""
-        return load_lfw_pairs(self.root, folds, size=size, detect=self.detect, progress=self.progress)
+        """Canonical face crops of all pictures in the pairs, and the pairs as indices of the crops.
+
+        `folds` count from 1, the folds of the result from 0. Pairs with a picture without a face are left
+        out and counted in the log (none with MTCNN, the default, on deep-funneled LFW).
+
+        Raises:
+            FaceDatasetError: pairs.txt or a picture in it is missing.
+        """
+        pairs = lfw_pairs(self.root, folds)
+        pictures = picture_files(self, pairs)
+        crops = crop_pictures(list(pictures.values()), size=size, detect=self.detect, progress=self.progress)
+        _, labels = np.unique([name for name, _ in pictures], return_inverse=True)
+        kept = [picture for picture, found in zip(pictures, crops.found, strict=True) if found]
+        return crops.faces(crops.found, torch.from_numpy(labels)), pairs_among(kept, pairs)
 
 
 def pairs_file(root: str | Path) -> Path | None:
@@ -65,10 +72,9 @@ def lfw_pairs(root: str | Path, folds: Iterable[int] = range(1, 11)) -> list[Lfw
         FaceDatasetError: pairs.txt is missing or damaged, or lacks a fold.
     """
     path = pairs_file(root)
-    if path is None and not Path(root).is_dir():
-        raise FaceDatasetError(f"face root '{root}' is no folder: check the path")
     if path is None:
-        raise FaceDatasetError(f"face root '{root}' has no pairs.txt: {_MEND}")
+        fault = f"has no pairs.txt: {_MEND}" if Path(root).is_dir() else "is no folder: check the path"
+        raise FaceDatasetError(f"face root '{root}' {fault}")
     lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     try:
         count, each = (int(x) for x in lines[0])
@@ -79,15 +85,13 @@ def lfw_pairs(root: str | Path, folds: Iterable[int] = range(1, 11)) -> list[Lfw
     pairs = []
     for number, line in enumerate(lines[1:]):
         try:
-            name, first, *other, second = line
-            pictures = (name, int(first)), (other[0] if other else name, int(second))
-            if len(other) > 1:
-                raise ValueError
+            name, first, *rest, second = line
+            (other,) = rest or [name]
+            pairs.append(LfwPair((name, int(first)), (other, int(second)), 1 + number // (2 * each)))
         except ValueError as error:
             raise FaceDatasetError(
                 f"'{path}', line {number + 2}, '{' '.join(line)}' is no pair: {_MEND}"
             ) from error
-        pairs.append(LfwPair(*pictures, fold=1 + number // (2 * each)))
     wanted = set(folds)
     if not wanted or not wanted <= set(range(1, count + 1)):
         raise FaceDatasetError(f"'{path}' has folds 1 to {count}, not {sorted(wanted)}")
@@ -99,48 +103,19 @@ def people_in_folds(root: str | Path, folds: Iterable[int]) -> set[str]:
     return {name for pair in lfw_pairs(root, folds) for name, _ in (pair.first, pair.second)}
 
 
-def load_lfw_pairs(
-    root: str | Path,
-    folds: Iterable[int] = range(1, 11),
-    *,
-    size: int,
-    detect: DetectLandmarks | None = None,
-    progress: bool = True,
-) -> tuple[FaceImages, Pairs]:
-    """Canonical face crops of all pictures in the pairs, and the pairs as indices of the crops.
-
-    `folds` count from 1, the folds of the result from 0. Pairs with a picture without a face are left out
-    and counted in the log (none with MTCNN, the default, on deep-funneled LFW).
-
-    Raises:
-        FaceDatasetError: pairs.txt or a picture in it is missing.
-    """
-    pairs = lfw_pairs(root, folds)
-    pictures = picture_files(root, pairs)
-    crops = crop_pictures(list(pictures.values()), size=size, detect=detect, progress=progress)
-    kept = [picture for picture, found in zip(pictures, crops.found, strict=True) if found]
-    _, labels = np.unique([name for name, _ in kept], return_inverse=True)
-    faces = FaceImages(
-        images=crops.images[crops.found],
-        labels=torch.from_numpy(labels.astype(np.int64)),
-        landmarks=crops.landmarks[crops.found],
-    )
-    return faces, pairs_among(kept, pairs)
-
-
-def picture_files(root: str | Path, pairs: Iterable[LfwPair]) -> dict[Picture, Path]:
+def picture_files(folder: FaceFolder, pairs: Iterable[LfwPair]) -> dict[Picture, Path]:
     """The file of every picture in the pairs, sorted by name and number.
 
     Raises:
         FaceDatasetError: a picture is missing.
     """
-    folder, files = FaceFolder(root), {}
+    files = {}
     for name, number in sorted({picture for pair in pairs for picture in (pair.first, pair.second)}):
         stem = f"{name}_{number:04d}"
         path = next((path for path in folder.pictures(name) if path.stem == stem), None)
         if path is None:
             raise FaceDatasetError(
-                f"face root '{root}' has no picture {stem}, which pairs.txt names: fetch LFW again"
+                f"face root '{folder.root}' has no picture {stem}, which pairs.txt names: fetch LFW again"
             )
         files[name, number] = path
     return files

@@ -1,8 +1,4 @@
-"""Pickles from outside: only numbers, strings, containers and numpy arrays are read, nothing is executed.
-
-A pickle is a program that may import and call any function. `load_pickle` lets it call only the few
-functions listed here.
-"""
+"""Reads pickles without executing them: they may call only the few functions that are listed here."""
 
 from __future__ import annotations
 
@@ -22,13 +18,7 @@ from anonlib.errors import DatasetError
 LARGEST_PICKLE = 512 * 2**20
 """Most bytes of a pickle; the annotations of DALY and JHMDB have a few million."""
 _NDARRAY = "stands for the class numpy.ndarray"
-_HARMLESS: dict[str, Any] = {
-    "set": set,
-    "frozenset": frozenset,
-    "complex": complex,
-    "OrderedDict": OrderedDict,
-    "ndarray": _NDARRAY,
-}
+_HARMLESS = {kind.__name__: kind for kind in (set, frozenset, complex, OrderedDict)} | {"ndarray": _NDARRAY}
 _REPLACED = {"bytes", "encode", "dtype", "_reconstruct", "_frombuffer", "scalar"}
 """Functions that are replaced by methods of `_Unpickler`, such as `call_bytes`."""
 _MODULES = {"builtins", "__builtin__", "collections", "_codecs", "numpy"} | {
@@ -94,11 +84,9 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"asks for '{module}.{name}'")
 
     def call_bytes(self) -> bytes:
-        """How Python 3 writes empty bytes for Python 2."""
-        return b""
+        return b""  # Python 3 writes empty bytes so for Python 2
 
     def call_encode(self, text: str, encoding: str) -> bytes:
-        """How Python 3 writes bytes for Python 2."""
         if encoding not in ("latin1", "latin-1"):
             raise pickle.UnpicklingError(f"encodes by '{encoding}'")
         return text.encode("latin1")
@@ -112,7 +100,6 @@ class _Unpickler(pickle.Unpickler):
         return _Array((0,), dtype=np.uint8)
 
     def call_frombuffer(self, content: object, dtype: object, shape: Any, order: str) -> Any:
-        """How protocol 5 writes an array."""
         array = np.frombuffer(_bytes(content), _plain(dtype))
         return array.reshape(shape, order="F" if order == "F" else "C")
 

@@ -15,10 +15,10 @@ from anonlib import detection
 from anonlib.config import Profile
 from anonlib.data.daly import ANNOTATIONS, DALY
 from anonlib.data.face_folders import FaceFolder
-from anonlib.data.frames import DetectFaces
+from anonlib.data.images import DetectFaces, spread
 from anonlib.data.jhmdb import JHMDB, TOUCHES_FACE, sure_clips
 from anonlib.data.jhmdb_boxes import jhmdb_boxes
-from anonlib.data.lfw import load_lfw_pairs, pairs_file, people_in_folds
+from anonlib.data.lfw import LFW, pairs_file, people_in_folds
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.metrics.verification import Pairs, verification_pairs
 from anonlib.types import ACTIONS, ActionFrames, FaceImages, HeadSource
@@ -183,8 +183,7 @@ def real_faces(
     if lfw is None:
         train, test = hold_back(known, every=5)
         return train, test, draw_pairs(test, most=profile.data.pairs)
-    test, pairs = load_lfw_pairs(lfw.root, LFW_TEST_FOLDS, size=profile.modifier.size, progress=progress)
-    return known, test, pairs
+    return known, *LFW(lfw.root, progress=progress).load_pairs(LFW_TEST_FOLDS, size=profile.modifier.size)
 
 
 def draw_pairs(faces: FaceImages, *, most: int) -> Pairs:
@@ -294,13 +293,6 @@ def face_finder() -> DetectFaces:
     """The default face detector in the form that datasets expect."""
     detector = detection.create("ssh")
     return lambda frames: [(f.boxes, f.landmarks) for f in detector(frames)]
-
-
-def spread(names: Sequence[str], most: int) -> list[str]:
-    """At most `most` of the names, evenly spread over the list."""
-    if len(names) <= most:
-        return list(names)
-    return [names[int(i)] for i in np.linspace(0, len(names) - 1, most).round()]
 
 
 def faces_found(data: ActionFrames, actions: Sequence[str]) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anonlib.anonymizers import create
 from anonlib.attack import framing
-from anonlib.attack.framing import crop_before_and_after, face_images
+from anonlib.attack.framing import crop_before_and_after
 from anonlib.data.images import read_image
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
@@ -158,9 +158,9 @@ def test_what_is_found_in_originals_is_remembered(paths: list[Path], monkeypatch
 
 def test_faces_are_chosen_and_people_renumbered(paths: list[Path]) -> None:
     seen = crop_before_and_after(paths, create("mask"), framing="frame", detector=Squares(), progress=False)
-    faces = face_images(seen.original, seen.original.found, torch.tensor([4, 7, 8, 9]))
+    faces = seen.original.faces(seen.original.found, torch.tensor([4, 7, 8, 9]))
     assert len(faces) == 3 and faces.labels.tolist() == [0, 1, 2]
-    assert face_images(seen.original, seen.original.found).labels.tolist() == [0, 0, 0]
+    assert seen.original.faces(seen.original.found).labels.tolist() == [0, 0, 0]
 
 
 def test_unknown_framings_are_named(paths: list[Path]) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from anonlib.data.daly import DALY, FLAGS, LABELS
-from anonlib.data.frames import read_frames
+from anonlib.data.images import read_frames
 from anonlib.errors import ActionDatasetError, DatasetError
 from anonlib.types import ACTIONS
 

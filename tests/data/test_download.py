@@ -120,19 +120,12 @@ def test_a_broken_connection_is_resumed(server: Server, tmp_path: Path) -> None:
 def test_an_interruption_keeps_the_part_and_the_next_run_goes_on(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted:
-        written = 0
-
-        def __init__(self, **_: Any) -> None: ...
-        def __enter__(self) -> Interrupted:
-            return self
-
-        def __exit__(self, *_: Any) -> None: ...
-        def update(self, count: int) -> None:
-            raise KeyboardInterrupt
+    def interrupted(response: Any, file: Any, length: int) -> None:
+        file.write(response.read(length))
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "tqdm", Interrupted)
+        patch.setattr(shutil, "copyfileobj", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fetch(source(server), tmp_path, progress=False)
     size = (tmp_path / "a.bin.part").stat().st_size

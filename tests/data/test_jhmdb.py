@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.data.frames import read_clip
+from anonlib.data.images import read_clip, spread
 from anonlib.data.jhmdb import JHMDB, sure_clips
 from anonlib.data.jhmdb_boxes import ClipBoxes, jhmdb_boxes
 from anonlib.errors import ActionDatasetError
@@ -26,7 +26,7 @@ def root(small_jhmdb: Path) -> Path:
 def test_clips_actions_and_splits(root: Path):
     data = JHMDB(root)
     assert data.actions == ACTIONS and len(data.clips) == 6
-    assert data.clips["A_pour"].action == "pour"
+    assert data.clips["A_pour"].parent.name == "pour"
     train, test = data.split(1)
     assert train == ["A_catch", "A_pour", "A_wave"] and test == ["B_catch", "B_pour", "B_wave"]
     assert data.boxed_split() == (["B_catch"], ["B_pour", "B_wave"])
@@ -60,14 +60,19 @@ def test_faces_are_looked_for_in_the_frames_that_are_kept(root: Path):
     assert [len(who) for who in seen.identities] == [0, 1, 2]
 
 
+def test_names_are_spread():
+    assert spread(list("abcde"), 3) == ["a", "c", "e"]
+    assert spread(list("ab"), 3) == ["a", "b"]
+
+
 def test_folders_of_pictures_are_clips_too(tmp_path: Path):
     folder = tmp_path / "Rename_Images" / "wave" / "A_wave"
     folder.mkdir(parents=True)
     for k in (2, 1, 10):
         Image.new("RGB", (WIDTH, HEIGHT), (k, k, k)).save(folder / f"{k:05d}.png")
-    (clip,) = JHMDB(tmp_path).clips.values()
-    assert clip.name == "A_wave"
-    assert read_clip(clip.path)[:, 0, 0, 0].tolist() == [1, 2, 10]
+    ((name, path),) = JHMDB(tmp_path).clips.items()
+    assert name == "A_wave"
+    assert read_clip(path)[:, 0, 0, 0].tolist() == [1, 2, 10]
 
 
 def test_unsure_clips_are_left_out():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from anonlib.data.lfw import lfw_pairs, load_lfw_pairs, people_in_folds
+from anonlib.data.lfw import LFW, lfw_pairs, people_in_folds
 from anonlib.errors import FaceDatasetError
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.metrics.verification import verification_accuracy
@@ -49,19 +49,19 @@ def test_pairs_may_lie_beside_the_people(root):
 
 
 def test_pairs_become_places_in_the_faces(root):
-    faces, pairs = load_lfw_pairs(root, [1, 2], size=16, detect=detect, progress=False)
+    faces, pairs = LFW(root, detect=detect, progress=False).load_pairs([1, 2], size=16)
     red = faces.images[:, 0, 8, 8]
     assert red[pairs.first].tolist() == [1, 1, 3, 2, 81, 82, 81, 121]
     assert red[pairs.second].tolist() == [2, 3, 41, 41, 82, 81, 121, 82]
     assert ((faces.labels[pairs.first] == faces.labels[pairs.second]).numpy() == pairs.same).all()
     assert pairs.fold.tolist() == [0] * 4 + [1] * 4
     assert verification_accuracy(pairs.same * 1.0, pairs.same, pairs.fold).mean == 1.0
-    assert load_lfw_pairs(root, [2], size=16, detect=detect, progress=False)[1].fold.max() == 0
+    assert LFW(root, detect=detect, progress=False).load_pairs([2], size=16)[1].fold.max() == 0
 
 
 def test_pairs_without_a_face_are_left_out_and_counted(root, caplog):
     Image.new("RGB", (40, 40)).save(root / "lfw-deepfunneled" / "Bob" / "Bob_0001.png")
-    faces, pairs = load_lfw_pairs(root, [1, 2], size=16, detect=detect, progress=False)
+    faces, pairs = LFW(root, detect=detect, progress=False).load_pairs([1, 2], size=16)
     assert len(pairs) == 6 and len(faces) == 6 and "2 of 8 pairs left out" in caplog.text
     red = faces.images[:, 0, 8, 8]
     assert red[pairs.first].tolist() == [1, 1, 81, 82, 81, 121]
@@ -88,7 +88,7 @@ def test_missing_lists_folds_people_and_pictures_are_named(root):
         lfw_pairs(root, [3])
     next((root / "lfw-deepfunneled" / "Ann").glob("*3.png")).unlink()
     with pytest.raises(FaceDatasetError, match=r"has no picture Ann_0003, which pairs.txt names"):
-        load_lfw_pairs(root, [1, 2], size=16, detect=detect, progress=False)
+        LFW(root, detect=detect, progress=False).load_pairs([1, 2], size=16)
     (root / "pairs.txt").unlink()
     with pytest.raises(FaceDatasetError, match=r"has no pairs.txt: fetch LFW's View 2"):
         lfw_pairs(root, [1])

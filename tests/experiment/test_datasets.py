@@ -22,7 +22,6 @@ from anonlib.experiment.datasets import (
     load_actions,
     load_data,
     real_faces,
-    spread,
 )
 from anonlib.types import FaceImages
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
@@ -194,8 +193,3 @@ def test_the_profile_takes_the_classes_and_the_shape_of_the_frames(small_jhmdb: 
     laptop, paper = (fitted(profile(name), small_jhmdb).detector for name in ("laptop", "paper"))
     assert (laptop.classes, laptop.frame) == (3, (144, 192))
     assert (paper.classes, paper.frame) == (3, (340, 453))  # section 4: shorter side 340
-
-
-def test_names_are_spread():
-    assert spread(list("abcde"), 3) == ["a", "c", "e"]
-    assert spread(list("ab"), 3) == ["a", "b"]
