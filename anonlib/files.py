@@ -10,7 +10,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
@@ -42,15 +42,12 @@ _OWN = ".anonlib-"
 def complete(path: Path, *, overwrite: bool = True, claim: Claim | None = None) -> Iterator[BinaryIO]:
     """Opens a file to write; it appears at `path`, whole and on the disk, when the block ends well.
 
-    After an error nothing is left. What a killed process left is replaced by the next one, and two
-    processes do not write the same file (Windows has no such lock).
+    Missing folders are made. After an error nothing is left. What a killed process left is replaced by
+    the next one, and two processes do not write the same file (Windows has no such lock).
 
-    Args:
-        path: where the file goes; missing folders are made.
-        overwrite: with `claim`, whether a file that was there before the first attempt is replaced.
-        claim: lets several attempts write the same file at once, each under its own hidden name.
-            The first complete one stays, the others are deleted. `sweep` deletes what killed
-            attempts left.
+    With `claim`, several attempts may write the same file at once, each under its own hidden name. The
+    first complete one stays, the others are deleted; a file that was there before the first attempt
+    is replaced only with `overwrite`. `sweep` deletes what killed attempts left.
 
     Raises:
         ResultsError: another process writes the same file; or, with `claim`, a file that no attempt
@@ -120,10 +117,7 @@ def own_part(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 
 def sweep(folders: Iterable[Path]) -> None:
-    """Deletes what killed attempts left in these folders; files of living processes are locked.
-
-    Nothing is deleted where the file system has no locks.
-    """
+    """Deletes what killed attempts left in these folders, where the file system has locks."""
     for folder in folders:
         for part in folder.glob(f"{_OWN}*{SUFFIX}"):
             with suppress(OSError), _open_part(part, 0) as file:
@@ -183,15 +177,11 @@ def _place(part: Path, path: Path, overwrite: bool, claim: Claim) -> None:
         return
     try:
         os.link(part, path)
-        return
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        if not os.path.lexists(path):
+    except OSError as error:
+        if not (isinstance(error, FileExistsError) or os.path.lexists(path)):  # there are no hard links
             os.replace(part, path)
-            return
-    if _inode(path) not in claim(part.stat().st_ino):
-        raise ResultsError(f"'{path}' exists: give --overwrite, or the output another name")
+        elif _inode(path) not in claim(part.stat().st_ino):
+            raise ResultsError(f"'{path}' exists: give --overwrite, or the output another name") from error
 
 
 def _inode(path: Path) -> int | None:
@@ -199,12 +189,7 @@ def _inode(path: Path) -> int | None:
 
 
 def provenance(*, command: str, seed: int | None, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What every record says of how a result was made.
-
-    Args:
-        command: makes the result again.
-        seed: of the random numbers; None if none are drawn.
-        device: where the command computed.
+    """What every record says of how a result was made; `command` makes the result again.
 
     >>> list(provenance(command="anonlib reproduce", seed=0))
     ['command', 'seed', 'commit', 'hardware', 'date', 'torch']
@@ -222,10 +207,7 @@ def provenance(*, command: str, seed: int | None, device: torch.device | str = "
 
 
 def commit() -> str:
-    """The commit of this project's checkout, with `-dirty` if files differ from it.
-
-    It is `unknown` for an installed package, also when another project's repository surrounds it.
-    """
+    """The commit of this project's checkout, `-dirty` if files differ; `unknown` for an installed package."""
     root = Path(__file__).resolve().parents[1]
     git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=10"]
     try:
@@ -280,14 +262,10 @@ def peak_memory_gb() -> float | None:
 
 
 def ahead(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
-    """The items of an iterable, in order, made in a thread at most `depth` items ahead.
+    """The items of an iterable, in order, made in a thread: `depth` may wait, one more is being made.
 
     The thread starts when the first item is asked for. It ends with the iterable, or when this
     generator is closed; it then closes the iterable if that is a generator.
-
-    Args:
-        iterable: is iterated over in the thread only.
-        depth: how many items may wait, 1 or more; one more is being made.
 
     Raises:
         BaseException: what the iterable raised, with its traceback, after the items before it.
@@ -304,14 +282,12 @@ def ahead(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
         end: BaseException | None = None
         try:
             iterator = iter(iterable)
-            try:
+            with closing(iterator) if isinstance(iterator, Generator) else nullcontext():
                 for item in iterator:
                     waiting.put((item,))
                     del item  # a picture is not kept while the next one is made
                     if left.is_set():
                         break
-            finally:
-                getattr(iterator, "close", lambda: None)()
         except BaseException as error:
             end = error
         if not left.is_set():

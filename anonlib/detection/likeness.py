@@ -63,16 +63,13 @@ class CutFinder:
         return cut
 
 
-def grey_levels(picture: Tensor) -> Levels:
-    """Brightness of a picture `(3, h, w)` or `(h, w)` at 1, 1/2, 1/4 and 1/8 of its size.
+def grey_levels(grey: Tensor) -> Levels:
+    """Brightness `(h, w)` at 1, 1/2, 1/4 and 1/8 of its size.
 
-    >>> [tuple(level.shape) for level in grey_levels(torch.rand(3, 36, 64))]
+    >>> [tuple(level.shape) for level in grey_levels(torch.rand(36, 64))]
     [(36, 64), (18, 32), (9, 16), (5, 8)]
     """
-    if picture.ndim == 3:
-        weights = picture.new_tensor([0.299, 0.587, 0.114])
-        picture = (weights @ picture.flatten(1)).reshape(picture.shape[1:])
-    levels = [picture]
+    levels = [grey]
     while len(levels) < 4:
         half = [(side + 1) // 2 for side in levels[-1].shape]
         levels.append(F.interpolate(levels[-1][None, None], half, mode="bilinear")[0, 0])

@@ -28,13 +28,8 @@ RATE = 12
 def demo_clip(*, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int = 0) -> ActionFrames:
     """Three people in one room, then a cut, then two others in another room.
 
-    Args:
-        frames: frames of each of the two scenes.
-        size: height and width in pixels; a face has about an eighth of the height.
-        seed: the same seed gives the same clip.
-
-    Returns:
-        `2 * frames` frames with the boxes of all faces; `clips` numbers the scenes.
+    Returns `frames` frames of each scene with the boxes of all faces; `clips` numbers the scenes.
+    `size` is height and width; a face has about an eighth of the height.
 
     Raises:
         ConfigError: there are no frames.
@@ -56,12 +51,7 @@ def demo_clip(*, frames: int = 36, size: tuple[int, int] = (360, 480), seed: int
 
 
 def write_clip(frames: Tensor, path: str | Path, *, rate: int = RATE) -> None:
-    """Encodes frames as H.264, whole or not at all.
-
-    Args:
-        frames: `(N, 3, H, W)` uint8 RGB with even sides.
-        path: ends in .mp4.
-        rate: frames per second.
+    """Encodes frames `(N, 3, H, W)` uint8 RGB with even sides as H.264 in .mp4, whole or not at all.
 
     Raises:
         ConfigError: a side is odd, or there are no frames.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
@@ -17,7 +17,7 @@ from anonlib.errors import ImageError
 from anonlib.files import Opened, complete
 from anonlib.video.picture import ArrayPicture
 from anonlib.video.settings import FileReport, Models, Settings, load_models
-from anonlib.video.stream import Tally, anonymize_pictures
+from anonlib.video.stream import anonymize_pictures
 
 FORMATS = {
     ".jpg": "JPEG",
@@ -60,9 +60,7 @@ def anonymize_image(
     Args:
         source: JPEG, PNG, WebP, TIFF or GIF, whatever its name.
         out: a path with a suffix in `FORMATS`; replaced if it exists.
-        settings: `Settings()` by default.
         models: loaded once for many files; by default those that the settings name.
-        opened: opens the output.
 
     Raises:
         ImageError: the source is not a picture, damaged, or too large; or the output format
@@ -78,23 +76,23 @@ def anonymize_image(
         options = _save_options(image, kind, settings)
     models = models or load_models(settings)
     # The pages of a TIFF are unrelated pictures; those of an animation are tracked like a video.
+    changed: list[ArrayPicture] = []
     for group in [pages] if kind in _ANIMATED else [[page] for page in pages]:
-        tally = Tally()
-        changed = anonymize_pictures(
+        changed += anonymize_pictures(
             group,
             detector=models.detector,
             anonymizer=models.anonymizer,
             every=settings.every if len(group) > 1 else 1,
             enlarge=settings.enlarge,
             hold=settings.hold,
-            tally=tally,
+            tally=report,
         )
-        for _ in changed:
-            pass
-        report.count(tally)
+    first, *rest = [_savable(image_of(page), kind) for page in changed]
+    if rest:
+        options |= {"save_all": True, "append_images": rest}
     with opened(Path(out)) as file:
-        _save(file, [image_of(page) for page in pages], kind, options)
-    report.seconds = round(perf_counter() - start, 3)
+        first.save(file, format=kind, **options)
+    report.seconds = perf_counter() - start
     return report
 
 
@@ -135,8 +133,7 @@ def picture_of(image: Image.Image, source: str | Path) -> ArrayPicture:
 
 def image_of(picture: ArrayPicture) -> Image.Image:
     """The Pillow image of a picture: L, LA, RGB, RGBA or I;16."""
-    array = picture.array
-    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    return Image.fromarray(picture.array.squeeze(axis=2) if picture.array.shape[2] == 1 else picture.array)
 
 
 def _opened(source: str | Path) -> Image.Image:
@@ -173,7 +170,12 @@ def _save_options(image: Image.Image, kind: str, settings: Settings) -> dict[str
         options["icc_profile"] = image.info["icc_profile"]
     if getattr(image, "n_frames", 1) > 1 and kind in _ANIMATED:
         options["loop"] = image.info.get("loop", 1 if kind == "GIF" else 0)
-        options["duration"] = _durations(image)
+        options["duration"] = []
+        for page in ImageSequence.Iterator(image):
+            page.load()
+            options["duration"].append(int(page.info.get("duration", 100)))
+        if kind == "GIF":
+            options["disposal"] = 2
     exif = kept_exif(image) if settings.keep_metadata and kind != "GIF" else None
     if exif:
         options["exif"] = exif
@@ -193,9 +195,7 @@ def kept_exif(image: Image.Image) -> bytes | None:
     if not old:
         return None
     new = Image.Exif()
-    for tag in _KEPT_TAGS:
-        if tag in old:
-            new[tag] = old[tag]
+    new.update({tag: old[tag] for tag in _KEPT_TAGS if tag in old})
     for block in (_EXIF, _GPS):
         values = {
             tag: value
@@ -205,24 +205,6 @@ def kept_exif(image: Image.Image) -> bytes | None:
         if values:
             new.get_ifd(block).update(values)
     return new.tobytes()
-
-
-def _durations(image: Image.Image) -> list[int]:
-    """Milliseconds that each picture of an animation is shown."""
-    found = []
-    for page in ImageSequence.Iterator(image):
-        page.load()
-        found.append(int(page.info.get("duration", 100)))
-    return found
-
-
-def _save(file: BinaryIO, images: list[Image.Image], kind: str, options: dict[str, Any]) -> None:
-    first, *rest = [_savable(image, kind) for image in images]
-    if rest:
-        options |= {"save_all": True, "append_images": rest}
-        if kind == "GIF":
-            options["disposal"] = 2
-    first.save(file, format=kind, **options)
 
 
 def _savable(image: Image.Image, kind: str) -> Image.Image:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Protocol
 
 from tqdm import tqdm
 
@@ -43,11 +42,8 @@ class Run:
         return self.models
 
 
-class Engine(Protocol):
-    """Does the files of a run, in any order."""
-
-    def __call__(self, run: Run) -> Reports:
-        """Yields the report of each file as soon as it is finished."""
+Engine = Callable[[Run], Reports]
+"""Does the files of a run, in any order; yields the report of each as soon as it is finished."""
 
 
 def anonymize_files(
@@ -62,10 +58,9 @@ def anonymize_files(
 ) -> Report:
     """Anonymizes files, folders with all files below them, cameras and streams.
 
-    Every input is processed, or refused by name before anything is written. An input is refused if
-    its output is an input or the output of another input, exists (see below), or has a suffix that
-    cannot be written, or if the input does not exist or holds no picture and no video. An input that
-    is named twice is processed once.
+    An input is refused, before anything is written, if it does not exist or holds no picture and no
+    video, or if its output exists (see below), has a suffix that cannot be written, or is an input or
+    the output of another input. An input that is named twice is processed once.
 
     The output of a folder has the same sub-folders and names; files in it that hold no picture and no
     video, and links that lead out of it, are left alone. With a folder or several inputs, an
@@ -76,7 +71,6 @@ def anonymize_files(
         inputs: paths, `-` for stdin, `camera:0`, or addresses.
         out: a file for one input, a folder, or `-` for stdout; by default `NAME.anonymized.EXT`
             beside each file and `FOLDER.anonymized` beside each folder.
-        settings: `Settings()` by default.
         models: by default those that the settings name, loaded for the first file that needs them.
         report: a file to write the report to as JSON, also after an error.
         progress: shows bars on stderr if it is a terminal.
@@ -149,15 +143,7 @@ def perform(
     on_frame: OnFrame | None = None,
     opened: Opened = complete,
 ) -> FileReport:
-    """Anonymizes a file; an error of this file alone ends in its report.
-
-    Args:
-        task: the file.
-        settings: of the run.
-        load: returns the models; its errors are raised, as they concern every file.
-        on_frame: see `anonymize_video`.
-        opened: opens the output.
-    """
+    """Anonymizes a file; its errors end in its report, those of `load` concern every file and are raised."""
     models, source = load(), task.source
     report = FileReport(input=title(source), output=str(task.out), kind=task.kind)
     with failures(report):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -30,34 +30,23 @@ class Picture(Protocol):
     width: int
 
     def small(self, longest: int) -> Tensor:
-        """The whole picture for the detector, `(3, h, w)` float RGB in [0, 1].
-
-        The longer side has at most `longest` pixels, see `small_size`. A picture is never enlarged.
-        """
-
-    def crop(self, box: Corners) -> Tensor:
-        """The current pixels of a box, `(3, y1 - y0, x1 - x0)` float RGB in [0, 1]."""
-
-    def paste(self, box: Corners, face: Tensor) -> None:
-        """Replaces the pixels of a box by `(3, y1 - y0, x1 - x0)` float RGB in [0, 1]."""
-
-
-@runtime_checkable
-class FastPicture(Protocol):
-    """A picture that also has faster ways, which the stream prefers."""
+        """The whole picture for the detector, `(3, h, w)` float RGB in [0, 1], see `small_size`."""
 
     def grey(self, longest: int) -> Tensor:
         """Brightness `(h, w)` in [0, 1] at the size of `small`."""
 
-    def crop_to(self, box: Corners, size: int) -> Tensor:
-        """As `crop`, resized with antialiasing to `(3, size, size)`."""
+    def crop(self, box: Corners, size: int | None = None) -> Tensor:
+        """The current pixels of a box, `(3, y1 - y0, x1 - x0)` float RGB in [0, 1].
 
-    def paste_from(self, box: Corners, face: Tensor) -> None:
-        """As `paste`, for a face of any size `(3, size, size)`."""
+        If it is faster, the picture may resize them to `(3, size, size)`, with antialiasing.
+        """
+
+    def paste(self, box: Corners, face: Tensor) -> None:
+        """Replaces the pixels of a box by a face of the size of the box, or of its crop."""
 
 
 def small_size(height: int, width: int, longest: int) -> tuple[int, int]:
-    """Height and width scaled down so that the longer one is at most `longest`.
+    """Height and width scaled down so that the longer one is at most `longest`; never enlarged.
 
     >>> small_size(1080, 1920, 640), small_size(100, 50, 640), small_size(2, 4000, 640)
     ((360, 640), (100, 50), (1, 640))
@@ -67,9 +56,7 @@ def small_size(height: int, width: int, longest: int) -> tuple[int, int]:
 
 
 class ArrayPicture:
-    """A picture in an array, changed in place: grey or RGB, with or without opacity.
-
-    Crops are RGB in any case. Opacity stays as it is.
+    """A picture in an array, changed in place: grey or RGB, with or without opacity, which stays.
 
     >>> picture = ArrayPicture(np.full((4, 6, 3), 255, np.uint8))
     >>> picture.paste((0, 0, 2, 1), torch.zeros(3, 1, 2))
@@ -78,11 +65,7 @@ class ArrayPicture:
     """
 
     def __init__(self, array: NDArray[Any]) -> None:
-        """Keeps the array; pass a copy if the original is needed.
-
-        Args:
-            array: `(H, W, C)` uint8 or uint16, writable. C is 3 for RGB, 1 for grey, and one more
-                with opacity.
+        """Keeps the array, `(H, W, C)` uint8 or uint16; C is 3 for RGB, 1 for grey, one more with opacity.
 
         Raises:
             ImageError: the array has another shape or type, or is empty or read-only.
@@ -108,8 +91,13 @@ class ArrayPicture:
             pixels = F.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
         return (pixels.float() / 255).expand(3, -1, -1).contiguous()
 
-    def crop(self, box: Corners) -> Tensor:
-        """The current pixels of a box, a copy."""
+    def grey(self, longest: int) -> Tensor:
+        """The brightness of `small`."""
+        small = self.small(longest)
+        return (LUMA @ small.flatten(1)).reshape(small.shape[1:])
+
+    def crop(self, box: Corners, size: int | None = None) -> Tensor:
+        """The current pixels of a box, a copy; never resized."""
         x0, y0, x1, y1 = box
         pixels = self._colours[y0:y1, x0:x1].astype(np.float32) / self._white
         return torch.from_numpy(pixels).permute(2, 0, 1).expand(3, -1, -1).contiguous()

@@ -44,9 +44,7 @@ class Task:
 def plan(
     inputs: Sequence[str | Path], out: str | Path | None, settings: Settings, report: str | Path | None = None
 ) -> list[Task | FileReport]:
-    """What to do with each file, in order: a task, or the report on a file that needs no work.
-
-    The arguments are those of `anonlib.video.anonymize_files`, which says what is refused.
+    """What to do with each file of `anonymize_files`, in order: a task, or a report where no work is needed.
 
     Raises:
         RefusedError: names every refused input.
@@ -112,11 +110,7 @@ class _Checks:
         self.owners: dict[str, str | Path] = {} if report is None else {_place(Path(report)): "the report"}
 
     def settle(self, job: _Job) -> Task | FileReport | None:
-        """A task, or a report if there is nothing to do; None if the same file was settled before.
-
-        Raises:
-            AnonlibError: the job is refused.
-        """
+        """A task, or a report if there is nothing to do; None if the same file was settled before."""
         report = FileReport(input=title(job.source), kind="other", status="no media")
         if job.left_alone:
             report.warnings = [job.left_alone]
@@ -161,10 +155,7 @@ class _Checks:
                 f"'{job.source}': its output '{out}' is an input itself: choose another --out, or leave "
                 "that input out"
             )
-        if kind == "image":
-            image_format(out)
-        else:
-            container_of(out)
+        (image_format if kind == "image" else container_of)(out)  # checks the suffix
 
 
 @contextmanager
@@ -204,17 +195,10 @@ def _place(out: Path) -> str:
     """The same text for all names of one output, whether it exists or not."""
     folder = out.parent.resolve()
     name = str(folder / out.name)
-    return name.casefold() if _ignores_case(folder) else name
-
-
-def _ignores_case(folder: Path) -> bool:
-    """Whether the file system takes `A.png` and `a.png` for the same file."""
     while folder.name and (not folder.exists() or folder.name == folder.name.swapcase()):
         folder = folder.parent
-    try:
-        return bool(folder.name) and os.path.samefile(folder, folder.with_name(folder.name.swapcase()))
-    except OSError:
-        return False
+    swapped = identity(folder.parent / folder.name.swapcase())  # does A.png name the same file as a.png?
+    return name.casefold() if folder.name and swapped == identity(folder) else name
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -248,11 +232,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def _jobs(one: str | Path, out: str | Path | None, several: bool, word: str) -> Iterator[_Job]:
-    """The jobs of one input.
-
-    Raises:
-        VideoError: the input does not exist, or the output does not fit it.
-    """
+    """The jobs of one input; raises VideoError if it does not exist or the output does not fit it."""
     folder = None
     if out and out != "-" and (several or str(out).endswith(("/", os.sep)) or Path(out).is_dir()):
         folder = Path(out)
@@ -297,9 +277,7 @@ def _folder_jobs(root: Path, out: str | Path | None, several: bool, word: str) -
 def files_in(root: Path, *, leave_out: Path) -> Iterator[Path]:
     """Every file below a folder in a fixed order, and links to folders, which are not followed.
 
-    Args:
-        root: the folder.
-        leave_out: the output folder, which may lie in it.
+    The folder `leave_out` is the output.
 
     Raises:
         VideoError: a folder cannot be read.
@@ -333,9 +311,7 @@ def _why_left_alone(path: Path, root: Path) -> str | None:
 
 
 def beside(source: Path, kind: Kind, word: str) -> Path:
-    """The default output: `NAME.anonymized.EXT` beside the input.
-
-    A suffix that cannot be written becomes .mp4 or .png.
+    """The default output beside the input; a suffix that cannot be written becomes .mp4 or .png.
 
     >>> beside(Path("films/a.avi"), "video", "anonymized").as_posix()
     'films/a.anonymized.mp4'

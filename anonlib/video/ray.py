@@ -159,11 +159,7 @@ class RayEngine:
     """Makes the models of a worker."""
 
     def __post_init__(self) -> None:
-        """Checks that Ray is installed and that there is a worker.
-
-        Raises:
-            ConfigError: Ray is not installed, or there is no worker.
-        """
+        """Raises ConfigError if Ray is not installed or there is no worker."""
         if find_spec("ray") is None:
             raise ConfigError("engine 'ray' is not installed: pip install 'anonlib[ray]'")
         if self.workers is not None and self.workers < 1:
@@ -191,13 +187,7 @@ class RayEngine:
                 )
         yield from ((index, file) for index, file in enumerate(run.files) if isinstance(file, FileReport))
         if tasks:
-            with (
-                bar("Ray", " files", shown=run.progress, total=len(tasks)) as shown,
-                closing(self._reports(run, tasks)) as reports,
-            ):
-                for found in reports:
-                    shown.update()
-                    yield found
+            yield from self._reports(run, tasks)
 
     def _reports(self, run: Run, tasks: Mapping[int, Task]) -> Reports:
         folders = {Path(task.out).parent for task in tasks.values()}
@@ -205,6 +195,7 @@ class RayEngine:
         sweep(folders)
         try:
             with (
+                bar("Ray", " files", shown=run.progress, total=len(tasks)) as shown,
                 own_part(min(folders)) as (probe, _),
                 connected(),
                 closing(self._rows(run.settings, tasks, probe)) as rows,
@@ -213,6 +204,7 @@ class RayEngine:
                     answer = json.loads(row["answer"])
                     check_stop(answer)
                     run.report.weights |= answer["weights"]
+                    shown.update()
                     yield row["index"], FileReport(**answer["report"])
         finally:
             sweep(folders)
@@ -296,8 +288,7 @@ def parcels(files: int, workers: int) -> int:
 def connected(cores: int | None = None) -> Iterator[None]:
     """A Ray cluster without dashboard, usage statistics or the output of the workers.
 
-    Args:
-        cores: of a cluster that is started here; None for all cores of this machine.
+    If it is started here, it has that many cores, or all.
 
     Raises:
         ConfigError: no cluster answers at `RAY_ADDRESS`.

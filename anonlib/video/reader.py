@@ -1,16 +1,14 @@
-"""Reads a video: its pictures in order, upright and with time stamps, and the sound beside them.
-
-Damaged parts are skipped and counted; intact parts are kept.
-"""
+"""Reads a video: its pictures in order, upright and with time stamps, and the sound beside them."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self, cast
+from itertools import chain
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -22,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 from anonlib.data.images import LARGEST_IMAGE
 from anonlib.errors import VideoError
 from anonlib.video.opening import Source, is_live, open_input, title
+from anonlib.video.settings import PREVIEW_SECONDS, Settings
 from anonlib.video.yuv import STEPS, YuvPicture, turn_of
 
 LATEST_START = 10.0
@@ -33,34 +32,23 @@ _UNUSUAL_RATE = 240
 _READ_ERRORS = (av.FFmpegError, OSError, ValueError)
 
 
-class VideoReader:
+class VideoReader(AbstractContextManager["VideoReader"]):
     """An open video; use it in a `with` block.
 
     While pictures are read, the packets of sound and subtitles between them collect in `packets`.
     """
 
     def __init__(
-        self,
-        source: Source,
-        *,
-        audio: bool = True,
-        subtitles: bool = False,
-        seconds: float | None = None,
-        stop: threading.Event | None = None,
+        self, source: Source, settings: Settings | None = None, *, stop: threading.Event | None = None
     ) -> None:
-        """Opens the video and decodes its first picture.
+        """Opens the video and decodes its first picture; setting `stop` ends a camera or a stream.
 
-        Args:
-            source: see `anonlib.video.opening.Source`.
-            audio: whether sound is wanted.
-            subtitles: whether subtitles are wanted.
-            seconds: length of the part to read; None for all.
-            stop: ends a camera or a stream when it is set.
+        The settings say whether sound, subtitles and the whole length are read.
 
         Raises:
             VideoError: no picture of it can be decoded.
         """
-        self.source, self._seconds = source, seconds
+        self.source, self.settings = source, settings or Settings()
         self._stop, self._left = stop or threading.Event(), False
         self.container = open_input(source)
         self.packets: deque[Packet[Any]] = deque()
@@ -74,8 +62,9 @@ class VideoReader:
         self._last: int | None = None
         try:
             self.video = self._choose_video()
-            self.audio = [s for s in self.container.streams.audio if audio and _is_sound(s)]
-            self.subtitles: list[SubtitleStream] = list(self.container.streams.subtitles) if subtitles else []
+            self.audio = [s for s in self.container.streams.audio if self.settings.audio and _is_sound(s)]
+            subtitles = self.container.streams.subtitles if self.settings.keep_metadata else ()
+            self.subtitles: list[SubtitleStream] = list(subtitles)
             self._counted = self.video.frames if self.container.format.name == "avi" else 0
             self._frames = self._decode()
             self.first = self._first()
@@ -92,19 +81,9 @@ class VideoReader:
             self.container.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._left = True
         self.container.close()
-
-    @property
-    def shortened(self) -> bool:
-        """Whether only the first seconds are wanted."""
-        return self._seconds is not None
 
     @property
     def rate(self) -> Fraction:
@@ -123,18 +102,15 @@ class VideoReader:
     def pictures(self, pixel_format: str) -> Iterator[YuvPicture]:
         """Every intact picture in order, with rising time stamps.
 
-        Args:
-            pixel_format: one of `STEPS`. Frames of another format, or of another size than the
-                first, are converted.
+        Frames of another format than `pixel_format`, one of `STEPS`, or of another size than the
+        first, are converted.
         """
         assert pixel_format in STEPS
         turn, scaler = turn_of(self.matrix), VideoReformatter()
         size = self.first.width, self.first.height
-        first: VideoFrame | None = self.first
         start = self.first.time or 0.0
-        while (frame := first or next(self._frames, None)) is not None:
-            first = None
-            if self._seconds is not None and (frame.time or 0.0) - start >= self._seconds:
+        for frame in chain([self.first], self._frames):
+            if self.settings.preview and (frame.time or 0.0) - start >= PREVIEW_SECONDS:
                 return
             frame = _converted(scaler, frame, size, pixel_format)
             self._stamp(frame)
@@ -142,12 +118,9 @@ class VideoReader:
 
     def problems(self) -> list[str]:
         """Damage that was found, in words; complete after the last picture."""
-        found = []
-        if self.damaged:
-            found.append(f"{self.damaged} damaged parts were found")
-        if self._stop.is_set() or self.shortened:
-            return found
-        if self.broken or self._is_short():
+        found = [f"{self.damaged} damaged parts were found"] if self.damaged else []
+        stopped = self._stop.is_set() or self.settings.preview
+        if not stopped and (self.broken or self._is_short()):
             found.append("the file ends early; the intact part is kept")
         return found
 
@@ -161,9 +134,7 @@ class VideoReader:
         """The largest video stream, without covers and thumbnails."""
         unwanted = Disposition.attached_pic | Disposition.timed_thumbnails
         streams = [
-            stream
-            for stream in self.container.streams.video
-            if stream.codec_context and not stream.disposition & unwanted
+            s for s in self.container.streams.video if s.codec_context and not s.disposition & unwanted
         ]
         if not streams:
             raise VideoError(f"'{title(self.source)}' holds no video: give a video or a picture")
@@ -173,14 +144,10 @@ class VideoReader:
         return chosen
 
     def _first(self) -> VideoFrame:
-        frame = next(self._frames, None)
-        if frame is None:
-            pipe = ", or as a file if it is an .mp4 with its index at the end"
-            raise VideoError(
-                f"'{title(self.source)}' holds no picture that can be decoded: fetch it again"
-                + pipe * (self.source == "-")
-            )
-        return frame
+        for frame in self._frames:
+            return frame
+        pipe = ", or as a file if it is an .mp4 with its index at the end" if self.source == "-" else ""
+        raise VideoError(f"'{title(self.source)}' holds no picture that can be decoded: fetch it again{pipe}")
 
     def _decode(self) -> Iterator[VideoFrame]:
         """Intact frames, in the order in which they are shown."""
@@ -243,9 +210,7 @@ class VideoReader:
         """Whether much less arrived than the file says."""
         if self._counted:
             return self._arrived < self._counted - max(2, self._counted // 50)
-        if is_live(self.source):
-            return False
-        return self._end < self._promised - _MISSING_SECONDS
+        return not is_live(self.source) and self._end < self._promised - _MISSING_SECONDS
 
     def _stamp(self, frame: VideoFrame) -> None:
         """Gives the frame a later time stamp than the frame before."""

@@ -10,6 +10,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -126,7 +127,7 @@ def weight_files(settings: Settings) -> list[Path]:
 
 
 @dataclass(slots=True, kw_only=True)
-class FileReport:
+class FileReport(Tally):
     """What was done to one file."""
 
     input: str
@@ -135,28 +136,8 @@ class FileReport:
     status: Status = "done"
     """`done`; `partial`: the intact part of a damaged file is written; `failed`: nothing is written;
     `skipped`: the output was there before; `no media`: left alone."""
-    frames: int = 0
-    faces: int = 0
-    """Faces replaced, over all frames."""
-    tracks: int = 0
-    misses_bridged: int = 0
-    """Faces replaced where the detector did not find them."""
-    frames_held: int = 0
-    """Frames hidden as a whole."""
     seconds: float = 0.0
-    detection_seconds: float = 0.0
-    modification_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
-
-    def count(self, tally: Tally) -> None:
-        """Adds the counts of one more pass over pictures."""
-        self.frames += tally.frames
-        self.faces += tally.faces
-        self.tracks += tally.tracks
-        self.misses_bridged += tally.bridged
-        self.frames_held += tally.held
-        self.detection_seconds = round(self.detection_seconds + tally.detection_seconds, 3)
-        self.modification_seconds = round(self.modification_seconds + tally.modification_seconds, 3)
 
     def lines(self) -> list[str]:
         """What the command line prints about this file."""
@@ -168,6 +149,11 @@ class FileReport:
         word = "error" if self.status == "partial" else "note"
         warnings = [f"{word}: {self.input}: {warning}" for warning in self.warnings]
         return [f"{self.input} -> {self.output}: {counted}", *warnings]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values; seconds are rounded to milliseconds."""
+        values = {"input": self.input, "output": self.output} | asdict(self)
+        return {name: round(v, 3) if isinstance(v, float) else v for name, v in values.items()}
 
 
 def _plural(count: int, noun: str) -> str:
@@ -197,19 +183,16 @@ class Report:
             found.append(", ".join(f"{counts[s]} {s}" for s in get_args(Status) if counts[s]))
         return found
 
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain values."""
-        return {
+    def write(self, path: Path) -> None:
+        """Writes the report as JSON, whole or not at all."""
+        content = {
             "started": self.started,
             "versions": versions(),
             "settings": asdict(self.settings),
             "weights_sha256": self.weights,
-            "files": [asdict(file) for file in self.files],
+            "files": [file.as_dict() for file in self.files],
         }
-
-    def write(self, path: Path) -> None:
-        """Writes the report as JSON, whole or not at all."""
-        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, default=str)
+        text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
         with complete(path) as file:
             file.write((text + "\n").encode(errors="backslashreplace"))  # names may be no valid text
 
@@ -222,8 +205,6 @@ def versions() -> dict[str, str]:
     """
     found = {"anonlib": anonlib.__version__, "python": platform.python_version()}
     for name in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found

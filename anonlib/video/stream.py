@@ -1,7 +1,4 @@
-"""Frames in, the same frames without recognisable faces out, in order and in bounded memory.
-
-The detector runs ahead in a thread of its own. Tracking and anonymizing run in the caller's thread.
-"""
+"""Frames in, the same frames without recognisable faces out, in order and in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Generic, TypeVar
@@ -28,7 +26,7 @@ from anonlib.detection.likeness import CutFinder, grey_levels
 from anonlib.detection.tracking import Cover, Observation, Tracker
 from anonlib.errors import ConfigError
 from anonlib.files import ahead
-from anonlib.video.picture import ArrayPicture, FastPicture, Picture, small_size
+from anonlib.video.picture import ArrayPicture, Picture, small_size
 
 P = TypeVar("P", bound=Picture)
 LONGEST = 640
@@ -49,9 +47,9 @@ class Tally:
     """Faces replaced, over all pictures."""
     tracks: int = 0
     """Faces tracked; a person who comes back counts again."""
-    bridged: int = 0
+    misses_bridged: int = 0
     """Faces replaced in a picture in which the detector ran and missed them."""
-    held: int = 0
+    frames_held: int = 0
     """Pictures hidden as a whole."""
     detection_seconds: float = 0.0
     """Spent in the detector."""
@@ -96,7 +94,7 @@ def anonymize_pictures(
     Implements Ren et al., section 5, applied to video. Differs from the paper: faces are tracked.
 
     Args:
-        pictures: see `Picture`; they are read in another thread.
+        pictures: see `Picture`; they are read, and the detector runs, in another thread.
         detector: `(1, 3, h, w)` in [0, 1] to the faces of one picture, at most 640 pixels long.
         anonymizer: faces `(N, 3, h, w)` in [0, 1] to the same shape.
         every: the detector runs on every n-th picture and at cuts; 1 or more.
@@ -105,7 +103,6 @@ def anonymize_pictures(
         live: lets every picture out at once, with boxes by prediction alone.
         together: pictures whose faces pass through the anonymizer in one batch.
         patience: pictures for which a face that is not located stays hidden.
-        tally: counts what is done.
 
     Raises:
         ConfigError: `every`, `together`, `patience` or `enlarge` is too small.
@@ -131,19 +128,17 @@ def anonymize_stream(
     device: str = "cpu",
     **options: Any,
 ) -> Iterator[NDArray[Any]]:
-    """Frames of your own pipeline without recognisable faces, in order.
+    """Frames of your own pipeline `(H, W, 3)` uint8 RGB without recognisable faces, in order.
+
+    As many new arrays come out, some frames later; at once, if `live`.
 
     Args:
-        frames: `(H, W, 3)` uint8 RGB; they are not changed.
+        frames: are not changed.
         method: a name of `anonymizers.names()`, or a callable on faces `(N, 3, h, w)` in [0, 1].
         weights: the M that you trained, for method `modifier`; see `anonymizers.create`.
         detector: a name of `detection.names()`, or a callable on frames `(B, 3, H, W)`.
         device: where a method and a detector given by their names run.
-        **options: of `anonymize_pictures`: `every`, `enlarge`, `hold`, `live`, `together`,
-            `patience`, `tally`.
-
-    Yields:
-        As many `(H, W, 3)` uint8 arrays, some frames later; at once, if `live`.
+        **options: of `anonymize_pictures`, from `every` on.
 
     Raises:
         ConfigError: no method or detector has that name, an option is too small, or the method needs
@@ -176,8 +171,7 @@ def _observe(
     """Every picture with its detections; the detector runs at cuts and on every n-th picture."""
     cuts, since = CutFinder(), 0  # pictures since the detector ran
     for picture in pictures:
-        grey = picture.grey(LONGEST) if isinstance(picture, FastPicture) else picture.small(LONGEST)
-        levels = grey_levels(grey)
+        levels = grey_levels(picture.grey(LONGEST))
         cut = cuts(levels[2])
         asked = cut or since + 1 >= every
         since = 0 if asked else since + 1
@@ -197,6 +191,7 @@ def _track(
 ) -> Generator[Found[P], None, None]:
     """The pictures with what must be hidden in them, as soon as the tracker's result is final."""
     waiting: deque[P] = deque()
+    before = tally.tracks
 
     def covers() -> Iterator[Cover]:
         for picture, observation in observed:
@@ -207,8 +202,8 @@ def _track(
 
     with closing(observed):
         for cover in covers():
-            tally.bridged += cover.bridged
-            tally.tracks = tracker.started
+            tally.misses_bridged += cover.bridged
+            tally.tracks = before + tracker.started
             height, width = waiting[0].height, waiting[0].width
             small = small_size(height, width, LONGEST)
             scale = np.array([width / small[1], height / small[0]] * 2)
@@ -227,24 +222,16 @@ def _replace(
     tally: Tally,
 ) -> Iterator[P]:
     """The pictures with their faces replaced, `together` of them in one batch."""
-    batch: list[Found[P]] = []
-
-    def finished() -> Iterator[P]:
-        start = perf_counter()
-        tally.faces += replace_faces(batch, anonymizer, enlarge=enlarge)
-        tally.modification_seconds += perf_counter() - start
-        while batch:
-            one = batch.pop(0)
-            tally.frames += 1
-            tally.held += one.hold
-            yield one.picture
-
     with closing(found):
-        for one in found:
-            batch.append(one)
-            if len(batch) == together:
-                yield from finished()
-    yield from finished()
+        while batch := list(islice(found, together)):
+            start = perf_counter()
+            tally.faces += replace_faces(batch, anonymizer, enlarge=enlarge)
+            tally.modification_seconds += perf_counter() - start
+            while batch:
+                one = batch.pop(0)
+                tally.frames += 1
+                tally.frames_held += one.hold
+                yield one.picture
 
 
 @torch.no_grad()
@@ -254,14 +241,7 @@ def replace_faces(
     """Replaces the faces of pictures in place, all in one batch.
 
     Every crop is taken before the first is replaced. If the anonymizer fails, nothing is changed.
-
-    Args:
-        found: pictures, changed in place.
-        anonymizer: faces `(N, 3, h, w)` in [0, 1] to the same shape.
-        enlarge: factor by which boxes grow about their centres.
-
-    Returns:
-        The number of faces replaced.
+    The arguments are those of `anonymize_pictures`. Returns the number of faces replaced.
 
     Raises:
         ImageError: the anonymizer returned another shape.
@@ -277,18 +257,10 @@ def replace_faces(
         )
     ]
     size: int | None = getattr(anonymizer, "size", None)
-    crops = [
-        picture.crop_to(corners, size)
-        if size is not None and isinstance(picture, FastPicture)
-        else picture.crop(corners)
-        for picture, corners, _ in regions
-    ]
+    crops = [picture.crop(corners, size) for picture, corners, _ in regions]
     faces = anonymize_crops(crops, anonymizer, margins=[margins for *_, margins in regions])
-    for (picture, (x0, y0, x1, y1), _), face in zip(regions, faces, strict=True):
-        if face.shape[1:] != (y1 - y0, x1 - x0) and isinstance(picture, FastPicture):
-            picture.paste_from((x0, y0, x1, y1), face)
-        else:
-            picture.paste((x0, y0, x1, y1), face)
+    for (picture, corners, _), face in zip(regions, faces, strict=True):
+        picture.paste(corners, face)
     for one, hidden in zip(found, whole, strict=True):
         if hidden:
             hide_whole(one.picture)

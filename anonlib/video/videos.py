@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import BinaryIO, cast
@@ -15,9 +15,9 @@ import torch
 from anonlib.files import Opened, ahead, complete
 from anonlib.video.opening import Pipe, Source, is_live, title
 from anonlib.video.reader import VideoReader
-from anonlib.video.settings import PREVIEW_SECONDS, FileReport, Models, Settings, load_models
-from anonlib.video.stream import Tally, anonymize_pictures
-from anonlib.video.writer import CONTAINERS, VideoWriter, container_of, pixel_format_for
+from anonlib.video.settings import FileReport, Models, Settings, load_models
+from anonlib.video.stream import anonymize_pictures
+from anonlib.video.writer import CONTAINERS, VideoWriter, container_of
 
 OnFrame = Callable[[int, int | None], None]
 """Gets the number of frames done, and how many there are if that is known."""
@@ -47,62 +47,41 @@ def anonymize_video(
         source: a path, `-` for stdin, `camera:0`, an address, or an open file.
         out: a path that ends in .mp4, .m4v, .mov, .mkv or .webm and is replaced if it exists;
             or `-` for stdout or an open file, which get Matroska.
-        settings: `Settings()` by default.
         models: loaded once for many files; by default those that the settings name.
         on_frame: called after each frame.
         stop: ends a camera or a stream when it is set; what was recorded is kept.
-        opened: opens the output, if that is a path.
 
     Raises:
         VideoError: no picture of the source can be decoded, or the suffix of the output is unknown.
         OSError: the output cannot be written. Nothing is left of it.
     """
     settings = settings or Settings()
-    container = container_of(out) if isinstance(out, (str, Path)) and out != "-" else CONTAINERS[".mkv"]
     report = FileReport(input=title(source), output="stdout" if out == "-" else title(out))
+    if out == "-":
+        out = cast(BinaryIO, Pipe(sys.stdout.buffer))
+    container = container_of(out) if isinstance(out, (str, Path)) else CONTAINERS[".mkv"]
+    target = opened(Path(out)) if isinstance(out, (str, Path)) else nullcontext(out)
     start = perf_counter()
-    seconds = PREVIEW_SECONDS if settings.preview else None
-    with VideoReader(
-        source, audio=settings.audio, subtitles=settings.keep_metadata, seconds=seconds, stop=stop
-    ) as reader:
+    with VideoReader(source, settings, stop=stop) as reader:
         models = models or load_models(settings)
-        first = reader.first
-        pixel_format = pixel_format_for(container, first.format.name, first.width, first.height)
-        with (
-            _target(out, opened) as file,
-            VideoWriter(file, container, reader, keep_metadata=settings.keep_metadata) as writer,
-        ):
-            _anonymize(reader, writer, pixel_format, settings, models, report, on_frame)
+        with target as file, VideoWriter(file, container, reader) as writer:
+            _anonymize(reader, writer, models, report, on_frame)
         problems = reader.problems()
         report.status = "partial" if problems else "done"
         report.warnings = problems + writer.warnings
         if left_out := reader.left_out():
             report.warnings.append(f"left out of the file: {', '.join(left_out)}")
-    report.seconds = round(perf_counter() - start, 3)
+    report.seconds = perf_counter() - start
     return report
 
 
-def _target(out: str | Path | BinaryIO, opened: Opened) -> AbstractContextManager[BinaryIO]:
-    if out == "-":
-        return nullcontext(cast(BinaryIO, Pipe(sys.stdout.buffer)))
-    if isinstance(out, (str, Path)):
-        return opened(Path(out))
-    return nullcontext(out)
-
-
 def _anonymize(
-    reader: VideoReader,
-    writer: VideoWriter,
-    pixel_format: str,
-    settings: Settings,
-    models: Models,
-    report: FileReport,
-    on_frame: OnFrame | None,
+    reader: VideoReader, writer: VideoWriter, models: Models, report: FileReport, on_frame: OnFrame | None
 ) -> None:
     """Passes every frame from the reader to the writer; decoder and detector have their own threads."""
-    tally = Tally()
+    settings = reader.settings
     depth = max(1, min(8, _DECODED_BYTES // (reader.first.width * reader.first.height * 3)))
-    with _one_thread(), closing(ahead(reader.pictures(pixel_format), depth)) as pictures:
+    with _one_thread(), closing(ahead(reader.pictures(writer.pixel_format), depth)) as pictures:
         anonymized = anonymize_pictures(
             pictures,
             detector=models.detector,
@@ -111,14 +90,13 @@ def _anonymize(
             enlarge=settings.enlarge,
             hold=settings.hold,
             live=is_live(reader.source),
-            tally=tally,
+            tally=report,
         )
         with closing(ahead(anonymized, _CHANGED)) as changed:
             for number, picture in enumerate(changed, start=1):
                 writer.write(picture)
                 if on_frame is not None:
                     on_frame(number, reader.expected)
-    report.count(tally)
 
 
 @contextmanager

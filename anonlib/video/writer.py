@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, cast
 
 import av
 from av import AudioFrame, AudioStream, Packet, VideoStream
@@ -32,10 +32,9 @@ _OLD_CONTAINER = {"encoder", "major_brand", "minor_version", "compatible_brands"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """A file format and the codecs that are written into it."""
+    """A file format and the codecs that are written into it, by libav's names."""
 
     format: str
-    """libav's name of the format."""
     codec: str = "libx264"
     options: dict[str, str] = field(default_factory=lambda: dict(_H264))
     sound: str = "aac"
@@ -73,8 +72,7 @@ def container_of(name: str | Path) -> Container:
 def pixel_format_for(container: Container, name: str, width: int, height: int) -> str:
     """The pixel format nearest to that of the input, of those that faces can be written to.
 
-    H.264 with 4:2:0 chroma needs even sides. Odd sizes are written as yuv444p, so that no row is
-    lost.
+    H.264 with 4:2:0 chroma needs even sides. Odd sizes are written as yuv444p, which loses no row.
 
     >>> pixel_format_for(CONTAINERS[".mp4"], "yuv420p10le", 101, 50)
     'yuv444p'
@@ -86,47 +84,31 @@ def pixel_format_for(container: Container, name: str, width: int, height: int) -
     return f"yuv{full}{'444' if fine else '420'}p"
 
 
-class VideoWriter:
+class VideoWriter(AbstractContextManager["VideoWriter"]):
     """Writes what a reader reads; the end of its `with` block closes the file."""
 
-    def __init__(
-        self, file: BinaryIO, container: Container, reader: VideoReader, *, keep_metadata: bool = False
-    ) -> None:
-        """Opens the container; the encoder opens with the first picture.
-
-        Args:
-            file: where the bytes go; `matroska` can be written to a pipe.
-            container: one of `CONTAINERS`.
-            reader: the source of time stamps, turn, colours and sound.
-            keep_metadata: whether titles, places and dates are kept.
-        """
-        self._reader, self._kind, self._keep = reader, container, keep_metadata
+    def __init__(self, file: BinaryIO, container: Container, reader: VideoReader) -> None:
+        """Opens the container; the encoder opens with the first picture. A pipe takes matroska only."""
+        self._reader, self._kind = reader, container
         self.warnings: list[str] = []
         self._stream: VideoStream | None = None
         self._tracks: dict[int, _CopiedTrack | _EncodedTrack] = {}
+        first = reader.first
+        self.pixel_format = pixel_format_for(container, first.format.name, first.width, first.height)
+        """That of the pictures to write."""
         with _explained():
             self._container = av.open(cast(Any, file), "w", format=container.format, buffer_size=_BUFFER)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-            return
-        try:
-            self._container.close()
-        except Exception:  # the file is thrown away, and the first error is the one to report
-            return
-
-    def close(self) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         """Writes what the encoders still hold and the remaining sound, and closes the container."""
+        if error is not None:
+            with suppress(Exception):  # the file is thrown away, and the first error is the one to report
+                self._container.close()
+            return
         with _explained():
             if self._stream is not None:
-                if not self._reader.shortened:
-                    self._pass_on(None)
+                if not self._reader.settings.preview:
+                    self._pass_on(math.inf)
                 for track in self._tracks.values():
                     track.close()
                 self._container.mux(self._stream.encode(None))
@@ -161,7 +143,7 @@ class VideoWriter:
         if reader.matrix is not None:
             stream.set_display_matrix(reader.matrix)
         self._add_tracks()
-        if self._keep:
+        if reader.settings.keep_metadata:
             self._container.metadata.update(_texts(reader.container.metadata))
             stream.metadata.update(_texts(reader.video.metadata))
         return stream
@@ -181,13 +163,12 @@ class VideoWriter:
             else:
                 self.warnings.append("subtitles that the container does not take were left out")
 
-    def _pass_on(self, until: float | None) -> None:
-        """Writes the packets of sound and subtitles up to a time of the input, or all."""
+    def _pass_on(self, until: float) -> None:
+        """Writes the packets of sound and subtitles up to a time of the input."""
         packets = self._reader.packets
-        while packets and (until is None or _time(packets[0]) <= until):
+        while packets and _time(packets[0]) <= until:
             packet = packets.popleft()
-            track = self._tracks.get(packet.stream.index)
-            if track is not None:
+            if track := self._tracks.get(packet.stream.index):
                 track.write(packet)
 
 
@@ -214,7 +195,7 @@ class _CopiedTrack:
         self._container.mux(packet)
 
     def close(self) -> None:
-        """Does nothing: every packet is written at once."""
+        """Every packet was written at once."""
 
 
 class _EncodedTrack:

@@ -63,14 +63,9 @@ class Colour:
 
 
 def colour_of(*, matrix: int, full: bool | int, height: int) -> Colour:
-    """The colours of a frame.
+    """The colours of a frame by libav's numbers of its matrix and range (2 is full, as is True).
 
     If the frame does not name its matrix, players take BT.709 from 720 rows on and BT.601 below.
-
-    Args:
-        matrix: libav's number of the matrix; 2 if the frame does not name it.
-        full: libav's number of the range (2 is full), or whether the range is full.
-        height: rows of the stored frame.
 
     >>> colour_of(matrix=2, full=0, height=1080) == Colour(BT709)
     True
@@ -139,11 +134,9 @@ UPRIGHT = Turn()
 
 
 def turn_of(matrix: Sequence[int] | None) -> Turn:
-    """The turn nearest to a display matrix.
+    """The turn nearest to a display matrix of nine numbers `a b u c d v x y w`, if there is one.
 
-    Args:
-        matrix: nine numbers `a b u c d v x y w`; the stored point (p, q) is shown at
-            (a p + c q, b p + d q). None if there is none.
+    The stored point (p, q) is shown at (a p + c q, b p + d q).
 
     >>> turn_of([0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30])  # a quarter clockwise
     Turn(transpose=True, flip_x=True, flip_y=False)
@@ -161,7 +154,7 @@ STEPS = {"yuv420p": 2, "yuvj420p": 2, "yuv444p": 1, "yuvj444p": 1}
 
 
 class YuvPicture:
-    """One frame of a video, upright, changed in place; a `Picture` and a `FastPicture`.
+    """One frame of a video, upright, changed in place; a `Picture`.
 
     A chroma value that covers several pixels is changed if it touches the box.
     """
@@ -169,12 +162,8 @@ class YuvPicture:
     def __init__(self, frame: VideoFrame, turn: Turn = UPRIGHT) -> None:
         """Takes the frame over; pixels that a decoder still needs are copied first.
 
-        Args:
-            frame: 8 bits, of a format in `STEPS`.
-            turn: makes the frame upright.
-
         Raises:
-            VideoError: the frame has another pixel format.
+            VideoError: the pixel format of the frame is not in `STEPS`.
         """
         if frame.format.name not in STEPS:
             raise VideoError(f"frame of pixel format '{frame.format.name}': convert it to yuv420p first")
@@ -192,8 +181,8 @@ class YuvPicture:
 
     def small(self, longest: int) -> Tensor:
         """The whole picture `(3, h, w)` for the detector; each pixel is a mean over its area."""
-        rgb = self._scaled(longest, "rgb24", src_colorspace=self._colour.matrix)
-        pixels = torch.from_numpy(rgb.to_ndarray()).permute(2, 0, 1)
+        rgb = self._scaled(longest, "rgb24", src_colorspace=self._colour.matrix).to_ndarray()
+        pixels = torch.from_numpy(rgb).permute(2, 0, 1)
         return self._turn.upright(pixels).float().contiguous() / 255
 
     def grey(self, longest: int) -> Tensor:
@@ -203,7 +192,7 @@ class YuvPicture:
     def _scaled(self, longest: int, pixel_format: str, **options: Any) -> VideoFrame:
         """The stored frame scaled down, with the full range of values."""
         height, width = self._turn.size(*small_size(self.height, self.width, longest))
-        return _scaler().reformat(
+        return _scaler.reformat(
             self.frame,
             width,
             height,
@@ -214,57 +203,44 @@ class YuvPicture:
             **options,
         )
 
-    def crop(self, box: Corners) -> Tensor:
-        """The current pixels of a box, `(3, y1 - y0, x1 - x0)`."""
-        (x0, y0, _, _), (left, top, _, _) = self._stored(box)
-        luma, chroma = self._cut(box)
-        tint = self._colour.tint(chroma).repeat_interleave(self._step, 1).repeat_interleave(self._step, 2)
-        y0, x0 = y0 - top * self._step, x0 - left * self._step
-        tint = tint[:, y0 : y0 + luma.shape[0], x0 : x0 + luma.shape[1]]
+    def crop(self, box: Corners, size: int | None = None) -> Tensor:
+        """The current pixels of a box; luma and chroma are resized as bytes."""
+        (x0, y0, x1, y1), (left, top, right, bottom) = self._stored(box)
+        luma, step = self._planes[0][y0:y1, x0:x1], self._step
+        chroma = torch.stack([plane[top:bottom, left:right] for plane in self._planes[1:]])
+        if size is None:
+            tint = self._colour.tint(chroma).repeat_interleave(step, 1).repeat_interleave(step, 2)
+            y0, x0 = y0 - top * step, x0 - left * step
+            tint = tint[:, y0 : y0 + luma.shape[0], x0 : x0 + luma.shape[1]]
+        else:
+            luma = _resized(luma[None], (size, size))[0]
+            tint = self._colour.tint(_resized(chroma, (size, size)))
         return self._turn.upright(self._colour.to_rgb(luma, tint)).contiguous()
 
     def paste(self, box: Corners, face: Tensor) -> None:
-        """Replaces the pixels of a box, rounded to bytes; a chroma value is the mean of its pixels."""
+        """Replaces the pixels of a box, rounded to bytes; a chroma value is the mean of its pixels.
+
+        Of a face of another size, luma and chroma are resized.
+        """
         (x0, y0, x1, y1), (left, top, right, bottom) = self._stored(box)
         face = self._turn.stored(face.detach().cpu().float().clamp(0, 1))
-        step = self._step
-        edges = (x0 - left * step, right * step - x1, y0 - top * step, bottom * step - y1)
-        whole = F.pad(face[None], edges, mode="replicate") if any(edges) else face[None]
-        chroma = self._colour.to_chroma(F.avg_pool2d(whole, step)[0])
-        self._put(box, _bytes(self._colour.to_luma(face)), _bytes(chroma))
-
-    def crop_to(self, box: Corners, size: int) -> Tensor:
-        """The pixels of a box resized to `(3, size, size)`; luma and chroma are resized as bytes."""
-        luma, chroma = self._cut(box)
-        luma = _resized(luma[None], (size, size))[0]
-        tint = self._colour.tint(_resized(chroma, (size, size)))
-        return self._turn.upright(self._colour.to_rgb(luma, tint)).contiguous()
-
-    def paste_from(self, box: Corners, face: Tensor) -> None:
-        """Replaces the pixels of a box by a face `(3, size, size)`; its luma and chroma are resized."""
-        (x0, y0, x1, y1), (left, top, right, bottom) = self._stored(box)
-        face = self._turn.stored(face.detach().cpu().float().clamp(0, 1))
-        luma, chroma = _bytes(self._colour.to_luma(face)), _bytes(self._colour.to_chroma(face))
-        luma = _resized(luma[None], (y1 - y0, x1 - x0))[0]
-        self._put(box, luma, _resized(chroma, (bottom - top, right - left)))
+        luma, step = _bytes(self._colour.to_luma(face)), self._step
+        if luma.shape == (y1 - y0, x1 - x0):
+            edges = (x0 - left * step, right * step - x1, y0 - top * step, bottom * step - y1)
+            whole = F.pad(face[None], edges, mode="replicate") if any(edges) else face[None]
+            chroma = _bytes(self._colour.to_chroma(F.avg_pool2d(whole, step)[0]))
+        else:
+            luma = _resized(luma[None], (y1 - y0, x1 - x0))[0]
+            chroma = _resized(_bytes(self._colour.to_chroma(face)), (bottom - top, right - left))
+        self._planes[0][y0:y1, x0:x1] = luma
+        for plane, values in zip(self._planes[1:], chroma, strict=True):
+            plane[top:bottom, left:right] = values
 
     def _stored(self, box: Corners) -> tuple[Corners, Corners]:
         """The stored place of a box in the plane of luma, and in the planes of chroma."""
         x0, y0, x1, y1 = self._turn.stored_box(box, height=self.height, width=self.width)
         step = self._step
         return (x0, y0, x1, y1), (x0 // step, y0 // step, -(-x1 // step), -(-y1 // step))
-
-    def _cut(self, box: Corners) -> tuple[Tensor, Tensor]:
-        """Luma `(h, w)` and chroma `(2, h', w')` of a box, as they are stored."""
-        (x0, y0, x1, y1), (left, top, right, bottom) = self._stored(box)
-        chroma = torch.stack([plane[top:bottom, left:right] for plane in self._planes[1:]])
-        return self._planes[0][y0:y1, x0:x1], chroma
-
-    def _put(self, box: Corners, luma: Tensor, chroma: Tensor) -> None:
-        (x0, y0, x1, y1), (left, top, right, bottom) = self._stored(box)
-        self._planes[0][y0:y1, x0:x1] = luma
-        for plane, values in zip(self._planes[1:], chroma, strict=True):
-            plane[top:bottom, left:right] = values
 
 
 def _pixels(frame: VideoFrame, index: int) -> Tensor:
@@ -285,12 +261,11 @@ def _bytes(values: Tensor) -> Tensor:
     return values.add(0.5).clamp_(0, 255).to(torch.uint8)
 
 
-_local = threading.local()
+class _Scaler(threading.local):
+    """A scaler for each thread, which keeps its tables from frame to frame."""
+
+    def __init__(self) -> None:
+        self.reformat = VideoReformatter().reformat
 
 
-def _scaler() -> VideoReformatter:
-    """This thread's scaler, which keeps its tables from frame to frame."""
-    if not hasattr(_local, "scaler"):
-        _local.scaler = VideoReformatter()
-    scaler: VideoReformatter = _local.scaler
-    return scaler
+_scaler = _Scaler()

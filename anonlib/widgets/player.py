@@ -28,6 +28,7 @@ from anonlib.errors import AnonlibError, ImageError
 from anonlib.video.opening import is_live, title
 from anonlib.video.picture import ArrayPicture
 from anonlib.video.reader import VideoReader
+from anonlib.video.settings import Settings
 from anonlib.video.stream import Tally, anonymize_pictures
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ def _of_video(source: str | Path, live: bool, stop: threading.Event) -> Generato
 
 
 def _decoded(source: str | Path, stop: threading.Event) -> Generator[Timed]:
-    with VideoReader(source, audio=False, stop=stop) as reader:
+    with VideoReader(source, Settings(audio=False), stop=stop) as reader:
         for picture in reader.pictures("yuv420p"):
             pixels = picture.small(LONGEST).permute(1, 2, 0).mul(255).round()
             yield picture.frame.time or 0.0, np.ascontiguousarray(pixels.byte().numpy())

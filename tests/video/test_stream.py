@@ -52,7 +52,7 @@ def test_order_is_kept_and_only_faces_change(options):
         changed = np.argwhere((before != after).any(axis=2))
         assert (changed.min(0) >= [6, 16]).all() and (changed.max(0) <= [24, 34]).all()
         assert np.array_equal(after[:5], before[:5])
-    assert (tally.frames, tally.faces, tally.tracks, tally.held) == (20, 20, 1, 0)
+    assert (tally.frames, tally.faces, tally.tracks, tally.frames_held) == (20, 20, 1, 0)
     assert tally.detection_seconds > 0 and tally.modification_seconds > 0
 
 
@@ -195,7 +195,7 @@ def test_hold_hides_whole_pictures_whose_faces_are_lost():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anonlib.video.stream.CutFinder.__call__", lambda *_: False)
         out = run(arrays, detect, hold=True, tally=tally)
-    assert tally.held == 12 and tally.frames == 16
+    assert tally.frames_held == 12 and tally.frames == 16
     assert all(len(np.unique(f.reshape(-1, 3), axis=0)) <= 48 for f in out[4:])  # 8 x 6 blocks
     assert np.array_equal(out[0][:5], arrays[0][:5])
 
@@ -207,7 +207,7 @@ def test_tiny_pictures_are_black_and_not_looked_at(shape):
 
     tally = Tally()
     [out] = run([np.full((*shape, 3), 200, np.uint8)], detect, tally=tally)
-    assert out.shape == (*shape, 3) and not out.any() and tally.held == 1
+    assert out.shape == (*shape, 3) and not out.any() and tally.frames_held == 1
 
 
 def test_settings_are_checked_at_once():
