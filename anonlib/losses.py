@@ -8,7 +8,6 @@ r"""The losses of the paper, in the order of its equations.
 | $L_{adv}$, Eq. (2) | `modifier_loss` | minimised by M |
 | $L_{l1}$, Eq. (3) | `photorealistic_loss` | minimised by M |
 | $L$, Eq. (4) | `training.algorithm1.update_modifier_and_detector` | their sum |
-| | `critic_loss`, `realism_loss` | ours: a critic for realistic faces |
 
 Symbols: f is a face, i_f its person, M(f) the modified face, x = D(f) its feature, y the index of
 its person. `modified` and `clear` are the values of L_D for M(f) and f.
@@ -57,7 +56,7 @@ def angular_margin(cosine: Tensor, margin: int) -> Tensor:
 def angular_softmax_loss(
     features: Tensor, identities: Tensor, labels: Tensor, *, margin: int = 4, anneal: float = 5.0
 ) -> Tensor:
-    """L_D(f, i_f) of each face.
+    """L_D(f, i_f) of each face, `(B,)`, at least 0.
 
     Implements Ren et al., L_D of Eq. (2), the angular softmax of SphereFace.
     Differs from the paper: none.
@@ -68,9 +67,6 @@ def angular_softmax_loss(
         labels: `(B,)` person of each face.
         margin: m.
         anneal: a, see `annealing`.
-
-    Returns:
-        `(B,)`, at least 0.
     """
     norm = features.norm(dim=1, keepdim=True)
     cosine = F.normalize(features, dim=1) @ F.normalize(identities, dim=1).T  # (B, C)
@@ -81,15 +77,10 @@ def angular_softmax_loss(
 
 
 def classifier_loss(modified: Tensor, clear: Tensor, *, clear_weight: float = 1.0) -> Tensor:
-    """-L_adv, which D minimises: the classification loss of modified and of clear faces.
+    """-L_adv, which D minimises: mean L_D of modified and of clear faces, from `(B,)` values of each.
 
     Implements Ren et al., Eq. (2), for D. Differs from the paper: the clear term has a weight. It
     is 1 at `paper`; the small networks of `laptop` need more to stay accurate on clear faces.
-
-    Args:
-        modified: `(B,)` values of L_D(M(f), i_f).
-        clear: `(B,)` values of L_D(f, i_f).
-        clear_weight: of the clear term.
 
     >>> classifier_loss(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 1.0])).item()
     4.0
@@ -98,15 +89,11 @@ def classifier_loss(modified: Tensor, clear: Tensor, *, clear_weight: float = 1.
 
 
 def modifier_loss(modified: Tensor, *, ceiling: float = float("inf")) -> Tensor:
-    """L_adv, which M minimises: the negative classification loss of modified faces; at most 0.
+    """L_adv, which M minimises: negative mean L_D of modified faces, from `(B,)` values; at most 0.
 
     Implements Ren et al., Eq. (2), for M; the clear term does not depend on M. Differs from the
     paper: A-Softmax has no upper bound, so a face whose loss exceeds a ceiling adds no gradient.
     At `paper` there is no ceiling.
-
-    Args:
-        modified: `(B,)` values of L_D(M(f), i_f).
-        ceiling: of L_D.
 
     >>> modifier_loss(torch.tensor([2.0, 9.0]), ceiling=7.0).item()
     -4.5
@@ -115,45 +102,13 @@ def modifier_loss(modified: Tensor, *, ceiling: float = float("inf")) -> Tensor:
 
 
 def photorealistic_loss(modified: Tensor, original: Tensor, *, weight: float = 1.0) -> Tensor:
-    """lambda ||M(f) - f||_1, averaged over faces; 0 for unchanged faces.
+    """lambda ||M(f) - f||_1, averaged over faces `(B, 3, H, W)` in [0, 1]; lambda is `weight`.
 
     Implements Ren et al., Eq. (3). Differs from the paper: the L1 norm is divided by the number
     of channels and pixels, so that lambda does not depend on the size of a face.
-
-    Args:
-        modified: `(B, 3, H, W)` in [0, 1], M(f).
-        original: `(B, 3, H, W)` in [0, 1], f.
-        weight: lambda.
 
     >>> f = torch.zeros(1, 3, 2, 2)
     >>> photorealistic_loss(f + 0.5, f, weight=2.0).item()
     1.0
     """
     return weight * (modified - original).abs().mean()
-
-
-def critic_loss(real: Tensor, modified: Tensor) -> Tensor:
-    """What the critic minimises: its output should be 1 for photographs and 0 for modified faces.
-
-    Implements Mao et al. (LSGAN, ICCV 2017), Eq. (2), b = 1, a = 0.
-    Differs from the paper: Ren et al. have no critic, only the L1 loss keeps faces realistic.
-
-    Args:
-        real: `(B, ...)` outputs for photographs.
-        modified: `(B, ...)` outputs for modified faces.
-
-    >>> critic_loss(torch.ones(2), torch.zeros(2)).item()
-    0.0
-    """
-    return ((real - 1).square().mean() + modified.square().mean()) / 2
-
-
-def realism_loss(modified: Tensor) -> Tensor:
-    """What M minimises: the critic's `(B, ...)` outputs for modified faces should be 1.
-
-    Implements Mao et al. (LSGAN, ICCV 2017), Eq. (2), c = 1. Differs from the paper: as above.
-
-    >>> realism_loss(torch.zeros(2)).item()
-    0.5
-    """
-    return (modified - 1).square().mean() / 2

@@ -20,12 +20,28 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.ops import box_area, box_iou
 
-from anonlib.networks.ssh import ANCHORS, Predictions, Ssh, anchors, encode_boxes, encode_landmarks
+from anonlib.networks.ssh import ANCHORS, CENTRE_SCALE, SIZE_SCALE, Predictions, Ssh, anchors
 from anonlib.training.loop import History, Losses, Report, TrainingState, training_steps
 from recipes.scenes import Scene, Scenes
 
 FACE, NOTHING, DOUBTFUL = 1, 0, -1
 """What an anchor is assigned to; doubtful ones are in no sum."""
+
+
+def encode_boxes(boxes: Tensor, places: Tensor) -> Tensor:
+    """Inverse of `decode_boxes`: offsets `(n, 4)` of boxes `(n, 4)` xyxy from anchors `(n, 3)`."""
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    side = places[..., 2:]
+    size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
+    return torch.cat(
+        [(centre - places[..., :2]) / side / CENTRE_SCALE, (size / side).log() / SIZE_SCALE], dim=-1
+    )
+
+
+def encode_landmarks(landmarks: Tensor, places: Tensor) -> Tensor:
+    """Inverse of `decode_landmarks`: offsets `(n, 10)` of points `(n, 5, 2)` from anchors `(n, 3)`."""
+    away = (landmarks - places[..., None, :2]) / places[..., None, 2:] / CENTRE_SCALE
+    return away.flatten(-2)
 
 
 def hardest_negatives(losses: Tensor, assigned: Tensor, *, ratio: float, least: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The networks of Fig. 2, face modifier M, face classifier D and action detector A, and others."""
+"""The networks of Fig. 2 (face modifier M, face classifier D, action detector A) and others."""
 
 from anonlib.networks.action_detector import ActionDetector
 from anonlib.networks.modifier import LiteModifier, Modifier

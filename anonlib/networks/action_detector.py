@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -14,18 +16,11 @@ from anonlib.networks.blocks import batch_norm_layer
 
 
 class SmallBackbone(nn.Sequential):
-    """Seven convolutions to one feature map at an eighth of the resolution."""
+    """Seven convolutions to one feature map; where channels grow, the resolution halves."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(
-            batch_norm_layer(3, width, stride=2),
-            batch_norm_layer(width, width),
-            batch_norm_layer(width, 2 * width, stride=2),
-            batch_norm_layer(2 * width, 2 * width),
-            batch_norm_layer(2 * width, 4 * width, stride=2),
-            batch_norm_layer(4 * width, 4 * width),
-            batch_norm_layer(4 * width, 4 * width),
-        )
+        channels = (3, width, width, 2 * width, 2 * width, 4 * width, 4 * width, 4 * width)
+        super().__init__(*[batch_norm_layer(i, o, stride=2 if o > i else 1) for i, o in pairwise(channels)])
         self.out_channels = 4 * width
 
 
@@ -81,10 +76,7 @@ class ActionDetector(nn.Module):
     def losses(self, frames: Tensor, boxes: list[Tensor], labels: list[Tensor]) -> dict[str, Tensor]:
         """The four losses of L_A(v', b, t), scalars by torchvision's names.
 
-        Args:
-            frames: `(B, 3, H, W)` in [0, 1].
-            boxes: per frame `(n, 4)` xyxy pixels.
-            labels: per frame `(n,)` classes from 0.
+        Frames are `(B, 3, H, W)` in [0, 1]; each has `(n, 4)` boxes, xyxy pixels, and `(n,)` labels.
         """
         targets = [
             {"boxes": b.float().reshape(-1, 4), "labels": t + 1} for b, t in zip(boxes, labels, strict=True)
@@ -92,10 +84,6 @@ class ActionDetector(nn.Module):
         return self.network(list(frames), targets)
 
     def forward(self, frames: Tensor) -> list[dict[str, Tensor]]:
-        """Detections in frames `(B, 3, H, W)` in [0, 1].
-
-        Returns:
-            For each frame `boxes` `(n, 4)`, `scores` `(n,)` and `labels` `(n,)` from 0.
-        """
+        """`boxes` `(n, 4)`, `scores` `(n,)` and `labels` `(n,)` in each frame of `(B, 3, H, W)` in [0, 1]."""
         detections = self.network(list(frames))
         return [{**d, "labels": d["labels"] - 1} for d in detections]

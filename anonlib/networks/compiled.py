@@ -22,10 +22,7 @@ _INSTALL = "pip install 'anonlib[openvino]'"
 def compiled_if_possible(
     network: nn.Module, example: Tensor, *, threads: int | None = None, free_sides: bool = False
 ) -> nn.Module:
-    """`Compiled` with these arguments, or the network itself where OpenVINO is not installed.
-
-    The first time OpenVINO is missed, a warning is logged.
-    """
+    """`Compiled`, or with a warning the network itself where OpenVINO is not installed."""
     if importlib.util.find_spec("openvino") is None:
         _warn_once()
         return network
@@ -49,11 +46,11 @@ class Compiled(nn.Module):
     def __init__(
         self, network: nn.Module, example: Tensor, *, threads: int | None = None, free_sides: bool = False
     ) -> None:
-        """Traces and compiles the network, which is put into evaluation mode.
+        """Traces the network with an example `(B, C, H, W)`, puts it into evaluation mode, compiles it.
 
         Args:
-            network: from `(B, C, H, W)` to a tensor or a tuple of tensors.
-            example: `(B, C, H, W)` images to trace with; later batches may have any length.
+            network: returns a tensor or a tuple of tensors.
+            example: later batches may have any length.
             threads: of the CPU; None leaves the choice to OpenVINO.
             free_sides: whether later images may differ from the example in H and W.
 
@@ -94,10 +91,7 @@ class Compiled(nn.Module):
 
 
 def _converted(network: nn.Module, example: Tensor) -> Any:
-    """The network as a model of OpenVINO.
-
-    `openvino.convert_model` gives the same, but takes longer and sends telemetry.
-    """
+    """Like `openvino.convert_model`, which takes longer and sends telemetry."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 

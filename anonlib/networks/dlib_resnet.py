@@ -1,8 +1,7 @@
 """dlib's face recogniser (King, 2017), a ResNet of 29 layers, read from dlib's own file.
 
-The layers are those of dlib's face recognition example. Its `affine` layers (batch norms after
-training) are folded into the convolutions before them. The features equal dlib's to float32
-precision and are computed ten times as fast on a CPU.
+Its `affine` layers (batch norms after training) are folded into the convolutions before them. The
+features equal dlib's to float32 precision and are computed ten times as fast on a CPU.
 """
 
 from __future__ import annotations

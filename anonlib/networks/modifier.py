@@ -106,15 +106,9 @@ class LiteModifier(nn.Module):
 
 
 def veil(faces: Tensor, *, cells: int, mask: Tensor) -> Tensor:
-    """Faces with nothing finer than a grid of cells where the mask is 1, unchanged where it is 0.
+    """Faces `(B, 3, S, S)` in [0, 1] with nothing finer than a grid of `cells` x `cells` in the mask.
 
-    Args:
-        faces: `(B, 3, S, S)` in [0, 1].
-        cells: of the grid, along each side.
-        mask: `(1, 1, S, S)` in [0, 1], see `veil_mask`.
-
-    Returns:
-        `(B, 3, S, S)` in [0, 1].
+    Where the mask, `(1, 1, S, S)` in [0, 1], is 0, they are unchanged; see `veil_mask`.
     """
     coarse = F.adaptive_avg_pool2d(faces, cells)
     coarse = F.interpolate(coarse, faces.shape[2:], mode="bilinear", align_corners=False)
@@ -122,13 +116,10 @@ def veil(faces: Tensor, *, cells: int, mask: Tensor) -> Tensor:
 
 
 def veil_mask(size: int) -> Tensor:
-    """Where the head is in a face box enlarged 1.6x: 1 inside an ellipse, 0 outside.
+    """Where the head is in a face box enlarged 1.6x: `(1, 1, size, size)`, 1 in an ellipse, 0 outside.
 
     The ellipse holds the whole box before the enlargement, unless the border of the frame cut the
     enlarged box, which is then off centre.
-
-    Returns:
-        `(1, 1, size, size)` in [0, 1].
 
     >>> mask = veil_mask(128)[0, 0]
     >>> mask[64, 64].item(), mask[0, 0].item(), mask[30, 30].item()

@@ -57,10 +57,9 @@ class SphereFace(nn.Module):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, aligned: Tensor) -> Tensor:
-        """Features `(B, features)` of aligned faces, to be compared by cosine similarity.
+        """Features `(B, features)`, to be compared by cosine similarity.
 
-        Args:
-            aligned: `(B, 3, height, width)` in [0, 1] from `geometry.align_faces`.
+        Faces come aligned from `geometry.align_faces`, `(B, 3, height, width)` in [0, 1].
         """
         x = (aligned - 0.5) / 0.5  # (B, 3, h, w)
         x = self.stages(x)  # (B, 8 * width, h/16, w/16)
@@ -68,16 +67,9 @@ class SphereFace(nn.Module):
 
 
 def flip_averaged_features(classifier: nn.Module, aligned: Tensor) -> Tensor:
-    """The mean feature of each face and its mirror image, normalised, for verification.
+    """The mean feature of each face `(B, 3, h, w)` in [0, 1] and its mirror image, `(B, F)` of length one.
 
     Implements Ren et al., section 5.1, Face Recognition (features after the last fully connected
     layer, cosine similarity). Differs from the paper: none.
-
-    Args:
-        classifier: maps `(B, 3, h, w)` to `(B, F)`.
-        aligned: `(B, 3, h, w)` in [0, 1].
-
-    Returns:
-        `(B, F)` of length one.
     """
     return F.normalize(classifier(aligned) + classifier(aligned.flip(3)), dim=1)

@@ -1,7 +1,6 @@
 """SSH, the single-stage headless face detector: one pass, a detection module at each stride.
 
-Symbols of the paper: the modules M1, M2, M3 are `modules_at[0..2]` at strides 8, 16, 32; X is
-`channels`; the K = 2 anchors at each place are `ANCHORS`.
+The paper's M1, M2, M3 are `modules_at[0..2]`, X is `channels`, the K = 2 anchors are `ANCHORS`.
 """
 
 from __future__ import annotations
@@ -126,38 +125,24 @@ def anchors(height: int, width: int) -> Tensor:
     return torch.cat(every)
 
 
-_CENTRE, _SIZE = 0.1, 0.2
-"""Offsets are divided by these, to be about as large as logits."""
-
-
-def encode_boxes(boxes: Tensor, places: Tensor) -> Tensor:
-    """Offsets of centre and log size of boxes `(n, 4)` xyxy from anchors `(n, 3)`; `(n, 4)`."""
-    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
-    side = places[..., 2:]
-    size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
-    return torch.cat([(centre - places[..., :2]) / side / _CENTRE, (size / side).log() / _SIZE], dim=-1)
+CENTRE_SCALE, SIZE_SCALE = 0.1, 0.2
+"""Offsets of centre and log size in sides of the anchor are divided by these, to resemble logits."""
 
 
 def decode_boxes(offsets: Tensor, places: Tensor) -> Tensor:
-    """The inverse of `encode_boxes`: boxes `(n, 4)` in xyxy pixels.
+    """Boxes `(n, 4)` in xyxy pixels from offsets `(n, 4)` to anchors `(n, 3)`.
 
     >>> places = torch.tensor([[8.0, 8.0, 16.0]])
     >>> decode_boxes(torch.zeros(1, 4), places)
     tensor([[ 0.,  0., 16., 16.]])
     """
     side = places[..., 2:]
-    centre = places[..., :2] + offsets[..., :2] * _CENTRE * side
-    half = (offsets[..., 2:] * _SIZE).clamp(max=4).exp() * side / 2
+    centre = places[..., :2] + offsets[..., :2] * CENTRE_SCALE * side
+    half = (offsets[..., 2:] * SIZE_SCALE).clamp(max=4).exp() * side / 2
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
-def encode_landmarks(landmarks: Tensor, places: Tensor) -> Tensor:
-    """Offsets of points `(n, 5, 2)` from the centres of anchors `(n, 3)`; `(n, 10)`."""
-    away = (landmarks - places[..., None, :2]) / places[..., None, 2:] / _CENTRE
-    return away.flatten(-2)
-
-
 def decode_landmarks(offsets: Tensor, places: Tensor) -> Tensor:
-    """The inverse of `encode_landmarks`: points `(n, 5, 2)` in xy pixels."""
-    away = offsets.unflatten(-1, (5, 2)) * _CENTRE * places[..., None, 2:]
+    """Points `(n, 5, 2)` in xy pixels from offsets `(n, 10)` to anchors `(n, 3)`."""
+    away = offsets.unflatten(-1, (5, 2)) * CENTRE_SCALE * places[..., None, 2:]
     return places[..., None, :2] + away

@@ -105,8 +105,8 @@ def test_weights_hold_no_mask():
     ("wrong", "message"),
     [
         ({"size": 20}, "size 20: use a multiple of 8"),
-        ({"cells": 0}, "veil of 0 cells: use 1 to 128"),
-        ({"size": 16, "cells": 17}, "veil of 17 cells: use 1 to 16"),
+        ({"cells": 0}, "cells 0: use 1 to 128"),
+        ({"size": 16, "cells": 17}, "cells 17: use 1 to 16"),
         ({"width": 0}, "width and blocks must be positive"),
     ],
 )

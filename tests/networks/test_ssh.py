@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anonlib.networks.ssh import Ssh, anchors, decode_boxes, decode_landmarks, encode_boxes, encode_landmarks
+from anonlib.networks.ssh import Ssh, anchors
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +54,3 @@ def test_the_network_can_be_exported_to_other_runtimes(network):
 
 def test_nearly_nothing_is_a_face_before_training(network):
     assert network(torch.rand(1, 3, 64, 64)).logits.sigmoid().max() < 0.2
-
-
-def test_boxes_and_landmarks_come_back():
-    places = anchors(64, 64)[:40]
-    low = torch.rand(40, 2) * 50
-    boxes = torch.cat([low, low + 1 + torch.rand(40, 2) * 60], dim=1)
-    torch.testing.assert_close(decode_boxes(encode_boxes(boxes, places), places), boxes)
-    points = torch.rand(40, 5, 2) * 64
-    torch.testing.assert_close(decode_landmarks(encode_landmarks(points, places), places), points)
-
-
-def test_offsets_by_hand():
-    place = torch.tensor([[20.0, 20.0, 10.0]])
-    box = torch.tensor([[18.0, 15.0, 28.0, 25.0]])  # centre 3 to the right, the same size
-    torch.testing.assert_close(encode_boxes(box, place), torch.tensor([[3.0, 0, 0, 0]]))
-    points = torch.full((1, 5, 2), 21.0)
-    torch.testing.assert_close(encode_landmarks(points, place), torch.ones(1, 10))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from anonlib.networks.ssh import Ssh, anchors, encode_boxes, encode_landmarks
+from anonlib.networks.ssh import Ssh, anchors, decode_boxes, decode_landmarks
 from recipes.scenes import Labelled, Scene, Scenes
-from recipes.ssh_training import assign, scene_losses, train_face_detector
+from recipes.ssh_training import assign, encode_boxes, encode_landmarks, scene_losses, train_face_detector
 
 PLACES = anchors(64, 64)
 
@@ -109,3 +109,20 @@ def test_one_batch_is_learned_by_heart(scenes):
     history = train_face_detector(Ssh(8), few, steps=60, batch=4, lr=1e-2, seed=0, progress=False)
     assert history[-1]["score"] < 0.5 * history[0]["score"]
     assert history[-1]["box"] < 0.5 * history[0]["box"]
+
+
+def test_boxes_and_landmarks_come_back():
+    places = anchors(64, 64)[:40]
+    low = torch.rand(40, 2) * 50
+    boxes = torch.cat([low, low + 1 + torch.rand(40, 2) * 60], dim=1)
+    torch.testing.assert_close(decode_boxes(encode_boxes(boxes, places), places), boxes)
+    points = torch.rand(40, 5, 2) * 64
+    torch.testing.assert_close(decode_landmarks(encode_landmarks(points, places), places), points)
+
+
+def test_offsets_by_hand():
+    place = torch.tensor([[20.0, 20.0, 10.0]])
+    box = torch.tensor([[18.0, 15.0, 28.0, 25.0]])  # centre 3 to the right, the same size
+    torch.testing.assert_close(encode_boxes(box, place), torch.tensor([[3.0, 0, 0, 0]]))
+    points = torch.full((1, 5, 2), 21.0)
+    torch.testing.assert_close(encode_landmarks(points, place), torch.ones(1, 10))
