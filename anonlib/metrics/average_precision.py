@@ -1,7 +1,4 @@
-"""Average precision of detections as PASCAL VOC defines it, with bootstrap intervals.
-
-`match` decides once which detections are right. The metric and its bootstrap then only count.
-"""
+"""Average precision of detections as PASCAL VOC defines it, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -19,10 +16,11 @@ from anonlib.errors import NumericError
 Floats = NDArray[np.float64]
 Boxes = Mapping[str, Any]
 """One image: `boxes` (n, 4) xyxy, `labels` (n,) and, for detections, `scores` (n,)."""
+_Arrays = tuple[Floats, Floats, NDArray[np.int64]]
 
 
 class AveragePrecision(NamedTuple):
-    """Average precision of each class and their mean."""
+    """Average precision by class, and the mean."""
 
     per_class: Floats
     """`(C,)` in [0, 1]; NaN for a class without ground truth."""
@@ -64,19 +62,14 @@ def average_precision(
 ) -> AveragePrecision:
     """AP of each class and mAP, by VOC's matching and all-point interpolation.
 
-    Detections are taken by falling score. A detection is right when its IoU with the box of its
-    class that it overlaps most is at least `iou`, and no earlier detection was right about that
-    box. AP is the area under the precision-recall curve after each precision is raised to the
-    highest one at the same or a larger recall. Equal scores keep the order of images and detections.
+    Detections are taken by falling score, of equal ones in the given order. A detection is right
+    when its IoU with the box of its class that it overlaps most is at least `iou`, and no earlier
+    detection was right about that box. AP is the area under the precision-recall curve after each
+    precision is raised to the highest one at the same or a larger recall. The number of `classes`
+    is by default one more than the largest label.
 
     Implements Ren et al., section 5.1, Action Detection. Differs from the paper: none (boxes have
     exclusive ends, so no pixel is added to widths as for VOC's integer boxes).
-
-    Args:
-        detections: one mapping an image: `boxes` (n, 4), `scores` (n,), `labels` (n,).
-        ground_truth: one mapping an image, in the same order: `boxes` (m, 4), `labels` (m,).
-        iou: lowest overlap of a right detection.
-        classes: number of classes; by default one more than the largest label.
 
     Raises:
         NumericError: a detection's score or box is NaN or infinite.
@@ -99,14 +92,9 @@ def matched_precision(matches: Matches) -> AveragePrecision:
 def matched_bootstrap(matches: Matches, *, clips: ArrayLike, resamples: int = 200, seed: int = 0) -> Floats:
     """AP of each class on resamples of the clips, drawn with replacement; `(resamples, C)`.
 
-    Frames of a clip are drawn together, because they are not independent. One seed draws the same
-    clips for every method, so differences between methods may be taken row by row.
-
-    Args:
-        matches: of all images.
-        clips: `(images,)` clip of each image.
-        resamples: number of resamples.
-        seed: of the draw.
+    Frames of a clip are drawn together, because they are not independent; `clips` holds the clip
+    of each image. One seed draws the same clips for every method, so differences between methods
+    may be taken row by row.
 
     >>> truth = [dict(boxes=[[0, 0, 10, 10]], labels=[0])] * 3
     >>> found = [dict(boxes=[[0, 0, 10, 10]], scores=[0.9], labels=[0])] * 3
@@ -144,14 +132,9 @@ def precision_recall(
     iou: float = 0.5,
     label: int | None = None,
 ) -> PrecisionRecall:
-    """Precision and recall of the detections with `score >= t`, over all classes or for one.
+    """Precision and recall of detections with `score >= t`, over all classes or for one label.
 
-    Args:
-        detections: as for `average_precision`, which also says when a detection is right.
-        ground_truth: as for `average_precision`.
-        thresholds: `(T,)` scores t.
-        iou: as for `average_precision`.
-        label: the class that is counted; by default all are.
+    `average_precision` says when a detection is right; `thresholds` are `(T,)` scores t.
 
     >>> truth = [dict(boxes=[[0, 0, 10, 10]], labels=[0])]
     >>> found = [dict(boxes=[[50, 0, 60, 10], [0, 0, 10, 8]], scores=[0.9, 0.8], labels=[0, 0])]
@@ -189,28 +172,21 @@ def match(
         raise ValueError(f"{len(detections)} images detected on, {len(ground_truth)} with truth")
     found = [_arrays(d, image) for image, d in enumerate(detections)]
     truth = [_arrays({**t, "scores": np.zeros(len(t["labels"]))}, i) for i, t in enumerate(ground_truth)]
-    hits = [_hits(d, t, iou) for d, t in zip(found, truth, strict=True)]
-    label = _concatenate([d[2] for d in found])
-    true_label = _concatenate([t[2] for t in truth])
+    image = np.repeat(np.arange(len(found)), [len(scores) for _, scores, _ in found])
+    score = np.concatenate([np.zeros(0), *[d[1] for d in found]])
+    label = np.concatenate([np.zeros(0, np.int64), *[d[2] for d in found]])
+    hit = np.concatenate([np.zeros(0, bool), *[_hits(d, t, iou) for d, t in zip(found, truth, strict=True)]])
     if classes is None:
-        classes = int(max(label.max(initial=-1), true_label.max(initial=-1))) + 1
-    image = np.repeat(np.arange(len(found)), [len(d[2]) for d in found])
-    true_image = np.repeat(np.arange(len(truth)), [len(t[2]) for t in truth])
-    positives = np.zeros((len(truth), classes), dtype=np.int64)
-    np.add.at(positives, (true_image, true_label), 1)
-    score = np.concatenate([d[1] for d in found] or [np.zeros(0)])
+        classes = 1 + int(max(labels.max(initial=-1) for labels in (label, *[t[2] for t in truth])))
+    counts = [np.bincount(labels, minlength=classes) for _, _, labels in truth]
+    positives = np.reshape(counts, (len(truth), classes)).astype(np.int64)
     order = np.argsort(-score, kind="stable")
-    hit = np.concatenate(hits or [np.zeros(0, dtype=bool)])
     return Matches(
         score=score[order], image=image[order], label=label[order], hit=hit[order], positives=positives
     )
 
 
-def _concatenate(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
-
-
-def _arrays(image: Boxes, number: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+def _arrays(image: Boxes, number: int) -> _Arrays:
     boxes = np.asarray(image["boxes"], dtype=np.float64).reshape(-1, 4)
     scores = np.asarray(image["scores"], dtype=np.float64)
     labels = np.asarray(image["labels"], dtype=np.int64)
@@ -221,18 +197,14 @@ def _arrays(image: Boxes, number: int) -> tuple[Floats, Floats, NDArray[np.int64
     return boxes, scores, labels
 
 
-def _hits(
-    found: tuple[Floats, Floats, NDArray[np.int64]],
-    truth: tuple[Floats, Floats, NDArray[np.int64]],
-    iou: float,
-) -> NDArray[np.bool_]:
+def _hits(found: _Arrays, truth: _Arrays, iou: float) -> NDArray[np.bool_]:
     """Which detections of one image are right; `(n,)`."""
-    boxes, scores, labels = found
+    (boxes, scores, labels), (true_boxes, _, true_labels) = found, truth
     hit = np.zeros(len(boxes), dtype=bool)
-    if not len(boxes) or not len(truth[0]):
+    if not len(boxes) or not len(true_boxes):
         return hit
-    overlaps = np.nan_to_num(box_iou(torch.tensor(boxes), torch.tensor(truth[0])).numpy())
-    overlaps = np.where(labels[:, None] == truth[2][None], overlaps, -1.0)
+    overlaps = np.nan_to_num(box_iou(torch.tensor(boxes), torch.tensor(true_boxes)).numpy())
+    overlaps = np.where(labels[:, None] == true_labels[None], overlaps, -1.0)
     best = overlaps.argmax(axis=1)
     order = np.argsort(-scores, kind="stable")
     order = order[overlaps[order, best[order]] >= iou]
@@ -242,10 +214,7 @@ def _hits(
 
 
 def _weighted_precision(matches: Matches, weights: NDArray[np.int64]) -> Floats:
-    """AP of each class with each image counted `weights` times; `(R, images)` to `(R, C)`.
-
-    It equals AP on a list in which each image is repeated that often.
-    """
+    """AP of each class if each image is repeated `weights` times; `(R, images)` to `(R, C)`."""
     columns = [_class_precision(matches, weights, c) for c in range(matches.positives.shape[1])]
     return np.reshape(columns, (-1, len(weights))).T
 

@@ -6,17 +6,10 @@ from torch import Tensor
 
 
 def l1_distance(images: Tensor, others: Tensor) -> Tensor:
-    """Mean absolute difference of each image from its counterpart.
+    """Mean absolute difference of images `(B, 3, H, W)` in [0, 1] from others; `(B,)` in [0, 1].
 
     Implements Ren et al., Eq. (3), without its weight. Differs from the paper: a mean over pixels
     and channels instead of a sum, so that it does not grow with the image.
-
-    Args:
-        images: `(B, 3, H, W)` in [0, 1].
-        others: `(B, 3, H, W)` in [0, 1].
-
-    Returns:
-        `(B,)` in [0, 1].
 
     >>> import torch
     >>> l1_distance(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.25))
@@ -30,10 +23,8 @@ def l1_distance(images: Tensor, others: Tensor) -> Tensor:
 def gradient_energy(images: Tensor) -> Tensor:
     """Mean squared difference of horizontal neighbours plus that of vertical ones; `(B,)` in [0, 2].
 
-    It is low for blurred faces, high for noise and checkerboards.
-
-    Args:
-        images: `(B, 3, H, W)` in [0, 1], at least two pixels a side.
+    It is low for blurred faces, high for noise and checkerboards. Images are `(B, 3, H, W)` in
+    [0, 1], at least two pixels a side.
 
     >>> import torch
     >>> gradient_energy(torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2))

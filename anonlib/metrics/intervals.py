@@ -17,10 +17,6 @@ def accuracy_interval(per_fold: ArrayLike, *, confidence: float = 0.95) -> tuple
     them would give too narrow an interval. That the thresholds of the folds depend on each other
     is neglected, as in LFW's own standard error.
 
-    Args:
-        per_fold: `(F,)` accuracies, two or more.
-        confidence: chance that such an interval holds the true accuracy.
-
     Raises:
         ConfigError: fewer than two folds.
 
@@ -46,7 +42,7 @@ def jackknife_interval(
     around the statistic of all folds together, in [0, 1].
 
     Args:
-        statistic: a share in [0, 1] of the pairs where a `(P,)` mask is true.
+        statistic: from a `(P,)` mask of pairs to a share in [0, 1].
         fold: `(P,)` fold of each pair.
 
     Raises:
@@ -70,24 +66,16 @@ def jackknife_interval(
 def proportion_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's confidence interval of a proportion: every p that the score test does not reject.
 
-    With p = k / n and z the normal quantile, its ends are
+    With p = k / n (successes, trials) and z the normal quantile, its ends are
 
         (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
 
     It stays within [0, 1] and has a width also for 0 of n. It assumes independent trials. Answers
     of one person, or about one picture, are correlated, so that it is too narrow for them; see
-    `anonlib.study.statistics`.
+    `anonlib.study.answers`.
 
     Implements E. B. Wilson, Journal of the American Statistical Association 22, 1927.
     Differs from the paper (Ren et al., section 5.5): the paper gives no intervals.
-
-    Args:
-        successes: k, from 0 to n.
-        trials: n, at least 1.
-        confidence: chance that such an interval holds the true proportion.
-
-    Returns:
-        Lower and upper end.
 
     Raises:
         ValueError: k is not from 0 to n, or n is 0.
@@ -104,12 +92,7 @@ def proportion_interval(successes: int, trials: int, *, confidence: float = 0.95
 
 
 def counts_behind(percent: float, *, decimals: int, trials: Iterable[int]) -> list[tuple[int, int]]:
-    """The counts (k, n) that round to a published percentage.
-
-    Args:
-        percent: as printed, 0 to 100.
-        decimals: printed ones.
-        trials: possible values of n.
+    """The counts (k, n) that round to a percentage printed with some decimals, n among `trials`.
 
     >>> counts_behind(33.3, decimals=1, trials=range(1, 7))
     [(1, 3), (2, 6)]

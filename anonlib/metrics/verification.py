@@ -63,15 +63,8 @@ def verification_pairs(labels: ArrayLike, *, pairs: int, folds: int = 10, seed: 
 
     For a pair of one person, every person of the fold is equally likely, then every two images.
     For a pair of two people, every two people are equally likely, then every image of each.
-
-    Args:
-        labels: `(N,)` person of each image.
-        pairs: number of pairs, a multiple of `2 * folds`.
-        folds: number of folds.
-        seed: of the draw.
-
-    Returns:
-        Pairs ordered by fold; in each fold those of one person come first.
+    Pairs are ordered by fold; in each fold those of one person come first. `labels` has the person
+    of each image; the number of pairs is a multiple of `2 * folds`.
 
     Raises:
         ConfigError: there are too few people or images for so many pairs or folds.
@@ -82,30 +75,22 @@ def verification_pairs(labels: ArrayLike, *, pairs: int, folds: int = 10, seed: 
     """
     labels = np.asarray(labels)
     rng = np.random.default_rng(seed)
-    groups = _fold_people(labels, folds, rng)
-    if pairs <= 0 or pairs % (2 * folds):
-        raise ConfigError(f"{pairs} pairs in {folds} folds: use a multiple of {2 * folds}")
-    each = pairs // (2 * folds)
-    columns: list[tuple[Any, ...]] = []
-    for fold, people in enumerate(groups):
-        members = np.flatnonzero(np.isin(labels, people))
-        for same in (True, False):
-            drawn = _draw(members, labels, each, same=same, fold=fold, rng=rng)
-            columns.append((*drawn, np.full(each, same), np.full(each, fold)))
-    first, second, same_column, fold_column = (
-        np.concatenate(column) for column in zip(*columns, strict=True)
-    )
-    return Pairs(first=first, second=second, same=same_column, fold=fold_column)
-
-
-def _fold_people(labels: NDArray[Any], folds: int, rng: np.random.Generator) -> list[NDArray[Any]]:
     people = rng.permutation(np.unique(labels))
     if folds < 2 or len(people) < 2 * folds:
         raise ConfigError(
             f"{len(people)} people cannot fill {folds} folds: "
             "use two folds or more and at least two people a fold"
         )
-    return np.array_split(people, folds)
+    if pairs <= 0 or pairs % (2 * folds):
+        raise ConfigError(f"{pairs} pairs in {folds} folds: use a multiple of {2 * folds}")
+    each = pairs // (2 * folds)
+    drawn = []
+    for fold, group in enumerate(np.array_split(people, folds)):
+        members = np.flatnonzero(np.isin(labels, group))
+        drawn += [_draw(members, labels, each, same=same, fold=fold, rng=rng) for same in (True, False)]
+    first, second = np.concatenate(drawn, axis=1)
+    same = np.tile(np.repeat([True, False], each), folds)
+    return Pairs(first=first, second=second, same=same, fold=np.repeat(np.arange(folds), 2 * each))
 
 
 def _draw(
@@ -163,13 +148,10 @@ def _best_threshold(scores: Floats, same: Bools) -> float:
 def verification_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> FoldAccuracy:
     """Accuracy of each fold at the threshold that is most accurate on all other folds.
 
+    Scores are `(P,)` similarities; `same` and `fold` are as in `Pairs`.
+
     Implements Ren et al., section 5.1, Face Recognition (LFW's protocol, image-restricted).
     Differs from the paper: none with ten folds; any number from two is accepted.
-
-    Args:
-        scores: `(P,)` similarities.
-        same: `(P,)` whether the pair shows one person.
-        fold: `(P,)` fold of each pair.
 
     Raises:
         NumericError: a score is NaN.
@@ -191,7 +173,7 @@ def verification_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -
 
 
 def roc(scores: ArrayLike, same: ArrayLike) -> Roc:
-    """False and true accept rates at every distinct score, from the strictest threshold down.
+    """False and true accept rates at every distinct score, by falling threshold.
 
     >>> roc([0.9, 0.5, 0.1], [True, False, True]).tar.tolist()
     [0.0, 0.5, 0.5, 1.0]
@@ -206,9 +188,7 @@ def roc(scores: ArrayLike, same: ArrayLike) -> Roc:
 
 
 def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> float:
-    """Error rate at which the false accept rate equals the false reject rate.
-
-    Between two points of the ROC the rates are interpolated linearly.
+    """Rate at which false accepts equal false rejects, interpolated linearly between points of the ROC.
 
     >>> equal_error_rate([0.9, 0.6, 0.7, 0.1], [True, True, False, False])
     0.5
