@@ -71,19 +71,16 @@ def names() -> tuple[str, ...]:
 def create(
     name: str, modifier: nn.Module | None = None, *, weights: Path | None = None, device: str = "cpu"
 ) -> Anonymizer:
-    """The anonymizer of that name.
+    """The anonymizer of that name, one of `names()` or `modifier-lite`.
+
+    Each face is treated by itself, whatever else is in the batch. The attribute `size` is the side
+    in pixels at which M works, None for other methods. Calling it raises `ImageError` for another
+    shape, type or range and for faces under 8 pixels a side, and `NumericError` for NaN or infinity.
 
     Args:
-        name: one of `names()`, or `modifier-lite`.
         modifier: the trained M, for `modifier` only; see `LearnedAnonymizer`.
         weights: a file with the trained M instead, for `modifier` only; see `learned.load_modifier`.
         device: where M of `weights` or `modifier-lite` runs, `cpu` or `cuda`.
-
-    Returns:
-        A callable on float RGB faces `(B, 3, H, W)` in [0, 1]. Each face is treated by itself,
-        whatever else is in the batch. The attribute `size` is the side in pixels at which M works,
-        None for other methods. It raises `ImageError` for another shape, type or range and for
-        faces under 8 pixels a side, and `NumericError` for NaN or infinity.
 
     Raises:
         ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name.
@@ -117,26 +114,22 @@ class _Checked:
         return getattr(self.method, "size", None)
 
     def __call__(self, faces: Tensor) -> Tensor:
-        _check_faces(faces)
-        return self.method(faces) if len(faces) else faces.clone()
-
-
-def _check_faces(faces: Tensor) -> None:
-    shape = tuple(faces.shape)
-    if len(shape) != 4 or shape[1] != 3:
-        raise ImageError(f"faces of shape {shape}: pass RGB images as (B, 3, H, W)")
-    if not faces.is_floating_point():
-        raise ImageError(f"faces of type {faces.dtype}: pass float in [0, 1], as `faces / 255`")
-    if min(shape[2:]) < SMALLEST_FACE:
-        raise ImageError(
-            f"faces of {shape[2]}x{shape[3]} pixels cannot be anonymized: "
-            f"pass {SMALLEST_FACE}x{SMALLEST_FACE} or more"
-        )
-    if not len(faces):
-        return
-    bad = ~torch.isfinite(faces).flatten(1).all(dim=1)
-    if bad.any():
-        raise NumericError(f"face {int(bad.int().argmax())} of the batch holds NaN or infinity")
-    low, high = (float(x) for x in faces.aminmax())
-    if low < -1e-3 or high > 1 + 1e-3:
-        raise ImageError(f"faces range from {low:g} to {high:g}: scale them to [0, 1]")
+        shape = tuple(faces.shape)
+        if len(shape) != 4 or shape[1] != 3:
+            raise ImageError(f"faces of shape {shape}: pass RGB images as (B, 3, H, W)")
+        if not faces.is_floating_point():
+            raise ImageError(f"faces of type {faces.dtype}: pass float in [0, 1], as `faces / 255`")
+        if min(shape[2:]) < SMALLEST_FACE:
+            raise ImageError(
+                f"faces of {shape[2]}x{shape[3]} pixels cannot be anonymized: "
+                f"pass {SMALLEST_FACE}x{SMALLEST_FACE} or more"
+            )
+        if not len(faces):
+            return faces.clone()
+        bad = ~torch.isfinite(faces).flatten(1).all(dim=1)
+        if bad.any():
+            raise NumericError(f"face {int(bad.int().argmax())} of the batch holds NaN or infinity")
+        low, high = (float(x) for x in faces.aminmax())
+        if low < -1e-3 or high > 1 + 1e-3:
+            raise ImageError(f"faces range from {low:g} to {high:g}: scale them to [0, 1]")
+        return self.method(faces)

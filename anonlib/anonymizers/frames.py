@@ -37,9 +37,6 @@ def anonymize_frames(
         face_boxes: per frame `(n_i, 4)` xyxy pixels, not enlarged.
         anonymizer: faces `(N, 3, h, w)` to the same shape, see `anonlib.anonymizers.create`.
 
-    Returns:
-        `(B, 3, H, W)`; frames without a face are unchanged.
-
     >>> from anonlib.anonymizers import create
     >>> box = torch.tensor([[10.0, 10.0, 20.0, 20.0]])  # 16x16 pixels when enlarged
     >>> hidden = anonymize_frames(torch.ones(1, 3, 32, 32), [box], create("mask"))
@@ -70,11 +67,7 @@ def face_regions(
 ) -> list[tuple[Corners, Margins]]:
     """Enlarged boxes in whole pixels inside the frame, at least 8 a side, with their margins.
 
-    Args:
-        boxes: `(n, 4)` xyxy pixels, not enlarged; those outside the frame are ignored.
-        height: of the frame in pixels, at least 8.
-        width: of the frame in pixels, at least 8.
-        enlarge: factor about the centre.
+    Boxes are `(n, 4)` xyxy pixels; those outside the frame, of at least 8x8 pixels, are ignored.
 
     >>> face_regions(torch.tensor([[0.0, 10.0, 10.0, 20.0]]), height=30, width=40)
     [((0, 7, 13, 23), (0.23, 0.0, 0.0, 0.0))]
@@ -106,28 +99,21 @@ def _at_least(low: int, high: int, limit: int) -> tuple[int, int]:
 
 
 def anonymize_crops(
-    crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor], *, margins: Sequence[Margins] | None = None
+    crops: list[Tensor], anonymizer: Callable[[Tensor], Tensor], *, margins: Sequence[Margins]
 ) -> list[Tensor]:
-    """Anonymized crops, in order.
+    """Anonymized crops, `(3, h, w)` each, in [0, 1]; in order and of the same shapes.
 
     Where the anonymizer has an attribute `size` (M), all crops are resized to it and form one
-    batch. M expects the face in the middle, so what the border of the frame cut off is first
-    filled by repeating the border. Without `size`, crops of equal size form a batch.
-
-    Args:
-        crops: `(3, h, w)` each, in [0, 1].
-        anonymizer: faces `(N, 3, h, w)` to the same shape.
-        margins: of each crop, see `face_regions`; by default none.
-
-    Returns:
-        As many images of the same shapes.
+    batch. M expects the face in the middle, so what the border of the frame cut off, the margins of
+    `face_regions`, is first filled by repeating the border. Without `size`, crops of equal size
+    form a batch.
 
     Raises:
         ImageError: the anonymizer returned another shape.
         NumericError: it returned NaN or infinity.
     """
     size = getattr(anonymizer, "size", None)
-    if size is None or margins is None:
+    if size is None:
         return _anonymize_whole(crops, anonymizer, size)
     padding = [_padding(crop, m) for crop, m in zip(crops, margins, strict=True)]
     padded = [F.pad(c[None], p, mode="replicate")[0] for c, p in zip(crops, padding, strict=True)]

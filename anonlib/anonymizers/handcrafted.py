@@ -1,7 +1,6 @@
 """The hand-crafted baselines of the paper.
 
-Each is a pure function of float RGB faces `(B, 3, H, W)` in [0, 1] to the same shape and range. Each
-face is treated by itself, whatever else is in the batch.
+Each is a pure function of float RGB faces `(B, 3, H, W)` in [0, 1] to the same shape and range.
 """
 
 from __future__ import annotations

@@ -26,12 +26,10 @@ class LearnedAnonymizer:
     """
 
     def __init__(self, modifier: nn.Module, *, size: int | None = None) -> None:
-        """Puts the modifier into evaluation mode.
+        """Puts the modifier, from `(B, 3, size, size)` in [0, 1] to the same, into evaluation mode.
 
-        Args:
-            modifier: `(B, 3, size, size)` in [0, 1] to the same shape.
-            size: side of its input; by default that in the configuration of a `Modifier` or
-                `LiteModifier`. Other modules then get the faces at their own size.
+        The default of `size` is that in the configuration of a `Modifier` or `LiteModifier`. Other
+        modules then get the faces at their own size.
         """
         self.modifier = modifier.eval()
         self.size = size
@@ -59,11 +57,9 @@ class LearnedAnonymizer:
 
 
 def load_modifier(path: Path | None = None) -> Modifier | LiteModifier:
-    """M from a file of weights, in float32 and evaluation mode.
+    """M in float32 and evaluation mode, from a file of `training.checkpoints.save_weights`.
 
-    Args:
-        path: safetensors with the configuration of M in the header, as
-            `training.checkpoints.save_weights` writes them; by default the shipped `LiteModifier`.
+    The default is the shipped `LiteModifier`.
 
     Raises:
         FaceDatasetError: the shipped weights are missing.

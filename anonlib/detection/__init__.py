@@ -49,13 +49,10 @@ def names() -> tuple[str, ...]:
 
 
 def create(name: str, *, device: str = "cpu", unsure: bool = False) -> Detector:
-    """The detector of that name, with its default thresholds.
+    """The detector of that name, one of `names()`, with its default thresholds.
 
-    Args:
-        name: one of `names()`.
-        device: where its networks run.
-        unsure: whether SSH also returns faces with scores from 0.3 to 0.5. The tracker uses them
-            to continue a track but never to start one.
+    If `unsure`, SSH also returns faces with scores from 0.3 to 0.5. The tracker uses them to
+    continue a track but never to start one.
 
     Raises:
         ConfigError: no detector has that name.

@@ -33,12 +33,7 @@ class CascadeDetector:
         thresholds: tuple[float, float] = THRESHOLDS,
         device: str = "cpu",
     ) -> None:
-        """Loads SSH, R-Net and O-Net.
-
-        Args:
-            network: SSH, for example compiled; the shipped one by default.
-            thresholds: smallest probability, in [0, 1], that R-Net and O-Net accept.
-            device: where the networks run.
+        """Loads R-Net and O-Net, and the shipped SSH unless it is given, for example compiled.
 
         Raises:
             ConfigError: a threshold is not a probability.
@@ -63,7 +58,6 @@ class CascadeDetector:
 
     @torch.inference_mode()
     def _classify(self, frame: Tensor, faces: Faces) -> Faces:
-        """The proposals that both networks classify as faces."""
         frame = frame.detach().float().to(self.device)
         for network, side, threshold in self.classifiers:
             if not len(faces):
@@ -76,11 +70,6 @@ class CascadeDetector:
 
 def square_crop(frame: Tensor, box: Tensor, *, side: int) -> Tensor:
     """The square around a box, clipped to the frame and resized, as MTCNN crops.
-
-    Args:
-        frame: `(3, H, W)`.
-        box: `(4,)` xyxy pixels.
-        side: of the crop in pixels.
 
     >>> square_crop(torch.rand(3, 50, 60), torch.tensor([10.0, 5.0, 20.0, 35.0]), side=24).shape
     torch.Size([3, 24, 24])

@@ -32,26 +32,16 @@ class Faces:
         return Faces(boxes=self.boxes[rows], scores=self.scores[rows], landmarks=self.landmarks[rows])
 
     def above(self, score: float) -> Faces:
-        """The faces with at least this score.
-
-        >>> found = Faces(boxes=torch.zeros(2, 4), scores=torch.tensor([0.9, 0.5]),
-        ...               landmarks=torch.zeros(2, 5, 2))
-        >>> len(found.above(0.5)), len(found.above(0.6))
-        (2, 1)
-        """
+        """The faces with at least this score."""
         return self.select(self.scores >= score)
 
 
 def face_precision_recall(
     found: Sequence[Faces], true_boxes: Sequence[Tensor], *, thresholds: ArrayLike, iou: float = 0.5
 ) -> PrecisionRecall:
-    """Precision and recall of the faces with `score >= t`, for each threshold t.
+    """Precision and recall of the faces with `score >= t`, for each of `(T,)` thresholds t.
 
-    Args:
-        found: the faces found in each frame.
-        true_boxes: per frame `(n, 4)` xyxy pixels, not enlarged.
-        thresholds: `(T,)` scores t in [0, 1].
-        iou: smallest overlap of a found box with the true box that it matches.
+    The true boxes are `(n, 4)` xyxy pixels for each frame, not enlarged.
 
     >>> box = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
     >>> one = Faces(boxes=box, scores=torch.tensor([0.9]), landmarks=torch.zeros(1, 5, 2))
@@ -86,14 +76,8 @@ def false_finds(
 ) -> list[Tensor]:
     """The found boxes that match no true face (false positives); per frame `(m, 4)`.
 
-    A second box on a face that is already found does not count as false.
-
-    Args:
-        found: the faces found in each frame.
-        true_boxes: per frame `(n, 4)` xyxy pixels.
-        doubtful: per frame `(k, 4)` regions to ignore. A found box that overlaps one, or that has
-            its centre in one, does not count as false.
-        iou: smallest overlap of a found box with the box that it matches.
+    A second box on a face that is already found does not count as false, nor one that overlaps or
+    has its centre in a doubtful region; these are `(k, 4)` boxes for each frame.
 
     >>> box = torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 60.0, 10.0]])
     >>> both = Faces(boxes=box, scores=torch.ones(2), landmarks=torch.zeros(2, 5, 2))

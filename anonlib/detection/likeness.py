@@ -1,8 +1,7 @@
 """Comparing pictures: is a face still near its place, and does a new scene begin?
 
-A face is remembered as a patch of 16x16 brightness values, one for each cell of its box. To find
-the face in a later picture, the same cells are sampled there with a margin around the box, and the
-patch is compared with every place in them. Cells outside the picture do not count.
+A face is remembered as a patch of 16x16 brightness values, one for each cell of its box. A later
+picture is sampled in the same cells with a margin, and the patch is compared at every place in them.
 """
 
 from __future__ import annotations
@@ -79,14 +78,8 @@ def grey_levels(grey: Tensor) -> Levels:
 def sample_cells(levels: Levels, boxes: Tensor, margin: int = 0) -> tuple[Tensor, Tensor]:
     """Brightness in the 16x16 cells of each box, with a margin of cells on every side.
 
-    Args:
-        levels: see `grey_levels`.
-        boxes: `(n, 4)` xyxy pixels of the first level, with area.
-        margin: cells added on every side.
-
-    Returns:
-        Brightness, and 1 where the centre of the cell lies in the picture; both `(n, s, s)` with
-        s = 16 + 2 margin.
+    Boxes are `(n, 4)` xyxy pixels of the first level, with area. The second result is 1 where the
+    centre of the cell lies in the picture. Both are `(n, s, s)` with s = 16 + 2 margin.
     """
     side = CELLS + 2 * margin
     height, width = levels[0].shape
@@ -112,9 +105,7 @@ def sample_cells(levels: Levels, boxes: Tensor, margin: int = 0) -> tuple[Tensor
 def clear_cells(boxes: Tensor, others: Tensor) -> Tensor:
     """1 for each of the 16x16 cells of a box whose centre is in no other box; `(n, 16, 16)`.
 
-    Args:
-        boxes: `(n, 4)` xyxy pixels.
-        others: `(m, 4)`; a box equal to the one at hand is ignored.
+    Boxes are `(n, 4)` and `(m, 4)` xyxy pixels; another box equal to the one at hand is ignored.
 
     >>> box = torch.tensor([[0.0, 0.0, 16.0, 16.0]])
     >>> clear_cells(box, torch.cat([box, torch.tensor([[8.0, 0.0, 30.0, 30.0]])]))[0].mean()
@@ -141,11 +132,10 @@ def find_patches(
     structure is like every place without structure.
 
     Args:
-        levels: see `grey_levels`.
         boxes: `(n, 4)` expected places, xyxy pixels with area.
         patches: `(n, 16, 16)` brightness.
         weights: `(n, 16, 16)` 1 where the patch shows the face, 0 where another face hides it.
-        margin: how far to search, in cells; a box is 16 cells wide.
+        margin: how far to search, in cells.
 
     Returns:
         Shift to the best place `(n, 2)` xy pixels, and its likeness `(n,)` in [-1, 1].

@@ -1,7 +1,6 @@
 """Faces by MTCNN, with the weights that come with facenet-pytorch.
 
-P-Net proposes boxes at every place and size. R-Net refines them. O-Net makes the final decision
-and finds the landmarks. Each network drops the boxes below its own threshold.
+P-Net proposes boxes at every place and size, R-Net refines them, O-Net decides and finds landmarks.
 """
 
 from __future__ import annotations
@@ -39,12 +38,7 @@ class MtcnnDetector:
     def __init__(
         self, *, thresholds: tuple[float, float, float] = THRESHOLDS, smallest: int = 20, device: str = "cpu"
     ) -> None:
-        """Loads the three networks.
-
-        Args:
-            thresholds: smallest probability, in [0, 1], that P-Net, R-Net and O-Net accept.
-            smallest: side in pixels of the smallest face to look for.
-            device: where the networks run.
+        """Loads the three networks; each drops the boxes below its own threshold.
 
         Raises:
             ConfigError: a threshold is not a probability, or `smallest` is under 12 pixels.
@@ -111,24 +105,17 @@ class MtcnnLandmarks:
         return landmarks
 
 
-def most_prominent(
-    faces: Faces, *, centre: tuple[float, float], probability: float = PROBABILITY
-) -> Tensor | None:
+def most_prominent(faces: Faces, *, centre: tuple[float, float]) -> Tensor | None:
     """Landmarks `(5, 2)` of the face that a picture is about, or None.
 
     This is the face with the largest difference between its size (the square root of its area) and
-    its distance from the picture's centre, in pixels.
-
-    Args:
-        faces: all faces of the picture.
-        centre: x and y of the picture's centre.
-        probability: faces with a lower score are ignored.
+    its distance from the picture's centre (x, y), in pixels.
 
     >>> nobody = Faces(boxes=torch.zeros(0, 4), scores=torch.zeros(0), landmarks=torch.zeros(0, 5, 2))
     >>> most_prominent(nobody, centre=(50, 50)) is None
     True
     """
-    candidates = faces.select(faces.scores.double() >= probability)
+    candidates = faces.select(faces.scores.double() >= PROBABILITY)
     if not len(candidates):
         return None
     corners = candidates.boxes.double()

@@ -47,13 +47,9 @@ class SshDetector:
         longest: int = LONGEST,
         device: str = "cpu",
     ) -> None:
-        """Loads the shipped network, or takes another one.
+        """Loads the shipped network, or takes another one, for example compiled.
 
-        Args:
-            network: for example a compiled network; the shipped one in torch by default.
-            threshold: smallest score of a face, in [0, 1].
-            longest: frames with a longer side are scaled down to it; none is enlarged.
-            device: where the network runs.
+        Frames with a side of more than `longest` pixels are scaled down; none is enlarged.
 
         Raises:
             ConfigError: the threshold is not a probability, or `longest` is under 32 pixels.
@@ -73,28 +69,25 @@ class SshDetector:
     @torch.inference_mode()
     def _find(self, frames: Tensor) -> list[Faces]:
         small, scale = reduced(frames.detach().float().to(self.device), longest=self.longest)
-        logits, boxes, points = (part.float().cpu() for part in self.network(small))
+        outputs = [part.float().cpu() for part in self.network(small)]
         places = _anchors(*small.shape[2:])
-        return [
-            self._faces(logits[i].sigmoid(), boxes[i], points[i], places, scale) for i in range(len(frames))
-        ]
-
-    def _faces(self, scores: Tensor, boxes: Tensor, points: Tensor, places: Tensor, scale: Tensor) -> Faces:
-        """Faces in pixels of the frame, from the network's output at every anchor."""
-        sure = scores >= self.threshold
-        scores, places = scores[sure], places[sure]
-        found = decode_boxes(boxes[sure], places)
-        kept = nms(found, scores, OVERLAP)
-        landmarks = decode_landmarks(points[sure][kept], places[kept])
-        return Faces(boxes=found[kept] * scale.repeat(2), scores=scores[kept], landmarks=landmarks * scale)
+        found = []
+        for logits, offsets, points in zip(*outputs, strict=True):
+            scores = logits.sigmoid()
+            sure = scores >= self.threshold
+            boxes = decode_boxes(offsets[sure], places[sure])
+            kept = nms(boxes, scores[sure], OVERLAP)
+            faces = Faces(
+                boxes=boxes[kept] * scale.repeat(2),
+                scores=scores[sure][kept],
+                landmarks=decode_landmarks(points[sure], places[sure])[kept] * scale,
+            )
+            found.append(faces)
+        return found
 
 
 def load_ssh(path: Path | None = None, *, device: str = "cpu") -> Ssh:
-    """The shipped network, ready to detect.
-
-    Args:
-        path: other weights, as `recipes/train_face_detector.py` writes them.
-        device: where it shall run.
+    """The shipped network, or other weights of `recipes/train_face_detector.py`, ready to detect.
 
     Raises:
         CheckpointError: the weights are missing, damaged or of another network.
@@ -125,14 +118,9 @@ def fast_ssh(*, device: str = "cpu") -> Network:
 
 
 def reduced(frames: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
-    """Frames scaled down to `longest` pixels, padded right and below to multiples of 32.
+    """Frames `(B, 3, H, W)` scaled down to `longest` pixels, padded right and below to multiples of 32.
 
-    Args:
-        frames: `(B, 3, H, W)`.
-        longest: pixels of the longer side.
-
-    Returns:
-        `(B, 3, H', W')`, and `(2,)` how many pixels of the frame one of its pixels is, in x and y.
+    The second result, `(2,)`, is the width and height of one of their pixels in pixels of the frame.
 
     >>> small, scale = reduced(torch.rand(1, 3, 100, 200), longest=100)
     >>> small.shape, scale

@@ -162,7 +162,7 @@ def _fit_line(offsets: Array, values: Array) -> Array:
 
 @lru_cache
 def _shares(offsets: tuple[int, ...]) -> Array:
-    """`(n,)` factor of each value in the line's value at offset 0."""
+    """`(n,)` factor of each value in the value at offset 0."""
     at = np.array(offsets)
     weights = np.exp(-0.5 * (at / SPREAD) ** 2)
     weights /= weights.sum()
@@ -185,13 +185,8 @@ def overlap(a: Array, b: Array) -> Array:
 def associate(expected: Array, lost_for: Array, boxes: Array) -> list[tuple[int, int]]:
     """Assigns detections to faces by the Hungarian method, on overlap and distance.
 
-    Args:
-        expected: `(n, 4)` xyxy, the expected boxes of the faces.
-        lost_for: `(n,)` frames since each was located, 1 or more; they widen the search.
-        boxes: `(m, 4)` detections.
-
-    Returns:
-        Pairs of a row of `expected` and a row of `boxes`; no row appears twice.
+    Pairs rows of expected boxes `(n, 4)` xyxy with rows of detections `(m, 4)`; no row appears twice.
+    The search widens with the frames, `(n,)`, since each face was located, 1 or more.
 
     >>> faces = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10]])
     >>> associate(faces, np.ones(2), np.array([[21.0, 0, 31, 10], [90, 0, 99, 10]]))

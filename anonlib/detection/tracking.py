@@ -1,7 +1,7 @@
 """Tracks faces from frame to frame, and hides each one until it has clearly left.
 
 Every frame is pushed in. The boxes to hide in it come out some frames later, when later frames can
-no longer change them; or at once, if `live`. The tracker is one state machine, so this file is long.
+no longer change them; or at once, if `live`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Cover:
 class Tracker:
     """Tracks every face that was detected once.
 
-    Detections are assigned to tracks by the Hungarian method on overlap and distance. Detections
-    with a score below `start` continue tracks but never start one (ByteTrack). In a frame without
+    Detections are assigned to tracks by the Hungarian method on overlap and distance. Those with a
+    score below `start` continue tracks but never start one (ByteTrack). In a frame without
     a detection, a track moves to the place that looks most like the face. If no place does, it
     continues with falling speed and its box grows. A new face is also tracked backwards through
     the frames that are still held, at least to the last one in which the detector ran.
@@ -75,8 +75,7 @@ class Tracker:
     it. Its patch then shows both, and the track may stay with the nearer face, so the farther one
     is shown until it is detected again.
 
-    Implements the tracking that Ren et al. leave to the detector: their demo treats each frame by
-    itself. Differs from the paper: all of it.
+    Differs from the paper: all of it. The demo of Ren et al. treats each frame by itself.
     """
 
     def __init__(self, *, every: int = 1, live: bool = False, patience: int = 30, start: float = 0.5) -> None:
