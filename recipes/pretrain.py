@@ -88,7 +88,7 @@ def train_identity(
 ) -> list[dict[str, float]]:
     """Trains M by Eq. (3) alone, so that Algorithm 1 starts from an M that draws faces.
 
-    Differs from the paper: M starts there from random weights.
+    Differs from the paper: the paper does not say how M is initialised.
     """
     optimizer = Adam(modifier.parameters(), lr=config.pretrain_lr, betas=config.betas)
     state = TrainingState(modules={"modifier": modifier.train()}, optimizers={"optimizer": optimizer})

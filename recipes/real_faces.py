@@ -137,7 +137,7 @@ def train_to_redraw(
     """Trains M to redraw faces, before adversarial training.
 
     Implements Ren et al., Eq. (3), without the adversarial terms.
-    Differs from the paper: the paper starts M from random weights and has no critic.
+    Differs from the paper: the paper has no such step and no critic.
 
     Args:
         modifier: M, trained in place.

@@ -86,7 +86,7 @@ def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> Fe
     """M before Algorithm 1: M-start, or random if that does not have the profile's shape.
 
     M-start returns the face it is given. At `workstation` M redraws a face from its coarse cells.
-    Differs from the paper: the paper starts M from random weights, and so does the `paper` profile.
+    Differs from the paper: the paper does not say how M is initialised; profile `paper` uses random weights.
     """
     torch.manual_seed(seed)
     modifier: FeedForward
