@@ -22,14 +22,10 @@ def anonymize_clips(
 ) -> ActionFrames:
     """The frames v' with anonymized faces, rounded to 8 bits; boxes and labels stay.
 
-    Args:
-        data: clear frames.
-        anonymizer: see `anonlib.anonymizers.create`.
-        only: `(n,)` indices of the frames to anonymize; the others become black. None for all.
+    Frames that are not in `only`, `(n,)` indices, become black. None anonymizes all frames.
     """
-    wanted = torch.arange(len(data)) if only is None else only
     out = torch.zeros_like(data.frames)
-    for rows in wanted.split(BATCH):
+    for rows in (torch.arange(len(data)) if only is None else only).split(BATCH):
         boxes = [data.face_boxes[row] for row in rows.tolist()]
         modified = anonymize_frames(data.frames[rows].float() / 255, boxes, anonymizer)
         out[rows] = (modified * 255).round().to(torch.uint8)

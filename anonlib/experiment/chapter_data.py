@@ -10,8 +10,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from anonlib.assets import own_sets
 from anonlib.config import Profile
@@ -22,15 +20,17 @@ from anonlib.experiment.datasets import (
     LFW_TEST_FOLDS,
     ActionSet,
     ExperimentData,
-    clips,
     fitted,
     join_people,
     load_actions,
     load_data,
-    load_faces,
+    real_faces,
+    synthetic_clips,
+    unreal_faces,
 )
 from anonlib.experiment.reproduce import Experiment, prepare
 from anonlib.experiment.run import Run
+from anonlib.geometry import resize
 from anonlib.metrics.verification import Pairs
 from anonlib.types import ActionFrames, FaceImages
 from anonlib.world import SyntheticPeople, synthetic_faces
@@ -44,10 +44,7 @@ Person = int | tuple[Path, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnData:
-    """The reader's real faces and clips; false in conditions if there are none.
-
-    What is missing is replaced by synthetic people and clips.
-    """
+    """The reader's real faces and clips; synthetic ones replace what is missing. False if all is missing."""
 
     faces: tuple[Path, ...] = ()
     """Folders of real faces."""
@@ -58,11 +55,7 @@ class OwnData:
         return bool(self.faces or self.actions)
 
     def fit(self, profile: Profile) -> Profile:
-        """The profile with as many classes as the clips have.
-
-        Raises:
-            ActionDatasetError: the folder holds no clips.
-        """
+        """The profile with as many classes as the clips have, see `anonlib.experiment.datasets.fitted`."""
         return fitted(profile, self.actions) if self.actions else profile
 
     def load(self, profile: Profile, *, seed: int) -> ExperimentData:
@@ -81,7 +74,9 @@ class OwnData:
 
     def face_sets(self, profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
         """Only the faces of `load`: to train, to validate and to test on, and pairs of the last."""
-        return load_faces(profile, seed=seed, faces=self.faces, progress=False)
+        if not self.faces:
+            return unreal_faces(profile, seed=seed)
+        return real_faces(profile, self.faces, progress=False)
 
     def people(self, split: str, *, images: int) -> Sequence[Person]:
         """The people of `train` or `test`, for `portraits`; nobody is in both.
@@ -130,15 +125,10 @@ class OwnData:
         """At most so many clips, at the size that A works at."""
         data = replace(profile.data, train_clips=train, test_clips=test, frames=frames)
         profile = replace(profile, data=data)
-        if self.actions is not None:
-            real = load_actions(self.actions, profile, progress=False)
-            size = profile.detector.frame
-            return replace(real, train=resized(real.train, size), test=resized(real.test, size))
-        people = SyntheticPeople()
-        return ActionSet(
-            train=clips(profile, people, split="train", seed=seed, progress=False),
-            test=clips(profile, people, split="test", seed=seed, progress=False),
-        )
+        if self.actions is None:
+            return synthetic_clips(profile, SyntheticPeople(), seed=seed, progress=False)
+        real, size = load_actions(self.actions, profile, progress=False), profile.detector.frame
+        return replace(real, train=resized(real.train, size), test=resized(real.test, size))
 
 
 def own_data() -> OwnData:
@@ -156,15 +146,10 @@ def resized(data: ActionFrames, size: tuple[int, int]) -> ActionFrames:
     """The clips at another height and width, with their boxes and landmarks."""
     height, width = data.frames.shape[2:]
     factors = torch.tensor([size[1] / width, size[0] / height])
-
-    def moved(boxes: list[Tensor]) -> list[Tensor]:
-        return [b * factors.repeat(2) for b in boxes]
-
-    frames = F.interpolate(data.frames, size, mode="bilinear", antialias=True)
     return replace(
         data,
-        frames=frames,
-        boxes=moved(data.boxes),
-        face_boxes=moved(data.face_boxes),
+        frames=resize(data.frames, size),
+        boxes=[boxes * factors.repeat(2) for boxes in data.boxes],
+        face_boxes=[boxes * factors.repeat(2) for boxes in data.face_boxes],
         landmarks=[points * factors for points in data.landmarks],
     )

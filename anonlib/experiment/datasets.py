@@ -15,7 +15,7 @@ from anonlib import detection
 from anonlib.config import Profile
 from anonlib.data.daly import ANNOTATIONS, DALY
 from anonlib.data.face_folders import FaceFolder
-from anonlib.data.images import DetectFaces, spread
+from anonlib.data.images import spread
 from anonlib.data.jhmdb import JHMDB, TOUCHES_FACE, sure_clips
 from anonlib.data.jhmdb_boxes import jhmdb_boxes
 from anonlib.data.lfw import LFW, pairs_file, people_in_folds
@@ -30,8 +30,7 @@ FOLDS = 10
 LFW_TEST_FOLDS = range(6, 11)
 """Folds of LFW that are the test; nobody in them is trained on."""
 PROTOCOLS = ("split1", "boxed")
-"""`split1`: JHMDB's official split 1 with all its boxes. `boxed`: only clips with true boxes, split by the
-video they come from."""
+"""`split1`: JHMDB's official split 1. `boxed`: only clips with true boxes, split by the source video."""
 JHMDB_SHORTER_SIDE = 340
 """Largest height in pixels of JHMDB's frames at the input of A (section 4)."""
 AT_THE_FACE = frozenset((*FACE_RELATED, *TOUCHES_FACE))
@@ -77,23 +76,21 @@ def load_data(
     """Real people and clips where folders of datasets are given, else synthetic ones.
 
     Synthetic clips show the real people if `faces` are given. The seed chooses synthetic images, clips and
-    test people. The arguments are those of `anonlib.experiment.reproduce.reproduce`.
+    test people. For the arguments see `anonlib.experiment.run.Run`.
 
     Raises:
         FaceDatasetError: a folder does not have the expected layout, or holds too few people.
         ActionDatasetError: the folder of clips does not have the expected layout.
     """
-    train, validation, test, pairs = load_faces(
-        profile, seed=seed, faces=faces, exclude=exclude, progress=progress
-    )
-    heads = FolderPeople({"train": train, "test": test}) if faces else SyntheticPeople()
+    if faces:
+        train, validation, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
+    else:
+        train, validation, test, pairs = unreal_faces(profile, seed=seed)
     if actions is not None:
         found = load_actions(actions, profile, protocol=protocol, progress=progress)
     else:
-        found = ActionSet(
-            train=clips(profile, heads, split="train", seed=seed, progress=progress),
-            test=clips(profile, heads, split="test", seed=seed, progress=progress),
-        )
+        heads = FolderPeople({"train": train, "test": test}) if faces else SyntheticPeople()
+        found = synthetic_clips(profile, heads, seed=seed, progress=progress)
     return ExperimentData(
         train_faces=train,
         validation_faces=validation,
@@ -103,21 +100,6 @@ def load_data(
         test_clips=found.test,
         actions=found.actions,
     )
-
-
-def load_faces(
-    profile: Profile,
-    *,
-    seed: int,
-    faces: Sequence[Path] = (),
-    exclude: Collection[str] = (),
-    progress: bool = True,
-) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
-    """Only the faces of `load_data`: to train, to validate and to test on, and pairs of the last."""
-    if not faces:
-        return unreal_faces(profile, seed=seed)
-    known, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
-    return (*hold_back(known), test, pairs)
 
 
 def unreal_faces(profile: Profile, *, seed: int) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
@@ -151,8 +133,8 @@ def hold_back(faces: FaceImages, *, every: int = 8) -> tuple[FaceImages, FaceIma
 
 def real_faces(
     profile: Profile, roots: Sequence[Path], *, exclude: Collection[str] = (), progress: bool = True
-) -> tuple[FaceImages, FaceImages, Pairs]:
-    """Faces of real people to train on, faces to test on, and verification pairs of the latter.
+) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
+    """Faces of real people to train, to validate and to test on, and pairs of the last.
 
     The test is LFW's folds 6-10. Everybody else with two pictures or more may be trained on; people with the
     most pictures come first. Where no folder has LFW's pairs.txt, every fifth person is the test instead.
@@ -181,17 +163,16 @@ def real_faces(
         raise FaceDatasetError("nobody is left to train on: give --faces with more people")
     known = join_people(parts)
     if lfw is None:
-        train, test = hold_back(known, every=5)
-        return train, test, draw_pairs(test, most=profile.data.pairs)
-    return known, *LFW(lfw.root, progress=progress).load_pairs(LFW_TEST_FOLDS, size=profile.modifier.size)
+        known, test = hold_back(known, every=5)
+        pairs = draw_pairs(test, most=profile.data.pairs)
+    else:
+        real = LFW(lfw.root, progress=progress)
+        test, pairs = real.load_pairs(LFW_TEST_FOLDS, size=profile.modifier.size)
+    return (*hold_back(known), test, pairs)
 
 
 def draw_pairs(faces: FaceImages, *, most: int) -> Pairs:
-    """Verification pairs of these people, in ten folds or as many as have two people each.
-
-    Raises:
-        FaceDatasetError: there are fewer than four people.
-    """
+    """Verification pairs of at least four people, in ten folds or as many as have two people each."""
     images = torch.bincount(faces.labels)
     folds = min(FOLDS, len(images) // 2)
     if folds < 2:
@@ -217,6 +198,14 @@ def join_people(parts: Sequence[FaceImages]) -> FaceImages:
         labels=torch.cat(labels),
         landmarks=torch.cat([part.landmarks for part in parts]),
     )
+
+
+def synthetic_clips(profile: Profile, heads: HeadSource, *, seed: int, progress: bool = True) -> ActionSet:
+    """The synthetic clips of both splits, with the heads of these people."""
+    train, test = (
+        clips(profile, heads, split=split, seed=seed, progress=progress) for split in ("train", "test")
+    )
+    return ActionSet(train=train, test=test)
 
 
 def clips(
@@ -257,12 +246,7 @@ def load_actions(
     Implements Ren et al., section 5.1: DALY; JHMDB, split 1.
     Differs from the paper: JHMDB's training clips with unsure pseudo boxes are left out; of DALY only
     keyframes are used; not every frame is used, see `DataConfig.frames`.
-
-    Args:
-        root: folder of the dataset in its official layout.
-        profile: how many clips, and how many frames of each.
-        protocol: one of the `PROTOCOLS`; DALY has only its own split.
-        progress: whether to show progress bars.
+    `root` has the official layout. The `protocol` is one of the `PROTOCOLS`; DALY has only its own split.
 
     Raises:
         ActionDatasetError: the dataset is incomplete or damaged.
@@ -274,36 +258,31 @@ def load_actions(
     actions: tuple[str, ...] = ACTIONS
     if is_daly(root):
         daly = DALY(root)
-        parts = daly.split()
+        train_names, test_names = daly.split()
         load = partial(daly.load, size=profile.detector.frame)
     else:
         jhmdb, boxes = JHMDB(root), jhmdb_boxes(root)
         train_names, test_names = jhmdb.split(1) if protocol == "split1" else jhmdb.boxed_split()
-        parts, actions = (sure_clips(train_names, boxes), test_names), jhmdb.actions
+        train_names, actions = sure_clips(train_names, boxes), jhmdb.actions
         load = partial(jhmdb.load, boxes=boxes)
-    data, detect = profile.data, face_finder()
+    data, detector = profile.data, detection.create("ssh")
     train, test = (
-        load(spread(names, most), frames=data.frames, detect=detect, progress=progress)
-        for names, most in zip(parts, (data.train_clips, data.test_clips), strict=True)
+        load(
+            spread(names, most),
+            frames=data.frames,
+            detect=lambda frames: [(f.boxes, f.landmarks) for f in detector(frames)],
+            progress=progress,
+        )
+        for names, most in ((train_names, data.train_clips), (test_names, data.test_clips))
     )
     return ActionSet(train=train, test=test, actions=actions)
 
 
-def face_finder() -> DetectFaces:
-    """The default face detector in the form that datasets expect."""
-    detector = detection.create("ssh")
-    return lambda frames: [(f.boxes, f.landmarks) for f in detector(frames)]
-
-
 def faces_found(data: ActionFrames, actions: Sequence[str]) -> list[dict[str, object]]:
     """How often a face is found in frames of each action, and whether the action is at the face."""
-    rows = []
+    frames, rows = list(zip(data.face_boxes, data.labels, strict=True)), []
     for number, action in enumerate(actions):
-        found = [
-            len(boxes) > 0
-            for boxes, labels in zip(data.face_boxes, data.labels, strict=True)
-            if number in labels
-        ]
+        found = [len(boxes) > 0 for boxes, labels in frames if number in labels]
         rows.append(
             {
                 "action": action,

@@ -58,8 +58,8 @@ def similarity(name: str, first: np.ndarray, second: np.ndarray, labels: Tensor)
 def pair_similarities(first: np.ndarray, second: np.ndarray, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Cosine similarity of every pair of different pictures: of one person, and of two people.
 
-    Each pair counts twice, as (i, j) and (j, i), because the two differ if `first` and `second` do. Arguments
-    are those of `similarity`.
+    Each pair counts twice, as (i, j) and (j, i), because the two differ if `first` and `second` do. See
+    `similarity` for the arguments.
     """
     same = (labels[:, None] == labels[None]).numpy()
     cosines = first @ second.T
@@ -71,11 +71,7 @@ def consistency(before: np.ndarray, after: np.ndarray, labels: Tensor) -> tuple[
 
     Implements Ren et al., section 5.4, Different modified pictures of the same person.
     Differs from the paper: the paper shows pictures; here a face classifier measures them.
-
-    Args:
-        before: `(N, F)` unit features of the original pictures.
-        after: `(N, F)` unit features of the same pictures modified.
-        labels: `(N,)` person of each picture.
+    `before` and `after` are `(N, F)` unit features of the same pictures, original and modified.
     """
     return (
         similarity("original, original", before, before, labels),
@@ -85,22 +81,14 @@ def consistency(before: np.ndarray, after: np.ndarray, labels: Tensor) -> tuple[
 
 
 def blend(before: Tensor, after: Tensor, *, strength: float) -> Tensor:
-    """A mixture of original and modified pictures: f + s (M(f) - f).
+    """A mixture of original and modified uint8 pictures of any shape: f + s (M(f) - f).
 
+    The `strength` s is in [0, 1]; 0 returns `before` and 1 returns `after`, exactly.
     Differs from the paper: the paper always uses s = 1.
-
-    Args:
-        before: uint8 pictures of any shape.
-        after: uint8 pictures of that shape.
-        strength: s in [0, 1]; 0 returns `before` and 1 returns `after`, exactly.
 
     Raises:
         ConfigError: the strength is outside [0, 1].
         ImageError: the shapes differ.
-
-    >>> blend(torch.tensor([100], dtype=torch.uint8), torch.tensor([50], dtype=torch.uint8),
-    ...       strength=0.5)
-    tensor([75], dtype=torch.uint8)
     """
     if not 0 <= strength <= 1:
         raise ConfigError(f"strength {strength}: use a number from 0 to 1")
@@ -120,10 +108,8 @@ def strength_sweep(
 ) -> list[dict[str, float]]:
     """How similar a classifier finds faces that are modified by each strength of `blend`.
 
-    Returns:
-        Rows of `strength`, the mean similarities of modified faces `within` and `between` people,
-        `to_original` (to another, unmodified picture of the same person), and `recognised`, which is
-        `recognisability`.
+    A row has the `strength`, the mean similarities of modified faces `within` and `between` people and
+    `to_original` (another, unmodified picture of the person), and the `recognisability` as `recognised`.
     """
     clear = face_features(classifier, before)
     rows = []
@@ -143,15 +129,9 @@ def strength_sweep(
 
 
 def face_track(clip: ActionFrames, *, person: int, size: int) -> FaceImages:
-    """One person's enlarged face box from every frame that shows it, in order.
+    """One person's enlarged face box from every frame of a clip that shows it, in order.
 
-    Args:
-        clip: frames of one clip.
-        person: person number, see `ActionFrames.identities`.
-        size: side of the crops in pixels.
-
-    Returns:
-        Crops with their landmarks; every label is 0.
+    `person` is a number of `ActionFrames.identities`, `size` the side of the crops; every label is 0.
 
     Raises:
         FaceDatasetError: no frame shows this person's face.
@@ -175,10 +155,7 @@ def face_track(clip: ActionFrames, *, person: int, size: int) -> FaceImages:
 
 
 def consecutive_similarity(features: np.ndarray) -> np.ndarray:
-    """Cosine similarity of each frame's face to that of the frame before; `(T - 1,)`.
-
-    Args:
-        features: `(T, F)` unit features in order.
+    """Cosine similarity `(T - 1,)` of each face's unit features `(T, F)` to those of the face before.
 
     >>> consecutive_similarity(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])).tolist()
     [1.0, 0.0]
@@ -187,14 +164,10 @@ def consecutive_similarity(features: np.ndarray) -> np.ndarray:
 
 
 def flicker(before: Tensor, after: Tensor) -> float:
-    """Mean change from frame to frame of the modified face, divided by that of the original.
+    """Mean change from frame to frame of the modified face crops `(T, ...)`, divided by that of the original.
 
     It is 1 where both change alike, and larger where the modification itself flickers. A low value alone does
     not show quality: a mask has 0.
-
-    Args:
-        before: `(T, ...)` crops of consecutive frames.
-        after: the same crops modified.
 
     Raises:
         ImageError: there are fewer than two frames, or the original ones do not change.

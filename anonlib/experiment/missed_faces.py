@@ -15,16 +15,10 @@ from anonlib.detection import Faces
 def exposure(
     before: Tensor, after: Tensor, *, boxes: Sequence[Tensor], people: Sequence[Tensor]
 ) -> NDArray[np.float64]:
-    """The share of each true face's pixels that are unchanged.
+    """The share of each true face's pixels that are unchanged: `(P, T)`, NaN where a person has no face.
 
-    Args:
-        before: `(T, 3, H, W)` uint8.
-        after: the same frames anonymized.
-        boxes: per frame `(n, 4)` true, tight face boxes, xyxy pixels.
-        people: per frame `(n,)` the person number of each box.
-
-    Returns:
-        `(P, T)` in [0, 1], people in the order of their numbers; NaN where a person has no face.
+    `before` are frames `(T, 3, H, W)`, `after` the same anonymized. Each frame has `boxes`, `(n, 4)` true,
+    tight face boxes, and `people`, the `(n,)` person numbers. People come in the order of their numbers.
 
     >>> clear, black = torch.full((1, 3, 4, 4), 9), torch.zeros(1, 3, 4, 4)
     >>> black[..., 0] = 9
@@ -59,13 +53,7 @@ class Forgetful:
     def __init__(
         self, detector: Callable[[Tensor], list[Faces]], *, share: float = 0.0, seed: int = 0
     ) -> None:
-        """Wraps a detector.
-
-        Args:
-            detector: runs on every frame.
-            share: of the frames in which nobody is found, 0 to 1.
-            seed: chooses these frames.
-        """
+        """Wraps a detector; `share`, 0 to 1, of the frames are chosen by the seed."""
         self.detector, self.share = detector, share
         self.asked = self.forgotten = 0
         self._random = np.random.default_rng(seed)

@@ -46,17 +46,16 @@ def place(
         experiment: from `anonlib.experiment.reproduce.prepare`; its networks are not changed.
         classifier: the attacker; by default the experiment's D.
 
-    Returns:
-        The columns of figure4.csv and of table1.csv, fractions in [0, 1].
+    Returns the columns of figure4.csv and of table1.csv, fractions in [0, 1].
 
     Raises:
-        ConfigError: the name cannot be part of a file name, or the anonymizer returns something else.
+        ConfigError: the name cannot be part of a file name, or `check_anonymizer` finds a fault.
         NumericError: the anonymizer returns NaN or infinity.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ConfigError(f"name '{name}' cannot be part of a file name: use letters, digits, '.', '-', '_'")
     attacker = experiment.classifier if classifier is None else classifier
-    tried = check_anonymizer(anonymizer, example_faces(experiment))
+    tried = [check_anonymizer(anonymizer, faces) for faces in example_faces(experiment)]
     file = f"{name}-{fingerprint(tried, (attacker, experiment.detector))}"
     measure(experiment, file, anonymizer, attacker)
     results, actions = {name: summarize(experiment.run.predictions, file)}, experiment.data.actions
@@ -71,29 +70,18 @@ def example_faces(experiment: Experiment) -> list[Tensor]:
 
 
 @torch.inference_mode()
-def check_anonymizer(anonymizer: Anonymizer, examples: Iterable[Tensor]) -> list[Tensor]:
-    """Tries an anonymizer on batches of faces, before minutes are spent on measuring it.
-
-    Args:
-        anonymizer: what to try.
-        examples: batches `(B, 3, H, W)` in [0, 1].
-
-    Returns:
-        The anonymized batches.
+def check_anonymizer(anonymizer: Anonymizer, faces: Tensor) -> Tensor:
+    """Anonymizes a batch of faces `(B, 3, H, W)` in [0, 1], and checks what the anonymizer does.
 
     Raises:
-        ConfigError: it fails on a size, changes shape or type, leaves [0, 1], changes its input, or returns
-            different results for the same face.
+        ConfigError: it fails on this size, changes shape or type, leaves [0, 1], changes its input, or
+            returns different results for the same face.
         NumericError: it returns NaN or infinity.
 
     >>> faces = torch.rand(2, 3, 16, 16)
-    >>> torch.equal(check_anonymizer(lambda faces: 1 - faces, [faces])[0], 1 - faces)
+    >>> torch.equal(check_anonymizer(lambda faces: 1 - faces, faces), 1 - faces)
     True
     """
-    return [_checked(anonymizer, faces) for faces in examples]
-
-
-def _checked(anonymizer: Anonymizer, faces: Tensor) -> Tensor:
     given = faces.clone()
     hidden = _call(anonymizer, given)
     if not torch.equal(given, faces):

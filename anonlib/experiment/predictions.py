@@ -56,13 +56,8 @@ def save_test(folder: Path, pairs: Pairs, truth: Detections, clips: Tensor, clas
     positives = np.zeros((len(truth), classes), np.uint8)
     for image, boxes in enumerate(truth):
         np.add.at(positives[image], boxes["labels"].numpy(), 1)
-    arrays: dict[str, np.ndarray] = {
-        "same": pairs.same,
-        "fold": pairs.fold.astype(np.uint8),
-        "clip": clips.numpy().astype(np.uint16),
-        "positives": positives,
-    }
-    save_arrays(folder / "test.npz", arrays)
+    fold, clip = pairs.fold.astype(np.uint8), clips.numpy().astype(np.uint16)
+    save_arrays(folder / "test.npz", {"same": pairs.same, "fold": fold, "clip": clip, "positives": positives})
 
 
 def save_predictions(
@@ -118,9 +113,8 @@ def load_pairs(folder: Path) -> Pairs:
 def summarize(folder: Path, name: str) -> dict[str, Any]:
     """One point of Fig. 4 and one row of Table 1, with 95% intervals, from stored predictions.
 
-    Returns:
-        `verification`, the fields of `VerificationResult`; `per_class` and `map`, average precision; `map_lo`
-        and `map_hi`; `samples` `(R, C)`, the average precision of each class on resampled clips.
+    Returns `verification`, the fields of `VerificationResult`; `per_class` and `map`, average precision;
+    `map_lo` and `map_hi`; `samples` `(R, C)`, the average precision of each class on resampled clips.
 
     Raises:
         CheckpointError: the predictions are missing, damaged, or of another test.

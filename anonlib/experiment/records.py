@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from itertools import combinations
@@ -11,7 +10,7 @@ from pathlib import Path
 from anonlib.anonymizers import names
 from anonlib.errors import ResultsError
 from anonlib.experiment.run import read_json
-from anonlib.experiment.tables import OURS, Row, as_csv, tables_of
+from anonlib.experiment.tables import OURS, Row, as_csv, read_csv, tables_of
 from anonlib.files import commit
 
 CLEAR = "unanonymized"
@@ -28,11 +27,7 @@ def recorded_runs(root: str | Path) -> list[Path]:
 
 
 def describe(run: Path) -> Row:
-    """A run in one row: its data, its size, and who made it where and when.
-
-    Raises:
-        CheckpointError: its run.json or request.json is missing or damaged.
-    """
+    """A run in one row, from its run.json and request.json: its data, its size, where and when it ran."""
     record, request = read_json(run / "run.json"), read_json(run / "request.json")
     shown = ("profile", "seed", "commit", "date", "hardware")
     return {
@@ -45,11 +40,7 @@ def describe(run: Path) -> Row:
 
 
 def describe_run(out: Path) -> str:
-    """How a run was made, in one line of JSON.
-
-    Raises:
-        CheckpointError: its run.json is missing or damaged.
-    """
+    """How a run was made, in one line of JSON from its run.json."""
     record = read_json(out / "run.json")
     return json.dumps({key: record.get(key) for key in ("commit", "profile", "seed", "hardware", "date")})
 
@@ -57,11 +48,7 @@ def describe_run(out: Path) -> str:
 def check_results(out: Path) -> list[str]:
     """Computes every table of a run again from its predictions and compares it with the file.
 
-    Args:
-        out: folder that `reproduce` wrote.
-
-    Returns:
-        Names of the tables; all of them are as they were.
+    Returns the names of the tables if all are as they were.
 
     Raises:
         ResultsError: the folder holds no finished run, or a table differs.
@@ -77,11 +64,11 @@ def check_results(out: Path) -> list[str]:
             f"'{out}' holds no predictions/, so an older version made it: run `anonlib reproduce` "
             "again with another --out"
         )
-    tables = tables_of(out)
-    files = {f"{name}.csv": as_csv(rows) for name, rows in tables.items()}
-    different = [
-        name for name, text in files.items() if not (out / name).is_file() or (out / name).read_text() != text
-    ]
+    tables, different = tables_of(out), []
+    for name, rows in tables.items():
+        path = out / f"{name}.csv"
+        if not path.is_file() or path.read_text() != as_csv(rows):
+            different.append(path.name)
     if different:
         recorded = read_json(out / "run.json").get("commit", "unknown")
         raise ResultsError(
@@ -98,14 +85,9 @@ def bars(run: Path) -> list[Row]:
     Implements the comparisons of Ren et al., sections 5.3 and 5.6. Differs from the paper: the second aim is
     ours; the paper names only `blur8` and `mask` as methods that hide better.
 
-    Args:
-        run: folder with figure4.csv and ablation_classifier.csv.
-
-    Returns:
-        Rows with `aim`, `wanted`, `measured` and `met`.
+    Returns rows of `aim`, `wanted`, `measured` and `met`, from figure4.csv and ablation_classifier.csv.
     """
-    points = _table(run / "figure4.csv", "method")
-    faces = _table(run / "ablation_classifier.csv", "faces")
+    points, faces = read_csv(run / "figure4.csv"), read_csv(run / "ablation_classifier.csv")
     ratio = float(points[OURS]["action_map"]) / float(points[CLEAR]["action_map"])
     clear, hidden = (float(faces[k]["verification_accuracy"]) for k in ("original", "modified"))
     better = better_rivals(points)
@@ -147,8 +129,3 @@ def agreement(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[
     shared = [name for name in first if name in second]
     signs = [(first[a] - first[b]) * (second[a] - second[b]) for a, b in combinations(shared, 2)]
     return sum(sign > 0 for sign in signs), sum(sign != 0 for sign in signs)
-
-
-def _table(path: Path, key: str) -> dict[str, dict[str, str]]:
-    with path.open(newline="") as file:
-        return {row[key]: row for row in csv.DictReader(file)}

@@ -6,12 +6,9 @@ Every stage leaves its result in the output folder, so the same call continues w
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from anonlib.anonymizers import Anonymizer, create, names
 from anonlib.attack.verification import (
@@ -48,17 +45,7 @@ class Experiment:
 
 
 def reproduce(
-    *,
-    profile: Profile,
-    out: Path,
-    seed: int = 0,
-    faces: Sequence[Path] = (),
-    exclude: Collection[str] = (),
-    actions: Path | None = None,
-    protocol: str = "split1",
-    device: str = "cpu",
-    progress: bool = True,
-    watch: bool = False,
+    *, profile: Profile, out: Path, actions: Path | None = None, watch: bool = False, **options: Any
 ) -> Reproduction:
     """Trains and measures everything that section 5 of the paper reports.
 
@@ -67,17 +54,8 @@ def reproduce(
     clips replace each of CASIA-WebFace, LFW, JHMDB and DALY that is not given; the action detectors of all
     methods start from the same weights and train for the same number of steps.
 
-    Args:
-        profile: from `anonlib.config.profile`.
-        out: folder for the results; the same call with the same folder resumes.
-        seed: of images, clips, test people and weights.
-        faces: folders of real face datasets; none for synthetic people.
-        exclude: names of real people to leave out of training.
-        actions: folder of JHMDB or DALY; None for synthetic clips.
-        protocol: the test clips of JHMDB, one of `anonlib.experiment.datasets.PROTOCOLS`.
-        device: `cpu` or `cuda`, of this process.
-        progress: whether to show progress bars.
-        watch: whether to write losses, TensorBoard events and pictures of training faces to `watch`.
+    `watch` writes losses, TensorBoard events and pictures of training faces to the folder `watch`. All other
+    arguments are fields of `anonlib.experiment.run.Run`. The same call with the same folder resumes.
 
     Raises:
         CheckpointError: `out` holds a run of another profile, seed or set of data.
@@ -87,17 +65,7 @@ def reproduce(
     """
     if actions is not None:
         profile = fitted(profile, actions)
-    run = Run(
-        out,
-        profile,
-        seed=seed,
-        faces=faces,
-        exclude=exclude,
-        actions=actions,
-        protocol=protocol,
-        device=device,
-        progress=progress,
-    )
+    run = Run(out, profile, actions=actions, **options)
     experiment = prepare(run)
     modifier, classifier = train_modifier(experiment, OURS, watch=watch)
     random_modifier, random_classifier = train_modifier(experiment, RANDOM, watch=watch)
@@ -129,16 +97,10 @@ def prepare(run: Run) -> Experiment:
     clips = data.test_clips
     save_test(run.predictions, data.pairs, ground_truth(clips), clips.clips, len(data.actions))
     run.stage("world", lambda: count_data(data))
-    classifier = starting_classifier(
-        run.profile,
-        data.train_faces,
-        synthetic=not run.faces,
-        device=run.device,
-        **run.training_options("classifier"),
-    )
-    detector = starting_detector(
-        run.profile, data.train_clips, device=run.device, **run.training_options("detector")
-    )
+    options = {"device": run.device, **run.training_options("classifier")}
+    classifier = starting_classifier(run.profile, data.train_faces, synthetic=not run.faces, **options)
+    options = {"device": run.device, **run.training_options("detector")}
+    detector = starting_detector(run.profile, data.train_clips, **options)
     return Experiment(run=run, data=data, classifier=classifier, detector=detector)
 
 
@@ -176,9 +138,7 @@ def train_modifier(
     def train() -> dict[str, Any]:
         objective = "random_label" if name == RANDOM else "ascent"
         log = Log(run.out / "watch" / name) if watch else None
-        pictures = (
-            Pictures(log.folder, players.modifier, data.train_faces.images[:8], log=log) if log else None
-        )
+        shown = data.train_faces.images[:8]
         history = train_adversarially(
             players,
             data.train_faces,
@@ -187,7 +147,7 @@ def train_modifier(
             validate=validation_score(data.validation_faces, players),
             name=f"Algorithm 1, {objective}",
             report=log,
-            look=pictures,
+            look=Pictures(log.folder, players.modifier, shown, log=log) if log else None,
             **run.training_options(name),
         )
         run.log(name, history)
@@ -222,10 +182,8 @@ def measure(experiment: Experiment, name: str, anonymizer: Anonymizer, classifie
 def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> Detections:
     """Algorithm 1, lines 10-11: trains a copy of A on anonymized clips and runs it on test clips."""
     run, data, config = experiment.run, experiment.data, experiment.run.profile.training
-    detector = copy.deepcopy(experiment.detector)
-    steps = config.detector_steps
+    detector, steps, file = copy.deepcopy(experiment.detector), config.detector_steps, f"detector-{name}"
     drawn = frames_drawn(len(data.train_clips), config.frames, seed=run.seed, steps=steps)
-    file = f"detector-{name}"
     history = train_detector(
         detector,
         anonymize_clips(data.train_clips, anonymizer, only=drawn),
@@ -276,12 +234,12 @@ def compare_quality(experiment: Experiment, ours: Anonymizer, random_label: Anon
     """How much each objective changes a face, and how much detail it leaves (section 5.6)."""
     images = experiment.data.test_faces.images
     faces = images[:: max(1, len(images) // 256)].float() / 255
-    energy = np.asarray(gradient_energy(faces))
+    energy = gradient_energy(faces).numpy()
     quality = {}
     for objective, anonymizer in (("ascent", ours), ("random_label", random_label)):
         modified = anonymizer(faces)
         quality[objective] = {
-            "l1": float(np.asarray(l1_distance(modified, faces)).mean()),
-            "gradient_energy_ratio": float((np.asarray(gradient_energy(modified)) / energy).mean()),
+            "l1": float(l1_distance(modified, faces).numpy().mean()),
+            "gradient_energy_ratio": float((gradient_energy(modified).numpy() / energy).mean()),
         }
     return quality

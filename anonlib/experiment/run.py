@@ -45,8 +45,6 @@ def write_json(path: Path, content: Any) -> None:
 class Run:
     """One experiment and its folder. Finished stages are kept, so the same command continues.
 
-    The fields are the arguments of `anonlib.experiment.reproduce.reproduce`.
-
     Raises:
         CheckpointError: the folder holds a run of another profile, seed or set of data, or an unfinished run
             of another commit.
@@ -56,12 +54,18 @@ class Run:
     out: Path
     profile: Profile
     _: KW_ONLY
-    seed: int
+    seed: int = 0
+    """Of images, clips, test people and weights."""
     faces: Sequence[Path] = ()
+    """Folders of real face datasets; none for synthetic people."""
     exclude: Collection[str] = ()
+    """Names of real people to leave out of training."""
     actions: Path | None = None
+    """Folder of JHMDB or DALY; None for synthetic clips."""
     protocol: str = "split1"
+    """Split of JHMDB, one of `anonlib.experiment.datasets.PROTOCOLS`."""
     device: str = "cpu"
+    """`cpu` or `cuda`, of this process."""
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -142,8 +146,7 @@ class Run:
         """
         training, device = self.profile.training, self.device.split(":")[0]
         words = ["anonlib", "reproduce", "--profile", self.profile.name, "--seed", str(self.seed)]
-        for root in self.faces:
-            words += ["--faces", root.name]
+        words += [word for root in self.faces for word in ("--faces", root.name)]
         if self.exclude:
             words += ["--exclude", "FILE"]
         if self.actions:

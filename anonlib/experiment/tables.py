@@ -1,8 +1,4 @@
-"""Table 1, Fig. 4 and the ablations as CSV, with the paper's published values beside ours.
-
-All tables are computed from the `predictions/` and `stages/` of a run, so that anybody can compute them
-again.
-"""
+"""Table 1, Fig. 4 and the ablations as CSV, with the paper's published values beside ours."""
 
 from __future__ import annotations
 
@@ -78,7 +74,12 @@ def write_tables(out: Path) -> Reproduction:
 
 def published(name: str) -> dict[str, dict[str, str]]:
     """A table of the paper from `data/paper`, by the value of its first column."""
-    with data_path("paper", f"{name}.csv").open(newline="") as file:
+    return read_csv(data_path("paper", f"{name}.csv"))
+
+
+def read_csv(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a CSV file, by the value of their first column."""
+    with path.open(newline="") as file:
         return {next(iter(row.values())): row for row in csv.DictReader(file)}
 
 
@@ -145,12 +146,7 @@ def _with_interval(name: str, value: float, samples: np.ndarray) -> Row:
 
 
 def action_groups(results: Mapping[str, Row], actions: Sequence[str]) -> list[Row]:
-    """mAP over the actions at the face and over the others, with 95% intervals.
-
-    Args:
-        results: of each method, from `anonlib.experiment.predictions.summarize`.
-        actions: names of the classes.
-    """
+    """mAP over the actions at the face and over the others, with 95% intervals."""
     at_the_face = np.array([action in AT_THE_FACE for action in actions])
     rows = []
     for method, result in results.items():
@@ -184,8 +180,7 @@ def comparisons(results: Mapping[str, Row]) -> list[Row]:
 
 def _ratio(ours: ArrayLike, other: ArrayLike) -> np.ndarray:
     """Ours divided by the other; NaN where the other is 0."""
-    ours, other = np.asarray(ours, np.float64), np.asarray(other, np.float64)
-    return np.divide(ours, other, out=np.full_like(ours, np.nan), where=other > 0)
+    return np.asarray(ours) / np.where(np.asarray(other) > 0, other, np.nan)
 
 
 def ablation_random_label(objectives: Mapping[str, Row], quality: Mapping[str, Row]) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,10 +128,10 @@ def test_without_lfw_every_fifth_person_is_the_test(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(datasets, "FaceFolder", Folder)
     twenty = replace(TINY, data=replace(TINY.data, people=20))
-    train, test, pairs = real_faces(twenty, [Path("casia")], progress=False)
+    train, validation, test, pairs = real_faces(twenty, [Path("casia")], progress=False)
     held = 4
     assert int(test.labels.max()) + 1 == held
-    assert int(train.labels.max()) + 1 == 20 - held
+    assert int(train.labels.max()) + int(validation.labels.max()) + 2 == 20 - held
     assert set(pairs.first) | set(pairs.second) <= set(range(len(test)))
 
 
@@ -141,11 +142,11 @@ SMALL = replace(profile("smoke"), data=replace(profile("smoke").data, frames=3))
 def one_face(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that finds one face in every brighter frame."""
 
-    def look(frames: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def look(frames: torch.Tensor) -> list[SimpleNamespace]:
         counts = [int(frame.mean() > 90 / 255) for frame in frames]
-        return [(torch.ones(k, 4), torch.zeros(k, 5, 2)) for k in counts]
+        return [SimpleNamespace(boxes=torch.ones(k, 4), landmarks=torch.zeros(k, 5, 2)) for k in counts]
 
-    monkeypatch.setattr(datasets, "face_finder", lambda: look)
+    monkeypatch.setattr(datasets.detection, "create", lambda _: look)
 
 
 @pytest.mark.usefixtures("one_face")
