@@ -55,7 +55,8 @@ def reproduce(
     methods start from the same weights and train for the same number of steps.
 
     `watch` writes losses, TensorBoard events and pictures of training faces to the folder `watch`. All other
-    arguments are fields of `anonlib.experiment.run.Run`. The same call with the same folder resumes.
+    arguments are described as fields of `anonlib.experiment.run.Run`: `seed`, `faces`, `exclude`, `protocol`,
+    `device` and `progress`, too. The same call with the same folder resumes.
 
     Raises:
         CheckpointError: `out` holds a run of another profile, seed or set of data.

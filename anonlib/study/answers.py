@@ -1,7 +1,6 @@
 """The answers to the user study and the shares of right answers, with confidence intervals.
 
-There is one file for each participant. It holds no names: participants and the people in the pictures
-are numbers.
+Each participant has a file. It holds no names: participants and the people in the pictures are numbers.
 """
 
 from __future__ import annotations
@@ -51,13 +50,7 @@ class AnswerSheet:
     def __init__(
         self, study: Study, folder: str | Path, *, participant: int | None = None, rater: str = PERSON
     ) -> None:
-        """Starts a sheet, or continues one.
-
-        Args:
-            study: the study that is answered.
-            folder: where all sheets of this study are.
-            participant: number of the participant, to continue; by default a new one.
-            rater: `person`, or `simulated` for answers of a program.
+        """Starts a sheet in a folder, or continues that of a `participant`; `rater` is a person or simulated.
 
         Raises:
             ResultsError: the file is damaged, or belongs to another study.
@@ -66,9 +59,7 @@ class AnswerSheet:
         self.study = study
         self.participant = _new_number(folder, rater) if participant is None else participant
         self.path = folder / f"{rater}-{self.participant:04d}.csv"
-        self.answers: tuple[Answer, ...] = ()
-        if self.path.exists():
-            self.answers = tuple(read_sheet(self.path))
+        self.answers = tuple(read_sheet(self.path)) if self.path.exists() else ()
         if any(answer.study != study.key for answer in self.answers):
             raise ResultsError(
                 f"{self.path} holds answers to another study: build that one again, or use another folder"
@@ -136,11 +127,10 @@ def read_sheet(path: Path) -> list[Answer]:
 
 
 def _answer(row: dict[str, str]) -> Answer:
-    values = dict(row)
-    if None in values or None in values.values() or values["question"] not in KINDS:
-        raise ValueError(f"a line reads {','.join(str(value) for value in values.values())}")
-    participant, item = int(values.pop("participant")), int(values.pop("item"))
-    return Answer(participant=participant, item=item, **values)
+    if None in row or None in row.values() or row["question"] not in KINDS:
+        raise ValueError(f"a line reads {','.join(str(value) for value in row.values())}")
+    participant, item = int(row.pop("participant")), int(row.pop("item"))
+    return Answer(participant=participant, item=item, **row)
 
 
 def _has_duplicates(answers: list[Answer]) -> bool:
@@ -185,25 +175,21 @@ class Share:
 def statistics(answers: Iterable[Answer]) -> list[Share]:
     """The paper's three numbers: right answers in Q1, right names in Q2 for known people, yes in Q3.
 
-    A participant knows a person if he or she named this person's clear picture (`known`). A question
-    without answers has no row. A participant who always gives the same name counts as knowing that
-    person and always naming that person: look for such sheets before you trust Q2.
+    A participant knows a person if he or she named this person's clear picture (`known`). A question without
+    answers has no row. A participant who always gives one name seems to know that person and to name him or
+    her: look for such sheets before you trust Q2.
 
-    Each share has two intervals, and neither is exact. Wilson's treats all answers as independent
-    trials. It is too narrow, because participants differ in skill and pairs in difficulty. The other,
-    Student's t over the participants' own shares, treats only participants as independent. It says how
-    other people would answer about the *same* pictures. Neither covers the choice of pictures.
+    Neither interval is exact. Wilson's treats all answers as independent. It is too narrow, because
+    participants differ in skill and pairs in difficulty. Student's t over the participants' own shares says
+    how other people would answer about the *same* pictures. Neither covers the choice of pictures.
 
     Implements Ren et al., section 5.5. Differs from the paper: the paper gives no intervals.
     """
     answers = list(answers)
     known = {(a.participant, a.truth) for a in answers if a.question == "known" and a.right}
-    counted = {
-        "Q1": [a for a in answers if a.question == "Q1"],
-        "Q2": [a for a in answers if a.question == "Q2" and (a.participant, a.truth) in known],
-        "Q3": [a for a in answers if a.question == "Q3"],
-    }
-    return [_share(kind, group) for kind, group in counted.items() if group]
+    counted = [a for a in answers if a.question != "Q2" or (a.participant, a.truth) in known]
+    groups = {kind: [a for a in counted if a.question == kind] for kind in ("Q1", "Q2", "Q3")}
+    return [_share(kind, group) for kind, group in groups.items() if group]
 
 
 def _share(question: str, answers: list[Answer]) -> Share:

@@ -1,8 +1,8 @@
 """The user study of section 5.5: the questions and their right answers.
 
-Q1: do two modified faces show the same person? Q2: who is this modified face, or 'no idea'? Q3: would
-this protect your own privacy? Between Q2 and Q3 a participant names clear pictures (`known`), because
-the paper counts Q2 only for the celebrities that a subject knows.
+Q1: do two modified faces show the same person? Q2: who is this modified face, or 'no idea'? Q3: would this
+protect your own privacy? Between Q2 and Q3 a participant names clear pictures (`known`), because the paper
+counts Q2 only for the celebrities that a subject knows.
 """
 
 from __future__ import annotations
@@ -95,19 +95,16 @@ def build_study(
     """Chooses the pictures and modifies all of them.
 
     Implements Ren et al., section 5.5: 12 + 12 pairs, 16 faces, one question about trust.
-    Differs from the paper: participants do not know the people in Q2, so clear pictures introduce
-    them first; answers are chosen, not written. The paper does not say how it found out whom a
-    subject knows; here a participant must name one more clear picture. The 16 faces show six people.
-    With `people=16, introduce=0`, Q2 shows each of 16 people once, for people whom participants know.
+    Differs from the paper: participants do not know the people in Q2, so clear pictures introduce them first;
+    answers are chosen, not written. The paper does not say how it found out whom a subject knows; here a
+    participant must name one more clear picture. The 16 faces show six people. With `people=16, introduce=0`,
+    Q2 shows each of 16 people once, for people whom participants know.
 
     Args:
-        faces: pictures of people.
-        anonymizer: the method under study.
-        method: its name; answers about different methods are never counted together.
+        method: name of the anonymizer; answers about different methods are never counted together.
         names: a name for each label; `NAMES` by default.
         people: number of people in Q2.
-        introduce: clear pictures that introduce each of them.
-        seed: another seed chooses other pictures.
+        introduce: number of clear pictures that introduce each of them.
 
     Raises:
         FaceDatasetError: too few people or pictures for Q2.
@@ -125,12 +122,10 @@ def build_study(
             f"Q2 needs {people} people with {pictures} pictures or more and there are {len(enough)}: "
             "add pictures, or use smaller numbers for `people` or `introduce`"
         )
-    chosen = [int(p) for p in rng.permutation(enough)[:people]]
+    chosen = rng.permutation(enough)[:people].tolist()
     own = {p: rng.permutation(np.flatnonzero(labels == p)).tolist() for p in chosen}
-    if names is None:
-        called = [*NAMES, *(f"person {i + 1}" for i in range(len(NAMES), people))][:people]
-    else:
-        called = [names[p] for p in chosen]
+    unnamed = [*NAMES, *(f"person {i + 1}" for i in range(len(NAMES), people))][:people]
+    called = unnamed if names is None else [names[p] for p in chosen]
     introduced = {str(p): tuple(own[p][:introduce]) for p in chosen}
     rest = {p: own[p][introduce:pictures] for p in chosen}
     questions = (*_pairs(labels, seed), *_named(rest))
@@ -161,23 +156,18 @@ def _named(pictures: dict[int, list[int]]) -> list[Question]:
     """Q2 about the people in turn, and `known` about the last picture of each."""
     each = -(-FACES // len(pictures))
     turns = [(p, own[k]) for k in range(each) for p, own in pictures.items()]
-    modified = [
-        Question(kind="Q2", item=i, faces=(face,), truth=str(p)) for i, (p, face) in enumerate(turns[:FACES])
+    clear = [(p, own[-1]) for p, own in pictures.items()]
+    return [
+        Question(kind=kind, item=i, faces=(face,), truth=str(p))
+        for kind, shown in (("Q2", turns[:FACES]), ("known", clear))
+        for i, (p, face) in enumerate(shown)
     ]
-    clear = [
-        Question(kind="known", item=i, faces=(own[-1],), truth=str(p))
-        for i, (p, own) in enumerate(pictures.items())
-    ]
-    return [*modified, *clear]
 
 
 def synthetic_study(
     anonymizer: Anonymizer, *, method: str, people: int = 40, size: int = 64, seed: int = 0
 ) -> Study:
-    """A study with synthetic test people; six of the `people` are in Q2.
-
-    `size` is the side of the pictures. Another `seed` draws other people, pictures and pairs.
-    """
+    """A study with pictures of that size of synthetic test people; six of the `people` are in Q2."""
     start = PEOPLE["test"].start + 1000 * seed
     faces = synthetic_faces(range(start, start + people), images=IMAGES, size=size, seed=seed)
     return build_study(faces, anonymizer, method=method, seed=seed)
@@ -194,14 +184,11 @@ def folder_study(
     seed: int = 0,
     detect: DetectLandmarks | None = None,
 ) -> Study:
-    """A study with the people of a folder, `root/NAME/*.jpg`; folder names are the names.
+    """A study with up to ten pictures of each person of a folder, `root/NAME/*.jpg`, see data/README.md.
 
-    Ask all people in the pictures for their consent first. To protect them, their faces are not kept
-    in the cache, whatever `detect` is. Up to ten pictures of each person are read.
-
-    `size` is the side of the crops, as the anonymizer expects it. `detect` finds five landmarks, by
-    default with MTCNN. See `build_study` for the rest; use `introduce=0` for people whom all
-    participants know. data/README.md explains the layout of the folder.
+    Ask all people in the pictures for their consent first. To protect them, their faces are not kept in the
+    cache. `size` is the side of the crops, as the anonymizer expects it. `detect` finds five landmarks, by
+    default with MTCNN. See `build_study` for the rest; use `introduce=0` if all participants know the people.
 
     Raises:
         FaceDatasetError: the folder is missing, or people or pictures are too few.

@@ -21,13 +21,10 @@ Rater = Callable[[Question], str]
 def simulate(
     study: Study, classifier: SphereFace, folder: str | Path, *, participants: int = 10
 ) -> list[Answer]:
-    """Lets simulated participants answer the questions that they have not answered yet.
+    """Lets simulated participants answer what they have not answered yet; returns all simulated answers.
 
-    They compare the features of D, the classifier. Their files are called `simulated-NUMBER.csv`, with
-    numbers from 0, and are never counted with those of people.
-
-    Returns:
-        All simulated answers in the folder.
+    They compare the features of D, the classifier. Their files are called `simulated-NUMBER.csv`, from number
+    0, and are never counted with those of people.
     """
     clear, hidden = (face_features(classifier, x) for x in (study.before, study.after))
     for number in range(participants):
@@ -39,19 +36,14 @@ def simulate(
 
 
 def simulated_rater(study: Study, clear: np.ndarray, hidden: np.ndarray, *, participant: int) -> Rater:
-    """A participant who compares features with a personal threshold.
+    """A participant who compares `(N, F)` unit features of clear and hidden pictures with a threshold.
 
-    Q1: `same` if the two faces are more similar than the threshold, which is the median over all pairs
-    plus a random number. Q2: the introduced person who is most similar, or `no idea` if the second is
-    almost as similar. Q3: `yes` if the participant named fewer than half of the faces in Q2.
+    Q1: `same` if the two faces are more similar than the threshold, which is the median over all pairs plus a
+    random number. Q2: the introduced person who is most similar, or `no idea` if the second is almost as
+    similar. Q3: `yes` if the participant named fewer than half of the faces in Q2. The study's seed and the
+    participant's number determine the random numbers.
 
     Differs from the paper: the paper asked people.
-
-    Args:
-        study: the study; its seed and the participant's number determine the random numbers.
-        clear: `(N, F)` unit features of the clear pictures.
-        hidden: `(N, F)` unit features of the modified pictures.
-        participant: number of the participant.
     """
     rng = np.random.default_rng([study.seed, participant, 1])
     pairs = [q for q in study.questions if q.kind == "Q1"]
