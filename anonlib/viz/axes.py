@@ -10,13 +10,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 
-from anonlib.viz.styles import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from numpy.typing import NDArray
@@ -26,14 +25,19 @@ LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 """Colours of named curves, in order."""
 DARK_EDGE = [withStroke(linewidth=2.6, foreground="black")]
 """A path effect that keeps light lines visible on a light picture."""
-DARK_CELL = 0.6
-"""Cells of a heat map with a higher value get white digits."""
+
+
+def panels(width: float, height: float, *, rows: int = 1, columns: int = 1, **options: Any) -> Figure:
+    """A figure of this size in inches; its panels are `figure.axes`. `options` go to `subplots`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.subplots(rows, columns, **options)
+    return figure
 
 
 def panel(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of this size in inches with one panel."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
+    figure = panels(width, height)
+    return figure, figure.axes[0]
 
 
 def percent(*axes: Axis, decimals: int | None = None) -> None:
@@ -47,10 +51,8 @@ def legend_right(figure: Figure, **options: Any) -> None:
     figure.legend(**{"loc": "outside right center", "frameon": False, "fontsize": 9} | options)
 
 
-def legend_below(figure: Figure, handles: Iterable[Artist] | None = None, **options: Any) -> None:
+def legend_below(figure: Figure, **options: Any) -> None:
     """Place the legend below the panels in one row."""
-    if handles is not None:
-        options["handles"] = list(handles)
     figure.legend(**{"loc": "outside lower center", "frameon": False, "fontsize": 9, "ncols": 4} | options)
 
 
@@ -65,6 +67,12 @@ def show(axes: Axes, picture: Tensor, *, title: str = "", interpolation: str = "
         axes.set_title(title, fontsize=9)
 
 
+def note(axes: Axes, text: str, at: tuple[float, float], shift: tuple[float, float], **look: Any) -> None:
+    """Write small grey text, shifted by some points from a place in the panel."""
+    look = {"fontsize": 9, "color": GREY, "annotation_clip": False, **look}
+    axes.annotate(text, at, xytext=shift, textcoords="offset points", **look)
+
+
 def draw_box(axes: Axes, box: Iterable[float], **look: Any) -> None:
     """Draw the outline of an xyxy box; `look` goes to `matplotlib.patches.Rectangle`."""
     x0, y0, x1, y1 = box
@@ -75,7 +83,7 @@ def draw_heat(axes: Axes, values: NDArray[np.float64], *, rows: list[str]) -> No
     """Draw fractions in [0, 1] as a blue heat map with percent in the cells and named rows."""
     axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
-        color = "white" if value > DARK_CELL else "black"
+        color = "white" if value > 0.6 else "black"
         axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=color)
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.tick_params(length=0)

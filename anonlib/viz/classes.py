@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from anonlib.viz.axes import draw_heat, legend_below, panel, percent
+from anonlib.viz.axes import draw_heat, legend_below, panel, panels, percent
 from anonlib.viz.styles import BLACK, BLUE, GREY, RED, SKY, style
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from pandas import DataFrame, Series
 
 
@@ -30,15 +30,14 @@ def classes_of(table: DataFrame) -> list[str]:
 def plot_table1(table: DataFrame) -> Figure:
     """Average precision of every class under every method, in colour; the paper's numbers below ours.
 
-    Implements Ren et al., Table 1. Differs from the paper: colours; a darker cell is better.
+    The paper's numbers have the prefix `paper_`, and are empty for a method that the paper lacks.
 
-    Args:
-        table: each column also with the prefix `paper_`, empty for a method that the paper lacks.
+    Implements Ren et al., Table 1. Differs from the paper: colours; a darker cell is better.
     """
     classes = [*classes_of(table), "map"]
     methods = [style(method).label for method in table["method"]]
-    figure = Figure(figsize=(7.2, 0.55 * len(methods) + 1.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    figure = panels(7.2, 0.55 * len(methods) + 1.6, rows=2, sharex=True)
+    upper, lower = figure.axes
     published = table[[f"paper_{c}" for c in classes]].to_numpy(float)
     known = ~np.isnan(published).all(axis=1)
     draw_heat(upper, table[classes].to_numpy(float), rows=methods)
@@ -54,15 +53,11 @@ def plot_table1(table: DataFrame) -> Figure:
 
 
 def plot_class_table(table: DataFrame, *, apart: Collection[str]) -> Figure:
-    """Average precision of every class under every method, in colour; a darker cell is better.
+    """Our average precision of every class under every method, in colour; a darker cell is better.
 
-    Implements Ren et al., Table 1. Differs from the paper: any classes, some of them set apart.
-
-    Args:
-        table: our numbers; columns of the paper are not used.
-        apart: classes to place left of a gap.
+    Implements Ren et al., Table 1. Differs from the paper: any classes, those of `apart` left of a gap.
     """
-    classes = _apart_first(classes_of(table), apart)
+    classes = sorted(classes_of(table), key=lambda name: name not in apart)
     values = table[[*classes, "map"]].to_numpy(float)
     figure, axes = panel(max(7.2, 0.42 * values.shape[1] + 1.4), 0.27 * len(table) + 1.2)
     draw_heat(axes, values, rows=[style(m).label for m in table["method"]])
@@ -75,13 +70,7 @@ def plot_class_table(table: DataFrame, *, apart: Collection[str]) -> Figure:
 
 
 def plot_gains(table: DataFrame, *, method: str = "modifier", over: str = "mask") -> Figure:
-    """The gain of each class when faces are hidden by one method instead of another, and the paper's.
-
-    Args:
-        table: as for `plot_table1`; both methods must be in it.
-        method: the method whose gain is drawn.
-        over: the method it is compared with.
-    """
+    """The gain of each class with `method` instead of `over`, and the paper's; see `plot_table1`."""
     gain = _gains(table, method, over, classes_of(table)).sort_values()
     published = _gains(table, method, over, [f"paper_{c}" for c in gain.index])
     figure, axes = panel(7.2, 3.4)
@@ -102,12 +91,9 @@ def plot_class_gains(
     apart: Collection[str],
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """The gain of each class when faces are hidden by one method instead of another.
+    """The gain of each class with `method` instead of `over`.
 
     Args:
-        table: both methods must be in it.
-        method: the method whose gain is drawn.
-        over: the method it is compared with.
         apart: classes to place above the others, in red.
         notes: class to a text that follows its name.
     """
@@ -136,26 +122,21 @@ def _label_gains(axes: Axes, method: str, over: str) -> None:
     axes.grid(alpha=0.25, axis="x")
 
 
-def _apart_first(classes: Sequence[str], apart: Collection[str]) -> list[str]:
-    return sorted(classes, key=lambda name: name not in apart)
-
-
 def plot_class_precision(
-    panels: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], *, related: Collection[str]
+    sources: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], *, related: Collection[str]
 ) -> Figure:
     """Average precision of each class on clear and on masked frames, one panel per source.
 
     Implements two rows of Ren et al., Table 1. Differs from the paper: a figure, not a table.
 
     Args:
-        panels: title to (clear, masked), each class to AP in [0, 1]; sources may differ in classes.
+        sources: title to (clear, masked), each class to AP in [0, 1]; sources may differ in classes.
         related: classes that are recognised by the face; they are placed on top.
     """
-    orders = [_apart_first(list(clear), related) for clear, _ in panels.values()]
+    orders = [sorted(clear, key=lambda name: name not in related) for clear, _ in sources.values()]
     same = all(order == orders[0] for order in orders)
-    figure = Figure(figsize=(3.1 * len(panels), 4.4), layout="constrained")
-    grid = figure.subplots(1, len(panels), sharex=True, sharey=same, squeeze=False)[0]
-    for axes, order, (title, (clear, masked)) in zip(grid, orders, panels.items(), strict=True):
+    figure = panels(3.1 * len(sources), 4.4, columns=len(sources), sharex=True, sharey=same)
+    for axes, order, (title, (clear, masked)) in zip(figure.axes, orders, sources.items(), strict=True):
         rows = np.arange(len(order))
         axes.barh(rows - 0.2, [clear[name] for name in order], 0.38, color=SKY)
         axes.barh(rows + 0.2, [masked[name] for name in order], 0.38, color=BLACK)
@@ -165,9 +146,10 @@ def plot_class_precision(
         percent(axes.xaxis)
         axes.set_axisbelow(True)
         axes.grid(alpha=0.25, axis="x")
-        if axes is grid[0] or not same:
+        if axes is figure.axes[0] or not same:
             axes.set_yticks(rows, order)
             axes.invert_yaxis()
-    grid[0].set_ylabel("others          face-related", loc="center")
-    legend_below(figure, [Patch(color=SKY, label="clear"), Patch(color=BLACK, label="masked")], ncols=2)
+    figure.axes[0].set_ylabel("others          face-related", loc="center")
+    handles = [Patch(color=SKY, label="clear"), Patch(color=BLACK, label="masked")]
+    legend_below(figure, handles=handles, ncols=2)
     return figure

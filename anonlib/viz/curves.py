@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from anonlib.viz.axes import LINES, legend_right, panel, percent
+from anonlib.viz.axes import LINES, legend_right, note, panel, percent
 from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ def plot_curves(
     Args:
         x: `(K,)` values of the quantity.
         curves: name to `(K,)` fractions in [0, 1]; NaN leaves a gap.
-        xlabel: name of the quantity.
-        ylabel: name of the fractions.
         chance: what guessing reaches, drawn as a dotted line.
         mark: a value of the quantity to mark, and the text beside it.
         log: use a logarithmic x axis with base 2.
@@ -70,17 +68,7 @@ def plot_curves(
     axes.grid(alpha=0.25)
     if mark is not None:
         axes.axvline(mark[0], color=GREY, lw=1)
-        axes.annotate(
-            mark[1],
-            (mark[0], 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4, -4),
-            color=GREY,
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            fontsize=9,
-        )
+        note(axes, mark[1], (mark[0], 1), (-4, -4), xycoords=("data", "axes fraction"), ha="right", va="top")
     if len(curves) > 1 or chance is not None:
         legend_right(figure)
     return figure
@@ -114,8 +102,7 @@ def plot_precision_recall(
     Precision is interpolated as in PASCAL VOC: at each recall, it is the highest precision at that
     recall or a larger one.
 
-    Implements the curve behind Ren et al., section 5.1, Action Detection. Differs from the paper:
-    none.
+    Implements the curve behind Ren et al., section 5.1, Action Detection. Differs from the paper: none.
 
     Args:
         curves: name to (recall, precision), both `(T,)`, by falling score.
@@ -140,12 +127,7 @@ def plot_precision_recall(
 
 
 def plot_margin(degrees: ArrayLike, curves: Mapping[str, ArrayLike]) -> Figure:
-    """The function psi of the angular softmax loss over the angle, one curve per margin.
-
-    Args:
-        degrees: `(K,)` angles between a face and its person, 0 to 180.
-        curves: name to `(K,)` values of psi.
-    """
+    """The function psi of the angular softmax loss, one curve per margin, over `(K,)` angles, 0 to 180."""
     figure, axes = panel(6.4, 3.6)
     for (name, values), (color, dashes) in zip(curves.items(), MARGINS, strict=False):
         axes.plot(degrees, values, color=color, ls=dashes, lw=1.8, label=name)
@@ -202,16 +184,8 @@ def draw_losses(
         title = name if "$" in name else TITLES.get(name, name.replace("_", " "))
         axes.set_title(title, loc="left", fontsize=9)
     for name, span in zip(phases, spans, strict=True):
-        panels[0].annotate(
-            name,
-            (sum(span) / 2, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 20),
-            textcoords="offset points",
-            fontsize=9,
-            ha="center",
-            annotation_clip=False,
-        )
+        look = {"xycoords": ("data", "axes fraction"), "ha": "center", "color": "black"}
+        note(panels[0], name, (sum(span) / 2, 1), (0, 20), **look)
     panels[-1].set_xlabel("step")
 
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from anonlib.config import ENLARGE
 from anonlib.geometry import ALIGNED_SIZE, align_faces, clip_boxes, crop_boxes, enlarge_boxes
-from anonlib.viz.axes import DARK_EDGE, draw_box, legend_below, show
+from anonlib.viz.axes import DARK_EDGE, draw_box, legend_below, note, panels, show
 from anonlib.viz.styles import BLACK, BLUE, GREY, ORANGE, SKY, VERMILION
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -47,13 +47,10 @@ def plot_faces(
     """Frames with a box around every detected face.
 
     Args:
-        frames: `(B, 3, H, W)`.
         boxes: per frame `(n, 4)`.
         landmarks: per frame `(n, 5, 2)` xy pixels, drawn as dots.
         truth: per frame `(m, 4)` true boxes, drawn dashed.
         enlarge: also draw each box enlarged 1.6 times.
-        titles: one per frame.
-        columns: frames in a row.
     """
     figure = _frame_grid(frames, titles, columns=columns, width=9, title_height=0.3, legend_height=0.35)
     for index, axes in enumerate(figure.axes[: len(frames)]):
@@ -68,26 +65,20 @@ def plot_faces(
     if enlarge:
         handles.append(Line2D([], [], color=ENLARGED, lw=1.6, label=f"enlarged {ENLARGE}×"))
     if landmarks is not None:
-        dot = Line2D([], [], ls="none", marker="o", ms=5, mfc=ORANGE, mec="black", label="landmarks")
-        handles.append(dot)
+        handles += [Line2D([], [], ls="none", marker="o", ms=5, mfc=ORANGE, mec="black", label="landmarks")]
     if truth is not None:
-        line = Line2D([], [], color=TRUE, ls="--", lw=1.4, path_effects=DARK_EDGE, label="true")
-        handles.append(line)
-    legend_below(figure, handles)
+        handles += [Line2D([], [], color=TRUE, ls="--", lw=1.4, path_effects=DARK_EDGE, label="true")]
+    legend_below(figure, handles=handles)
     return figure
 
 
 def plot_face_steps(frame: Tensor, box: Tensor, landmarks: Tensor, *, crop: int = 128) -> Figure:
     """The way of one face from the frame to the classifier, one panel per step.
 
-    Implements Ren et al., sections 5.2 and 4 (enlarged box, alignment). Differs from the paper:
-    none.
+    The box `(4,)` is not enlarged, the landmarks are `(5, 2)`, and `crop` is the side of the region
+    that is cut out, in pixels.
 
-    Args:
-        frame: `(3, H, W)`.
-        box: `(4,)`, not enlarged.
-        landmarks: `(5, 2)` xy pixels.
-        crop: side of the region that is cut out, in pixels.
+    Implements Ren et al., sections 5.2 and 4 (enlarged box, alignment). Differs from the paper: none.
     """
     height, width = frame.shape[1:]
     large = enlarge_boxes(box[None])
@@ -101,28 +92,17 @@ def plot_face_steps(frame: Tensor, box: Tensor, landmarks: Tensor, *, crop: int 
         "aligned for D": aligned,
     }
     ratios = [width / height] * 3 + [1, ALIGNED_SIZE[1] / ALIGNED_SIZE[0]]
-    figure = Figure(figsize=(1.7 * sum(ratios) + 0.6, 2.0), layout="constrained")
-    panels = figure.subplots(1, 5, width_ratios=ratios)
-    for axes, (title, picture) in zip(panels, steps.items(), strict=True):
+    figure = panels(1.7 * sum(ratios) + 0.6, 2.0, columns=5, width_ratios=ratios)
+    for axes, (title, picture) in zip(figure.axes, steps.items(), strict=True):
         show(axes, picture, title=title)
-    for axes in panels[:-1]:
-        axes.annotate(
-            "→",
-            (1.01, 0.5),
-            xycoords="axes fraction",
-            xytext=(9, 0),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=14,
-            color=GREY,
-            annotation_clip=False,
-        )
+    for axes in figure.axes[:-1]:
+        look = {"xycoords": "axes fraction", "ha": "center", "va": "center", "fontsize": 14}
+        note(axes, "→", (1.01, 0.5), (9, 0), **look)
     figure.get_layout_engine().set(w_pad=0.09)  # type: ignore[union-attr, call-arg]
-    _draw_boxes(panels[1], box[None], color=FOUND)
-    _draw_points(panels[1], landmarks[None], size=2.2)
-    _draw_boxes(panels[2], box[None], color=FOUND)
-    _draw_boxes(panels[2], large, color=ENLARGED)
+    _draw_boxes(figure.axes[1], box[None], color=FOUND)
+    _draw_points(figure.axes[1], landmarks[None], size=2.2)
+    _draw_boxes(figure.axes[2], box[None], color=FOUND)
+    _draw_boxes(figure.axes[2], large, color=ENLARGED)
     return figure
 
 
@@ -139,8 +119,8 @@ def _frame_grid(
     columns = min(columns, len(frames))
     rows = -(-len(frames) // columns)
     row = width / columns * frames.shape[2] / frames.shape[3] + (title_height if titles else 0.05)
-    figure = Figure(figsize=(width, rows * row + legend_height), layout="constrained")
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+    figure = panels(width, rows * row + legend_height, rows=rows, columns=columns)
+    for axes in figure.axes:
         axes.set_axis_off()
     for index, frame in enumerate(frames):
         show(figure.axes[index], frame, title=titles[index] if titles else "")
@@ -174,13 +154,10 @@ def plot_actions(
     A detection is drawn as right if some true box of the frame has its class.
 
     Args:
-        frames: `(B, 3, H, W)`.
         truth: per frame `boxes` `(n, 4)` and `labels` `(n,)`.
         names: of the classes.
         detections: per frame `boxes`, `labels` and `scores`; without them, the true boxes are named.
         threshold: detections with `score >= threshold` are drawn.
-        titles: one per frame.
-        columns: frames in a row.
     """
     legend_height = 0.3 if detections else 0
     figure = _frame_grid(
@@ -203,7 +180,7 @@ def plot_actions(
             Line2D([], [], color=color, ls=dashes, lw=1.6, path_effects=DARK_EDGE, label=name)
             for name, color, dashes in looks
         ]
-        legend_below(figure, handles)
+        legend_below(figure, handles=handles)
     return figure
 
 
@@ -217,17 +194,11 @@ def _action_box(axes: Axes, box: Sequence[float], *, color: str, text: str) -> N
 
 
 def plot_boxes(frame: Tensor, boxes: Mapping[str, Tensor]) -> Figure:
-    """One frame, repeated in one panel per group of boxes.
-
-    Args:
-        frame: `(3, H, W)`.
-        boxes: title to `(n, 4)`; the part outside the frame is cut off.
-    """
+    """One frame `(3, H, W)`, repeated in one panel per group of boxes `(n, 4)`, cut off at its edge."""
     height = ROW_WIDTH / len(boxes) * frame.shape[1] / frame.shape[2] + 0.3
-    figure = Figure(figsize=(ROW_WIDTH, height), layout="constrained")
-    panels = figure.subplots(1, len(boxes), squeeze=False)[0]
+    figure = panels(ROW_WIDTH, height, columns=len(boxes))
     edge = [withStroke(linewidth=1.8, foreground="black")]
-    for axes, (title, group) in zip(panels, boxes.items(), strict=True):
+    for axes, (title, group) in zip(figure.axes, boxes.items(), strict=True):
         show(axes, frame, title=title)
         for box in group.tolist():
             draw_box(axes, box, edgecolor=TRUE, lw=1.0, path_effects=edge)
@@ -235,17 +206,11 @@ def plot_boxes(frame: Tensor, boxes: Mapping[str, Tensor]) -> Figure:
 
 
 def plot_overlaps(truth: Sequence[float], boxes: Mapping[str, Sequence[float]]) -> Figure:
-    """One true box (dashed) and one detection per panel, with their intersection filled.
-
-    Args:
-        truth: the true box.
-        boxes: title to a detection.
-    """
+    """One true box (dashed) and one detection per panel, with their intersection filled."""
     corners = np.array([truth, *boxes.values()], dtype=float)
     low, high = corners[:, :2].min(0) - 1, corners[:, 2:].max(0) + 1
-    figure = Figure(figsize=(2.1 * len(boxes), 2.3), layout="constrained")
-    panels = figure.subplots(1, len(boxes), squeeze=False)[0]
-    for axes, (title, box) in zip(panels, boxes.items(), strict=True):
+    figure = panels(2.1 * len(boxes), 2.3, columns=len(boxes))
+    for axes, (title, box) in zip(figure.axes, boxes.items(), strict=True):
         shared = (*np.maximum(truth[:2], box[:2]), *np.minimum(truth[2:], box[2:]))
         draw_box(axes, truth, edgecolor=BLACK, lw=1.6, ls="--")
         draw_box(axes, box, edgecolor=BLUE, lw=1.6)
@@ -265,21 +230,20 @@ def plot_exposure(left: Mapping[str, NDArray[np.float64]], *, clear: float) -> F
         clear: a face with a larger share counts as clear.
     """
     people = len(next(iter(left.values())))
-    figure = Figure(figsize=(9, len(left) * (0.22 * people + 0.4) + 0.5), layout="constrained")
-    panels = figure.subplots(len(left), 1, squeeze=False, sharex=True)[:, 0]
+    figure = panels(9, len(left) * (0.22 * people + 0.4) + 0.5, rows=len(left), sharex=True)
     colors = {"no face, or not seen yet": "#F2F2F2", "hidden": BLUE, "clear": VERMILION}
     colormap = ListedColormap(list(colors.values()))
-    for axes, (title, shares) in zip(panels, left.items(), strict=True):
+    for axes, (title, shares) in zip(figure.axes, left.items(), strict=True):
         state = np.where(np.isnan(shares), 0, 1 + (shares > clear))
         axes.pcolormesh(state, cmap=colormap, vmin=0, vmax=2, edgecolors="white", linewidth=0.5)
         axes.set_yticks(np.arange(people) + 0.5, [f"person {k + 1}" for k in range(people)])
         axes.tick_params(labelsize=8, length=0)
         axes.set_title(title, fontsize=9, loc="left")
         axes.invert_yaxis()
-    panels[-1].set_xlabel("frame", fontsize=9)
+    axes.set_xlabel("frame", fontsize=9)
     handles = [
         Patch(facecolor=color, edgecolor=GREY, label=name, hatch="///" * (name == "clear"))
         for name, color in colors.items()
     ]
-    legend_below(figure, handles, ncols=3, fontsize=8)
+    legend_below(figure, handles=handles, ncols=3, fontsize=8)
     return figure

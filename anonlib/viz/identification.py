@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 
-from anonlib.viz.axes import legend_below, legend_right, panel, percent
+from anonlib.viz.axes import legend_below, legend_right, note, panel, panels, percent
 from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 
 if TYPE_CHECKING:
@@ -41,10 +41,9 @@ def plot_decisions(between: float, *, margins: Sequence[int]) -> Figure:
         between: degrees between the two weight vectors, 0 to 180.
         margins: values of m, one panel each.
     """
-    figure = Figure(figsize=(3.3 * len(margins), 2.9), layout="constrained")
-    panels = figure.subplots(1, len(margins), squeeze=False)[0]
+    figure = panels(3.3 * len(margins), 2.9, columns=len(margins))
     low, high = 90.0 - between / 2, 90.0 + between / 2
-    for axes, margin in zip(panels, margins, strict=True):
+    for axes, margin in zip(figure.axes, margins, strict=True):
         own = between / (margin + 1)
         _sector(axes, low, low + own, color=BLUE, name="person 1's")
         _sector(axes, high - own, high, color=ORANGE, name="person 2's")
@@ -72,12 +71,9 @@ def _on_circle(radius: float, degrees: float) -> tuple[float, float]:
 
 
 def plot_similarities(scores: ArrayLike, same: ArrayLike, *, threshold: float | None = None) -> Figure:
-    """Histograms of the cosine similarities of pairs of one person and of two people.
+    """Histograms of the `(P,)` cosine similarities of pairs of one person (`same`) and of two people.
 
-    Args:
-        scores: `(P,)` cosine similarities.
-        same: `(P,)` whether the pair shows one person.
-        threshold: pairs with `score >= threshold` count as one person.
+    Pairs with `score >= threshold` count as one person.
     """
     scores, same = np.asarray(scores), np.asarray(same, dtype=bool)
     figure, axes = panel(7.2, 3.0)
@@ -97,19 +93,14 @@ def plot_folds(
 ) -> Figure:
     """The accuracy of each fold with mean and interval, and the threshold used for the fold.
 
-    Implements Ren et al., section 5.1, Face Recognition. Differs from the paper: it reports only
-    the mean.
+    Accuracies and thresholds are `(F,)`; the interval is that of the mean.
 
-    Args:
-        per_fold: `(F,)` accuracies.
-        thresholds: `(F,)` thresholds, each chosen on the other folds.
-        mean: accuracy over the folds.
-        interval: confidence interval of the mean.
+    Implements Ren et al., section 5.1, Face Recognition. Differs from the paper: it gives only the mean.
     """
     per_fold, thresholds = np.asarray(per_fold, float), np.asarray(thresholds, float)
     numbers = np.arange(1, len(per_fold) + 1)
-    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = panels(7.2, 3.0, columns=2)
+    left, right = figure.axes
     left.axhspan(*interval, color=BLUE, alpha=0.15, lw=0, label="95% interval of the mean")
     left.axhline(mean, color=BLUE, lw=1.4, label=f"mean {mean:.1%}")
     left.plot(numbers, per_fold, ls="none", marker="o", ms=6, color=BLACK)
@@ -132,16 +123,13 @@ def plot_folds(
 def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], images: int) -> Figure:
     """Heat maps of the similarity of every picture to every other; white lines separate people.
 
-    Args:
-        matrices: title to `(P * K, P * K)` cosine similarities, sorted by person.
-        names: P names.
-        images: K, pictures of each person.
+    The matrices are `(P * K, P * K)`, sorted by person: P names, and K `images` of each person.
     """
     figure = Figure(figsize=(0.7 + 2.35 * len(matrices), 2.6))
     place: dict[str, Any] = {"left": 0.07, "right": 0.9, "bottom": 0.1, "top": 0.86, "wspace": 0.25}
-    panels = figure.subplots(1, len(matrices), squeeze=False, gridspec_kw=place)[0]
+    figure.subplots(1, len(matrices), gridspec_kw=place)
     centres = np.arange(len(names)) * images + (images - 1) / 2
-    for axes, (title, matrix) in zip(panels, matrices.items(), strict=True):
+    for axes, (title, matrix) in zip(figure.axes, matrices.items(), strict=True):
         shown = axes.imshow(matrix, cmap="cividis", vmin=LOWEST, vmax=HIGHEST)
         axes.set_xticks(centres, names, fontsize=8)
         axes.set_yticks(centres, names, fontsize=8)
@@ -150,7 +138,7 @@ def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], ima
             axes.axhline(edge, color="white", lw=1.5)
             axes.axvline(edge, color="white", lw=1.5)
         axes.set_title(title, fontsize=9)
-    last = panels[-1].get_position()
+    last = axes.get_position()
     scale = figure.add_axes((0.92, last.y0, 0.018, last.height))
     figure.colorbar(shown, cax=scale, extend="min").ax.tick_params(labelsize=8)
     scale.set_title("cosine", fontsize=8, loc="left")
@@ -158,38 +146,23 @@ def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], ima
 
 
 def plot_similarity_spread(groups: Mapping[str, tuple[Floats, Floats]]) -> Figure:
-    """Distributions of the similarities within people and between people, one panel per title.
-
-    Args:
-        groups: title to (similarities within people, similarities between people), any lengths.
-    """
-    figure = Figure(figsize=(7.2, 1.5 * len(groups) + 0.5), layout="constrained")
-    panels = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0]
-    bins = np.linspace(-0.5, 1, 61)
-    for axes, (title, (within, between)) in zip(panels, groups.items(), strict=True):
+    """Distributions of the similarities (within people, between people), one panel per title."""
+    figure = panels(7.2, 1.5 * len(groups) + 0.5, rows=len(groups), sharex=True)
+    bins = np.linspace(-0.5, 1, 61).tolist()
+    for axes, (title, (within, between)) in zip(figure.axes, groups.items(), strict=True):
         for (name, color, hatch), values in zip(GROUPS, (between, within), strict=True):
-            look: dict[str, Any] = {
-                "color": color,
-                "alpha": 0.55,
-                "hatch": hatch,
-                "edgecolor": "white",
-                "linewidth": 0.3,
-            }
-            axes.hist(values, bins=bins, density=True, label=name, **look)
+            look: dict[str, Any] = {"color": color, "alpha": 0.55, "hatch": hatch, "edgecolor": "white"}
+            axes.hist(values, bins=bins, density=True, label=name, linewidth=0.3, **look)
             axes.axvline(float(np.mean(values)), color=color, lw=2)
         axes.set_title(title, loc="left", fontsize=9)
         axes.set(yticks=[], xlim=(-0.5, 1))
-    panels[0].legend(frameon=False, fontsize=9, loc="upper left")
-    panels[-1].set_xlabel("cosine similarity of two pictures (upright line: the mean)")
+    figure.axes[0].legend(frameon=False, fontsize=9, loc="upper left")
+    axes.set_xlabel("cosine similarity of two pictures (upright line: the mean)")
     return figure
 
 
 def plot_strength(sweep: DataFrame) -> Figure:
-    """Similarities and recognition accuracy over the strength of the modification.
-
-    Args:
-        sweep: the columns of `anonlib.experiment.figure6.strength_sweep`.
-    """
+    """The similarities and the accuracy of `anonlib.experiment.figure6.strength_sweep`, by strength."""
     figure, axes = panel(7.2, 3.4)
     for column, name, color, marker in (
         ("within", "modified, same person", BLUE, "o"),
@@ -199,8 +172,7 @@ def plot_strength(sweep: DataFrame) -> Figure:
     ):
         axes.plot(sweep["strength"], sweep[column], color=color, marker=marker, label=name)
     axes.axhline(0.5, color=GREY, lw=1, ls=":")
-    look: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 8, "color": GREY}
-    axes.annotate("1 − EER of guessing", (1, 0.5), xytext=(-2, 3), **look)
+    note(axes, "1 − EER of guessing", (1, 0.5), (-2, 3), ha="right", fontsize=8)
     axes.set(xlabel="strength s of f + s (M(f) − f)", ylabel="cosine similarity, 1 − EER")
     axes.grid(alpha=0.25)
     legend_right(figure)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from anonlib.viz.axes import show
+from anonlib.viz.axes import panels, show
 from anonlib.viz.styles import style
 
 if TYPE_CHECKING:
@@ -24,37 +24,27 @@ COLUMNS = 7
 
 
 def plot_pictures(pictures: Mapping[str, Tensor], *, height: float = 1.6) -> Figure:
-    """Pictures of equal height in one row, each below its name.
-
-    Args:
-        pictures: name to `(3, H, W)` or `(1, H, W)`; one channel is drawn in grey.
-        height: of a picture in inches.
-    """
+    """Pictures `(3, H, W)`, or grey `(1, H, W)`, in one row below their names; height in inches."""
     widths = [picture.shape[2] / picture.shape[1] for picture in pictures.values()]
     lines = 1 + max(name.count("\n") for name in pictures)
     size = (height * sum(widths) + 0.1 * len(widths), height + 0.2 * lines)
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
-    for axes, (name, picture) in zip(panels, pictures.items(), strict=True):
+    figure = panels(*size, columns=len(widths), width_ratios=widths)
+    for axes, (name, picture) in zip(figure.axes, pictures.items(), strict=True):
         show(axes, picture, title=name)
     return figure
 
 
 def plot_baselines(faces: Mapping[str, Tensor]) -> Figure:
-    """The same faces under every method: one column per method, one row per face.
+    """The same faces `(B, 3, H, W)` under every method: one column per method, one row per face.
 
     Implements Ren et al., Fig. 3. Differs from the paper: shows every method.
-
-    Args:
-        faces: method name to `(B, 3, H, W)`, the same B for all.
     """
-    rows = len(next(iter(faces.values())))
-    figure = Figure(figsize=(0.2 + 1.0 * len(faces), 0.5 + 1.0 * rows), layout="constrained")
-    grid = figure.subplots(rows, len(faces), squeeze=False)
-    for column, (method, images) in zip(grid.T, faces.items(), strict=True):
-        column[0].set_title(style(method).label.replace(" (", "\n("), fontsize=8)
-        for axes, image in zip(column, images, strict=True):
+    rows, count = len(next(iter(faces.values()))), len(faces)
+    figure = panels(0.2 + 1.0 * count, 0.5 + 1.0 * rows, rows=rows, columns=count)
+    for column, (method, images) in enumerate(faces.items()):
+        for axes, image in zip(figure.axes[column::count], images, strict=True):
             show(axes, image, interpolation="auto")
+        figure.axes[column].set_title(style(method).label.replace(" (", "\n("), fontsize=8)
     return figure
 
 
@@ -74,7 +64,6 @@ def plot_before_after(
         before: originals `(B, 3, H, W)`.
         after: the same pictures modified.
         pairs: number of pairs in a row.
-        titles: headings of the two columns.
         inches: width of a picture; choose more for whole frames.
     """
     pairs = min(pairs, len(before))
@@ -82,7 +71,8 @@ def plot_before_after(
     widths = [1, 1, 0.2] * pairs
     height = inches * (before.shape[2] / before.shape[3] + 0.06) * rows + 0.3
     figure = Figure(figsize=(inches * sum(widths[:-1]), height))
-    grid = _tight_grid(figure, rows, widths[:-1], left=0.01, top=1 - 0.3 / height, gaps=(0.04, 0.06))
+    place = {"left": 0.01, "top": 1 - 0.3 / height, "wspace": 0.04, "hspace": 0.06}
+    grid = _tight_grid(figure, rows, widths[:-1], edge=0.01, **place)
     for i, both in enumerate(zip(before, after, strict=True)):
         row, column = divmod(i, pairs)
         for side, (title, image) in enumerate(zip(titles, both, strict=True)):
@@ -96,23 +86,19 @@ def plot_people(
 ) -> Figure:
     """One row per person: original pictures on the left, the same pictures modified on the right.
 
-    Implements Ren et al., Fig. 6. Differs from the paper: shows the originals too.
+    Pictures are `(P, K, 3, H, W)`: K of each of P people. `after_title` heads the right half.
 
-    Args:
-        before: `(P, K, 3, H, W)`: K pictures of each of P people.
-        after: the same pictures modified.
-        names: P names, written beside the rows.
-        after_title: heading of the right half.
+    Implements Ren et al., Fig. 6. Differs from the paper: shows the originals too.
     """
     people, images = before.shape[:2]
     width, height = 0.55 + FACE * (2 * images + 0.3), 0.3 + FACE * people
     figure = Figure(figsize=(width, height))
     widths = [1] * images + [0.3] + [1] * images
-    left, top = 0.55 / width, 1 - 0.3 / height
-    grid = _tight_grid(figure, people, widths, left=left, top=top, edge=0.005, gaps=(0.05, 0.05))
+    place = {"left": 0.55 / width, "top": 1 - 0.3 / height, "wspace": 0.05, "hspace": 0.05}
+    grid = _tight_grid(figure, people, widths, edge=0.005, **place)
     for row, originals, modified, name in zip(grid, before, after, names, strict=True):
-        panels = (*row[:images], *row[images + 1 :])
-        for axes, image in zip(panels, (*originals, *modified), strict=True):
+        shown = (*row[:images], *row[images + 1 :])
+        for axes, image in zip(shown, (*originals, *modified), strict=True):
             show(axes, image, interpolation="auto")
         row[0].text(-0.08, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=9)
     grid[0, 0].set_title("original", loc="left", fontsize=9)
@@ -130,42 +116,33 @@ def plot_questions(*, pair: Tensor, people: Mapping[str, Tensor], face: Tensor, 
         together: Q3, `(N, 3, H, W)` modified faces; the first 7 are shown.
     """
     figure = Figure(figsize=(7.4, 5.4))
-    panels = _tight_grid(figure, 4, [1] * COLUMNS, left=0.005, top=0.93, edge=0.005, gaps=(0.06, 0.3))
+    place = {"left": 0.005, "top": 0.93, "wspace": 0.06, "hspace": 0.3}
+    grid = _tight_grid(figure, 4, [1] * COLUMNS, edge=0.005, **place)
     for row, pictures, title in (
-        (panels[0], pair, "Q1: do both faces show the same person?   [same] [different]"),
-        (panels[2], face[None], "Q2: who is this?"),
-        (panels[3], together[:COLUMNS], "Q3: would you feel protected?   [yes] [no]"),
+        (grid[0], pair, "Q1: do both faces show the same person?   [same] [different]"),
+        (grid[2], face[None], "Q2: who is this?"),
+        (grid[3], together[:COLUMNS], "Q3: would you feel protected?   [yes] [no]"),
     ):
         row[0].set_title(title, loc="left", fontsize=9)
         for axes, picture in zip(row, pictures, strict=False):
             show(axes, picture)
-    for axes, (name, picture) in zip(panels[1], people.items(), strict=False):
+    for axes, (name, picture) in zip(grid[1], people.items(), strict=False):
         show(axes, picture, title=name)
     return figure
 
 
 def plot_strip(rows: Mapping[str, Tensor], *, titles: Sequence[str]) -> Figure:
-    """Frames of a video over time, one row per version such as `before` and `after`.
-
-    Args:
-        rows: name to `(N, 3, H, W)`, the same N for all.
-        titles: N headings of the columns.
-    """
+    """Frames of a video `(N, 3, H, W)` over time, one row per version such as `before` and `after`."""
     first = next(iter(rows.values()))
     height = 9 / len(titles) * first.shape[2] / first.shape[3] + 0.05
-    figure = Figure(figsize=(9.3, len(rows) * height + 0.3), layout="constrained")
-    grid = figure.subplots(len(rows), len(titles), squeeze=False)
-    for panels, (name, frames) in zip(grid, rows.items(), strict=True):
-        for axes, frame in zip(panels, frames, strict=True):
+    figure = panels(9.3, len(rows) * height + 0.3, rows=len(rows), columns=len(titles))
+    for row, (name, frames) in enumerate(rows.items()):
+        shown = figure.axes[row * len(titles) : (row + 1) * len(titles)]
+        for axes, frame in zip(shown, frames, strict=True):
             show(axes, frame)
-        place: dict[str, Any] = {
-            "transform": panels[0].transAxes,
-            "ha": "right",
-            "va": "center",
-            "rotation": 90,
-        }
-        panels[0].text(-0.02, 0.5, name, fontsize=9, **place)
-    for axes, title in zip(grid[0], titles, strict=True):
+        look: dict[str, Any] = {"ha": "right", "va": "center", "rotation": 90, "fontsize": 9}
+        shown[0].text(-0.02, 0.5, name, transform=shown[0].transAxes, **look)
+    for axes, title in zip(figure.axes, titles, strict=False):
         axes.set_title(title, fontsize=9)
     return figure
 
@@ -177,25 +154,9 @@ def plot_words(words: str) -> Figure:
     return figure
 
 
-def _tight_grid(
-    figure: Figure,
-    rows: int,
-    widths: Sequence[float],
-    *,
-    left: float,
-    top: float,
-    edge: float = 0.01,
-    gaps: tuple[float, float],
-) -> Any:
+def _tight_grid(figure: Figure, rows: int, widths: Sequence[float], *, edge: float, **place: float) -> Any:
     """Panels without axes and with small gaps; positions are fractions of the figure."""
-    place = {
-        "left": left,
-        "right": 1 - edge,
-        "bottom": edge,
-        "top": top,
-        "wspace": gaps[0],
-        "hspace": gaps[1],
-    }
+    place |= {"right": 1 - edge, "bottom": edge}
     grid = figure.subplots(rows, len(widths), squeeze=False, width_ratios=widths, gridspec_kw=place)
     for axes in grid.flat:
         axes.set_axis_off()

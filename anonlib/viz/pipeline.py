@@ -68,15 +68,14 @@ def _draw_pictures(axes: Axes, profile: Profile) -> None:
     frame, crop = _shape("B", profile.detector.frame), _shape("N", side)
     face, aligned = _shape("B", side), _shape("B", profile.classifier.size)
     found = f"{frame}\nface box, {ENLARGE}×"
-    _Scene(axes, FRAME, VIDEO, half=5.4, zoom=0.5).draw("frame $v$", found, region=True)
-    _Scene(axes, REGION, VIDEO).draw("face $r_v$", f"{crop}\ncropped, resized")
-    _Scene(axes, MODIFIED, VIDEO, other=True).draw("$M(r_v)$", crop)
-    pasted = _Scene(axes, PASTED, VIDEO, half=5.4, zoom=0.5, other=True)
-    pasted.draw("frame $v'$", f"{frame}\npasted back")
-    _Scene(axes, REGION, IMAGE, brush=False).draw("face image $f$", face)
-    _Scene(axes, MODIFIED, IMAGE, other=True, brush=False).draw("$M(f)$", face)
-    upright = _Scene(axes, PASTED, IMAGE, half=3, zoom=1.15, other=True, brush=False)
-    upright.draw("aligned", f"{aligned}\nby five landmarks")
+    _scene(axes, FRAME, VIDEO, "frame $v$", found, half=5.4, zoom=0.5, region=True)
+    _scene(axes, REGION, VIDEO, "face $r_v$", f"{crop}\ncropped, resized")
+    _scene(axes, MODIFIED, VIDEO, "$M(r_v)$", crop, other=True)
+    _scene(axes, PASTED, VIDEO, "frame $v'$", f"{frame}\npasted back", half=5.4, zoom=0.5, other=True)
+    _scene(axes, REGION, IMAGE, "face image $f$", face, brush=False)
+    _scene(axes, MODIFIED, IMAGE, "$M(f)$", face, other=True, brush=False)
+    upright = f"{aligned}\nby five landmarks"
+    _scene(axes, PASTED, IMAGE, "aligned", upright, half=3, zoom=1.15, other=True, brush=False)
 
 
 def _draw_networks(axes: Axes, profile: Profile) -> None:
@@ -129,49 +128,41 @@ def _draw_legend(axes: Axes) -> None:
         axes.text(x + 2.2, 1.8, goal, fontsize=8.5)
 
 
-class _Scene:
-    """A person, with or without a toothbrush, in a box 8 units high."""
-
-    def __init__(
-        self,
-        axes: Axes,
-        x: float,
-        y: float,
-        *,
-        half: float = 4.0,
-        zoom: float = 1.0,
-        other: bool = False,
-        brush: bool = True,
-    ) -> None:
-        self.axes, self.x, self.y, self.zoom, self.brush = axes, x, y, zoom, brush
-        self.skin, self.hair = ("#B9C3D6", "#3F5B7A") if other else ("#EBC7A4", "#6B4A35")
-        self.ground = Rectangle((x - half, y - 4), 2 * half, 8, fc="#F3F3F3", ec=GREY, lw=0.8)
-
-    def draw(self, title: str, below: str, *, region: bool = False) -> None:
-        self.axes.add_patch(self.ground)
-        self._blob(0, -5.9, 8.4, 6.4, "#8C9BAA")
-        self._blob(0, 0.85, 4.7, 4.6, self.hair)
-        self._blob(0, 0, 4.1, 5.0, self.skin)
-        for side in (-0.9, 0.9):
-            self._blob(side, 0.5, 0.5, 0.5, BLACK)
-        self._blob(0, -1.25, 1.7, 0.7, "white")
-        if self.brush:
-            self._blob(2.2, -1.25, 4.6, 0.45, SKY)
-        for factor, line in ((1, "-"), (ENLARGE, "--")) if region else ():
-            self._box(factor, line)
-        self.axes.text(self.x, self.y + 4.7, title, ha="center", va="bottom", fontsize=9.5)
-        _note(self.axes, self.x, self.y - 4.7, below)
-
-    def _blob(self, x: float, y: float, width: float, height: float, color: str) -> None:
-        k = self.zoom
-        blob = Ellipse((self.x + k * x, self.y + k * y), k * width, k * height, fc=color)
-        self.axes.add_patch(blob)
-        blob.set_clip_path(self.ground)
-
-    def _box(self, factor: float, line: str) -> None:
-        w, h = 2.3 * factor, 2.6 * factor
-        corner = self.x - w / 2, self.y - h / 2
-        self.axes.add_patch(Rectangle(corner, w, h, fill=False, ec=BLACK, ls=line, lw=1))
+def _scene(
+    axes: Axes,
+    x: float,
+    y: float,
+    title: str,
+    below: str,
+    *,
+    half: float = 4.0,
+    zoom: float = 1.0,
+    other: bool = False,
+    brush: bool = True,
+    region: bool = False,
+) -> None:
+    """A person in a box 8 units high, with or without a toothbrush and the boxes of the face."""
+    skin, hair = ("#B9C3D6", "#3F5B7A") if other else ("#EBC7A4", "#6B4A35")
+    ground = Rectangle((x - half, y - 4), 2 * half, 8, fc="#F3F3F3", ec=GREY, lw=0.8)
+    axes.add_patch(ground)
+    blobs = [
+        (0, -5.9, 8.4, 6.4, "#8C9BAA"),
+        (0, 0.85, 4.7, 4.6, hair),
+        (0, 0, 4.1, 5.0, skin),
+        (-0.9, 0.5, 0.5, 0.5, BLACK),
+        (0.9, 0.5, 0.5, 0.5, BLACK),
+        (0, -1.25, 1.7, 0.7, "white"),
+    ]
+    for right, up, width, height, color in [*blobs, (2.2, -1.25, 4.6, 0.45, SKY)] if brush else blobs:
+        blob = Ellipse((x + zoom * right, y + zoom * up), zoom * width, zoom * height, fc=color)
+        axes.add_patch(blob)
+        blob.set_clip_path(ground)
+    for factor, line in ((1, "-"), (ENLARGE, "--")) if region else ():
+        width, height = 2.3 * factor, 2.6 * factor
+        corner = x - width / 2, y - height / 2
+        axes.add_patch(Rectangle(corner, width, height, fill=False, ec=BLACK, ls=line, lw=1))
+    axes.text(x, y + 4.7, title, ha="center", va="bottom", fontsize=9.5)
+    _note(axes, x, y - 4.7, below)
 
 
 def _network(axes: Axes, at: Point, name: str, about: str, *, half: float = 4.0) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from anonlib.viz.axes import legend_below, legend_right, panel, percent, shifts
+from anonlib.viz.axes import legend_below, legend_right, panel, panels, percent, shifts
 from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, RED, VERMILION, YELLOW, style
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from pandas import DataFrame, Series
 
@@ -59,15 +59,9 @@ def plot_privacy_utility(
     if paper is not None:
         for _, row in paper.dropna(subset=MEASURES).iterrows():
             look = style(row["method"])
-            marker: dict[str, Any] = {
-                "marker": look.marker,
-                "ms": look.size,
-                "mfc": "none",
-                "mec": look.color,
-                "mew": 1.2,
-            }
-            label = f"{look.label}, paper on DALY"
-            handles += axes.plot(*row[MEASURES], label=label, linestyle="none", **marker)
+            hollow: dict[str, Any] = {"ls": "none", "mfc": "none", "mec": look.color, "mew": 1.2}
+            hollow |= {"marker": look.marker, "ms": look.size, "label": f"{look.label}, paper on DALY"}
+            handles += axes.plot(*row[MEASURES], **hollow)
     axes.set(xlabel="face verification error", ylabel="action detection mAP@0.5")
     axes.set_title("better ↗", loc="right", fontsize=9, color=GREY)
     percent(axes.xaxis, axes.yaxis)
@@ -80,15 +74,13 @@ def plot_privacy_utility(
 def plot_figure4_panels(tables: Mapping[str, DataFrame]) -> Figure:
     """Fig. 4 for several sources, one panel each; the y axes have different scales.
 
-    Implements Ren et al., Fig. 4. Differs from the paper: methods without both numbers are left out.
+    Tables are as for `plot_privacy_utility`.
 
-    Args:
-        tables: title to a table as for `plot_privacy_utility`.
+    Implements Ren et al., Fig. 4. Differs from the paper: methods without both numbers are left out.
     """
-    figure = Figure(figsize=(2.6 * len(tables) + 1.6, 3.4), layout="constrained")
-    grid = figure.subplots(1, len(tables), sharex=True, squeeze=False)[0]
+    figure = panels(2.6 * len(tables) + 1.6, 3.4, columns=len(tables), sharex=True)
     handles = {}
-    for axes, (title, table) in zip(grid, tables.items(), strict=True):
+    for axes, (title, table) in zip(figure.axes, tables.items(), strict=True):
         for _, row in table.dropna(subset=MEASURES).iterrows():
             handles[row["method"]] = _draw_method(axes, row)
         axes.set_title(title, fontsize=9)
@@ -96,7 +88,7 @@ def plot_figure4_panels(tables: Mapping[str, DataFrame]) -> Figure:
         axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         percent(axes.xaxis, axes.yaxis, decimals=0)
         axes.grid(alpha=0.25)
-    grid[0].set_ylabel("action detection mAP@0.5", fontsize=9)
+    figure.axes[0].set_ylabel("action detection mAP@0.5", fontsize=9)
     legend_right(figure, handles=list(handles.values()), fontsize=8, labelspacing=0.8)
     return figure
 
@@ -105,17 +97,12 @@ def _draw_method(axes: Axes, row: Series, *, large: bool = False) -> Line2D:
     """One method of Fig. 4, with the joint 95% region of its two numbers if the row has intervals."""
     look = style(row["method"])
     x, y = row[MEASURES]
-    marker: dict[str, Any] = {
-        "marker": look.marker,
-        "ms": look.size,
-        "mfc": look.color,
-        "mec": "white",
-        "mew": 0.8,
-    }
+    marker: dict[str, Any] = {"ms": look.size, "mfc": look.color, "mec": "white", "mew": 0.8}
     if large:
         marker |= {"ms": 14.0, "mfc": YELLOW, "mec": BLACK, "mew": 1.2}
         axes.annotate(look.label, (x, y), xytext=(10, 8), textcoords="offset points", weight="bold", zorder=5)
-    (line,) = axes.plot(x, y, label=look.label, zorder=4 if large else 3, linestyle="none", **marker)
+    marker |= {"marker": look.marker, "ls": "none", "label": look.label}
+    (line,) = axes.plot(x, y, zorder=4 if large else 3, **marker)
     if {f"{name}_{end}" for name in MEASURES for end in ("lo", "hi")} <= set(row.index):
         low, high = (row[[f"{name}_{end}" for name in MEASURES]].to_numpy(float) for end in ("lo", "hi"))
         color = BLACK if large else look.color
@@ -127,8 +114,7 @@ def _draw_method(axes: Axes, row: Series, *, large: bool = False) -> Line2D:
 def plot_kept(shares: Mapping[str, Series]) -> Figure:
     """The share of the mAP on clear frames that remains under each method, one marker per source.
 
-    Args:
-        shares: source to a series of fractions indexed by method; the first sets the order.
+    Series are indexed by method; the first one sets the order.
     """
     methods = list(next(iter(shares.values())).index)
     figure, axes = panel(7.2, 0.3 * len(methods) + 1.2)
@@ -148,12 +134,11 @@ def plot_kept(shares: Mapping[str, Series]) -> Figure:
 def plot_accuracies(experiments: Mapping[str, DataFrame]) -> Figure:
     """Verification accuracies of several experiments, one row per kind of faces.
 
+    Tables have the columns of ablation_classifier.csv: `faces`, `verification_accuracy`, and
+    optionally its interval.
+
     Implements Ren et al., section 5.6, Does the face classifier remain accurate?
     Differs from the paper: it gives two of these numbers in the text, without intervals.
-
-    Args:
-        experiments: name to the columns of ablation_classifier.csv: `faces`,
-            `verification_accuracy`, and optionally its interval.
     """
     kinds = list(dict.fromkeys(kind for table in experiments.values() for kind in table["faces"]))
     figure, axes = panel(7.2, 0.9 + 0.6 * len(kinds))
@@ -174,15 +159,12 @@ def plot_accuracies(experiments: Mapping[str, DataFrame]) -> Figure:
 
 
 def plot_shares(studies: Mapping[str, DataFrame]) -> Figure:
-    """Answers of several user studies with Wilson intervals, one row per question.
+    """Answers of several user studies (`anonlib.study.Share`) with Wilson intervals, a row per question.
 
     The thin line below a marker is the interval over participants, if known. The dotted line is the
     share that guessing reaches in Q1.
 
     Implements Ren et al., section 5.5. Differs from the paper: it gives its shares in the text.
-
-    Args:
-        studies: name to the columns of `anonlib.study.Share`.
     """
     figure, axes = panel(7.2, 3.2)
     kinds = list(ASKED)

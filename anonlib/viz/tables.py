@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 
 def format_table1(table: DataFrame) -> str:
-    """Table 1 in percent: the average precision of each class, their mean, and the paper's mean.
-
-    Args:
-        table: columns `method`, one per class, `map`, and `paper_map` if it is known; fractions.
+    """Table 1 in percent: the average precision of each class, their mean, and the paper's if known.
 
     >>> import pandas as pd
     >>> row = {"method": "mask", "lip": 0.5, "map": 0.5, "paper_lip": 0.67, "paper_map": 0.39}
@@ -31,8 +28,7 @@ def format_table1(table: DataFrame) -> str:
 def format_table(table: DataFrame) -> str:
     """Any result table in percent; `x`, `x_lo` and `x_hi` become one column with its interval.
 
-    Args:
-        table: text columns, and numeric columns in [0, 1]; a missing number prints as a dash.
+    Numbers are in [0, 1]; a missing one prints as a dash.
 
     >>> import pandas as pd
     >>> row = {"method": "blur8", "error": 0.5, "error_lo": 0.45, "error_hi": 0.55}
