@@ -53,7 +53,7 @@ class ExperimentData:
 
     train_faces: FaceImages
     validation_faces: FaceImages
-    """Further people, for the validation score that chooses the best state of M and D."""
+    """Further people, for the validation score that chooses the checkpoint of M and D."""
     test_faces: FaceImages
     pairs: Pairs
     """Verification pairs over `test_faces`."""

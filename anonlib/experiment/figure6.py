@@ -36,11 +36,8 @@ class Similarity:
 def similarity(name: str, first: np.ndarray, second: np.ndarray, labels: Tensor) -> Similarity:
     """Mean similarity within and between people; no picture is compared with itself.
 
-    Args:
-        name: what is compared, for tables.
-        first: `(N, F)` unit features.
-        second: `(N, F)` unit features of the same pictures, original or modified.
-        labels: `(N,)` person of each picture.
+    `first` and `second` are `(N, F)` unit features of the same pictures, original or modified, and `labels`
+    the `(N,)` person of each. The `name` says in tables what is compared.
 
     Raises:
         FaceDatasetError: nobody has two pictures, or there is only one person.

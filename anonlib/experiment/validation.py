@@ -1,4 +1,4 @@
-"""The validation score by which Algorithm 1 keeps the best state of M and D."""
+"""The validation score by which Algorithm 1 keeps the best checkpoint of M and D."""
 
 from __future__ import annotations
 
@@ -18,11 +18,8 @@ def validation_score(faces: FaceImages, players: Players) -> Callable[[], float]
     """A function that scores the current M and D on validation people; lower is better.
 
     The score is 1 - EER of D on the modified faces. A D that no longer recognizes clear faces is useless, so
-    ten times what D lacks there of `CLEAR_ENOUGH` is added. The function compares a state with those it
-    scored before: it tests clear faces only where the state could be the best.
-
-    Returns:
-        None if there are fewer than two validation people.
+    ten times what D lacks there of `CLEAR_ENOUGH` is added. Clear faces are tested only where the state could
+    be the best so far. Returns None if there are fewer than two validation people.
     """
     if len(faces.labels.unique()) < 2:
         return None
