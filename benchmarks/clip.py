@@ -24,7 +24,7 @@ from PIL import Image
 from anonlib.config import ENLARGE
 from anonlib.world.actor import HeadClip
 from anonlib.world.faces import PEOPLE, SyntheticPeople
-from anonlib.world.looks import Looks
+from anonlib.world.pen import Looks
 from anonlib.world.rooms import draw_room
 
 RATE = 30

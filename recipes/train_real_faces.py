@@ -53,7 +53,7 @@ from anonlib.training.batches import FaceBatch
 from anonlib.training.checkpoints import load_checkpoint, save_weights
 from anonlib.training.start import starting_detector
 from anonlib.types import FaceImages
-from anonlib.world.real_heads import FolderPeople
+from anonlib.world.faces import FolderPeople
 from recipes.critic import PatchCritic
 from recipes.distillation import distil_classifier
 from recipes.face_views import box_views

@@ -23,8 +23,7 @@ from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.metrics.verification import Pairs, verification_pairs
 from anonlib.types import ACTIONS, ActionFrames, FaceImages, HeadSource
 from anonlib.world.actions import FACE_RELATED, render_clips
-from anonlib.world.faces import SyntheticPeople, synthetic_faces
-from anonlib.world.real_heads import FolderPeople
+from anonlib.world.faces import FolderPeople, SyntheticPeople, synthetic_faces
 
 FOLDS = 10
 LFW_TEST_FOLDS = range(6, 11)

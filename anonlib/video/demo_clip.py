@@ -14,9 +14,8 @@ from torch import Tensor
 from anonlib.errors import ConfigError
 from anonlib.files import complete
 from anonlib.types import ACTIONS, ActionFrames
-from anonlib.world.actions import gather
+from anonlib.world.actions import Clip, gather
 from anonlib.world.actor import Role
-from anonlib.world.clip import Clip
 from anonlib.world.faces import SyntheticPeople
 
 SCENES = (("drink", "fold", "phone"), ("iron", "lip"))

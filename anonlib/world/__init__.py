@@ -2,8 +2,7 @@
 
 from anonlib.types import ACTIONS
 from anonlib.world.actions import ACTION_NAMES, FACE_RELATED, render_clips
-from anonlib.world.faces import PEOPLE, SyntheticPeople, synthetic_faces
-from anonlib.world.real_heads import FolderPeople
+from anonlib.world.faces import PEOPLE, FolderPeople, SyntheticPeople, synthetic_faces
 
 __all__ = [
     "ACTIONS",

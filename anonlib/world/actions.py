@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from anonlib.errors import ConfigError
 from anonlib.types import ACTIONS, ActionFrames, HeadSource
-from anonlib.world.actor import Box, Role, Sighting
-from anonlib.world.clip import Clip
-from anonlib.world.looks import SPLITS
+from anonlib.world.actor import SUPERSAMPLE, Actor, Box, Role, Sighting
+from anonlib.world.pen import SPLITS, Looks, Point
+from anonlib.world.rooms import Camera, draw_room
 
 ACTION_NAMES = {
     "lip": "applying make-up on lips",
@@ -39,6 +39,10 @@ FACE_RELATED = ("lip", "brush", "drink", "phone", "harmonica", "photo")
 """The actions that are seen inside the enlarged face box."""
 _PEOPLE = (0.45, 0.46, 0.09)
 """Shares of the clips with one, two and three people."""
+_UNITS = {1: (0.33, 0.44), 2: (0.31, 0.38), 3: (0.225, 0.25)}
+"""Range of the side of a head crop, as a fraction of the frame height, by the number of people."""
+_LARGEST = {"floor": 0.3, "iron": 0.33, "fold": 0.35}
+"""Upper limit of the same fraction for actions whose tool stands low in the frame."""
 
 
 def render_clips(
@@ -62,10 +66,7 @@ def render_clips(
         clips: number of clips; all actions occur equally often, give or take one.
         frames: frames a clip.
         split: `train`, `validation` or `test`; they share no people, rooms or looks.
-        seed: the same seed gives the same frames.
         size: height and width of a frame in pixels, at least 72 by 96.
-        heads: whose heads the people have.
-        progress: show a progress bar.
 
     Raises:
         ConfigError: unknown split or one without people, no clips or frames, a frame too small.
@@ -89,6 +90,69 @@ def render_clips(
             shots.append(picture)
             seen.append([one for one in sightings if _share_inside(one.box, size) > 0.05])
     return gather(shots, seen, size, clips=torch.arange(clips).repeat_interleave(frames))
+
+
+class Clip:
+    """One to three people side by side in a room, with the looks of one split.
+
+    `size` is the height and width of a frame; all random numbers come from `rng`.
+    """
+
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        heads: HeadSource,
+        *,
+        frames: int,
+        split: str,
+        size: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> None:
+        self.frames, self.rng = frames, rng
+        self.height, self.width = height, width = SUPERSAMPLE * size[0], SUPERSAMPLE * size[1]
+        self.margin = height // 12  # how far the camera can move
+        looks = Looks(split, rng)
+        limit = min(_LARGEST.get(ACTIONS[role.label], 1.0) for role in roles)
+        unit = size[0] * float(rng.uniform(*_UNITS[len(roles)]))
+        unit = SUPERSAMPLE * min(unit, size[1] / (1.75 * len(roles)), size[0] * limit)
+        self.actors = []
+        for role, slot in zip(roles, rng.permutation(len(roles)), strict=True):
+            own = round(unit * float(rng.uniform(0.95, 1.05)))
+            place = self._place(int(slot), len(roles), own)
+            self.actors.append(Actor(role, heads, looks, frames=frames, unit=own, place=place, width=width))
+        self.actors.sort(key=lambda actor: actor.unit)  # farthest first
+        far = len(roles) == 3 or limit == _LARGEST["floor"]
+        horizon = float(rng.uniform(0.76, 0.84)) if far else float(rng.uniform(0.86, 1.1))
+        wider = (height + 2 * self.margin, width + 2 * self.margin)
+        self.room = draw_room(looks, size=wider, horizon=horizon)
+        self.camera = Camera(rng)
+
+    def shots(self) -> Iterator[tuple[np.ndarray, list[Sighting]]]:
+        """Yield each frame, `(H, W, 3)` uint8, with where the people are in it."""
+        limit = self.margin - 1
+        for frame in range(self.frames):
+            jitter = self.rng.normal(0.0, 1.0, 2) * self.camera.shake * self.height
+            pan = [drift * (frame - (self.frames - 1) / 2) * self.height for drift in self.camera.drift]
+            x, y = (int(np.clip(round(p + j), -limit, limit)) for p, j in zip(pan, jitter, strict=True))
+            yield self._draw(frame, (x, y))
+
+    def _place(self, slot: int, people: int, unit: int) -> Point:
+        """Rest position of a head: near the middle of one of `people` slots from left to right."""
+        wide = self.width / people
+        slack = max(0.0, wide - 1.7 * unit) / 2
+        x = (slot + 0.5) * wide + float(self.rng.uniform(-slack, slack))
+        y = unit * float(self.rng.uniform(0.56, 0.72))
+        return x, min(y, self.height - unit)
+
+    def _draw(self, frame: int, shift: tuple[int, int]) -> tuple[np.ndarray, list[Sighting]]:
+        left, top = self.margin - shift[0], self.margin - shift[1]
+        canvas = self.room.crop((left, top, left + self.width, top + self.height))
+        for actor in self.actors:
+            actor.draw_behind(canvas, frame, shift)
+        for actor in self.actors:
+            actor.draw(canvas, frame, shift)
+        seen = [actor.sighting(frame, shift) for actor in self.actors]
+        return self.camera.film(canvas.reduce(SUPERSAMPLE), self.rng), seen
 
 
 def _generator(seed: int, split: str, number: int) -> np.random.Generator:

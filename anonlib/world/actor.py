@@ -10,11 +10,10 @@ from PIL import Image
 
 from anonlib.config import ENLARGE
 from anonlib.types import ACTIONS, Heads, HeadSource
-from anonlib.world.body import Body, Pose
+from anonlib.world.body import Body, Moment, Pose
 from anonlib.world.chores import CHORES
 from anonlib.world.face_props import FaceProp
-from anonlib.world.looks import Looks, Moment
-from anonlib.world.pen import Color, Pen, Point
+from anonlib.world.pen import Color, Looks, Pen, Point
 
 Box = tuple[float, float, float, float]
 SUPERSAMPLE = 2
@@ -54,12 +53,10 @@ class Sighting:
 
 
 class HeadClip:
-    """One person's heads in all frames of a clip, ready to be pasted.
+    """One person's heads in all frames of a clip, as RGBA squares (`sprites`) of `side` pixels.
 
-    Attributes:
-        sprites: RGBA squares of `side` pixels.
-        landmarks: `(frames, 5, 2)`, relative to the centre of the crop, in crop sides.
-        skin: colour of the cheeks.
+    `landmarks` are `(frames, 5, 2)` relative to the centre of the crop, in crop sides; `skin` is the
+    colour of the cheeks.
     """
 
     def __init__(self, heads: Heads, *, side: int) -> None:
@@ -153,8 +150,7 @@ class Actor:
             x, y = self._head_corner(frame, shift)
             margin = self.unit * (1 - 1 / ENLARGE) / 2
             face = box(x + margin, y + margin, x + self.unit - margin, y + self.unit - margin)
-            landmarks = (self.heads.landmarks[frame] + 0.5) * self.unit + np.array([x, y])
-            landmarks = landmarks / SUPERSAMPLE
+            landmarks = ((self.heads.landmarks[frame] + 0.5) * self.unit + np.array([x, y])) / SUPERSAMPLE
         return Sighting(
             label=self.role.label,
             identity=self.role.identity,

@@ -10,16 +10,13 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from anonlib.world.looks import Looks, Moment
-from anonlib.world.pen import Color, Pen, Point, along, fade, hsv, shade, smooth
+from anonlib.world.pen import Color, Looks, Pen, Point, along, fade, hsv, shade, smooth
 
 UPPER_ARM = 0.84
 FOREARM = 0.86
 _SKINS = ((1.0, 0.86, 0.75), (0.93, 0.74, 0.6), (0.8, 0.6, 0.45), (0.6, 0.42, 0.31))
 _IDLE = (((0.72, 1.52), (0.74, 2.2)), ((0.8, 1.5), (0.36, 1.68)), ((0.76, 1.48), (0.12, 1.36)))
 """Elbow and hand of three idle arms of side 1: hanging, on the belly, on the chest."""
-_PATTERNS = (("plain", "stripes", "buttons"), ("plain", "band"), ("plain", "pocket", "hoops"))
-"""Patterns of shirts, by split."""
 _OUTLINE = (
     *((-0.12, 0.53), (-0.3, 0.59), (-0.58, 0.68), (-0.65, 0.86)),
     *((-0.53, 1.2), (-0.48, 1.55), (-0.52, 1.95)),
@@ -47,16 +44,10 @@ class Pose:
 
 
 def reach(start: Point, target: Point, *, bend: int, length: float = 1.0) -> Arm:
-    """Two-segment inverse kinematics: an arm whose hand is at the target.
+    """Two-segment inverse kinematics: an arm from the shoulder `start` whose hand is at the target.
 
-    A target out of reach stretches the arm.
-
-    Args:
-        start: the shoulder.
-        target: where the hand is.
-        bend: 1 or -1, the side of the line from shoulder to hand on which the elbow is.
-        length: visible part of the length of both segments; below 1 for an arm that points
-            at the viewer.
+    A target out of reach stretches the arm. `bend` is 1 or -1, the side of the line from shoulder to
+    hand on which the elbow is. `length` is below 1 for an arm that points at the viewer.
 
     >>> arm = reach((0.0, 0.0), (0.0, 1.2), bend=1)
     >>> abs(math.dist(arm.shoulder, arm.elbow) - UPPER_ARM) < 1e-9, arm.elbow[0] < 0
@@ -86,7 +77,9 @@ class Body:
         self.trousers = looks.color((0.5, 0.75), (0.15, 0.6), (0.15, 0.45))
         self.breadth = looks.between(0.8, 1.02)
         self.long_sleeves = bool(rng.random() < 0.55)
-        self.pattern = looks.style(*_PATTERNS)
+        self.pattern = looks.style(
+            ("plain", "stripes", "buttons"), ("plain", "band"), ("plain", "pocket", "hoops")
+        )
         self.collar = ("round", "vee", "shirt")[int(rng.integers(3))]
 
     def shoulder(self, side: int) -> Point:
@@ -195,16 +188,29 @@ class Body:
                 pen.polygon(wing, shade(self.shirt, 1.2))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One person in one frame; positions are in the person's units."""
+
+    side: int
+    """1 when the working hand is on the right of the image, else -1."""
+    phase: float
+    """Phase of the action's motion in radians."""
+    head: Point
+    """Offset of the head from its rest position."""
+    mouth: Point
+    bottom: float
+    """y of the lower edge of the frame."""
+
+
 class Prop(Protocol):
     """What a person holds during an action, and what stands around this person."""
 
     def pose(self, moment: Moment, body: Body) -> Pose:
         """Where the arms are."""
-        ...
 
     def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
         """Draw what the hands hold."""
-        ...
 
     def behind(self, pen: Pen, moment: Moment) -> None:
         """Draw what stands behind all people; by default nothing."""

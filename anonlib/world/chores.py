@@ -1,16 +1,12 @@
-"""The four chores: floor, window, textile and iron. Their tools stay away from the face.
-
-Each class is a `Prop`, see `body`; units are those of `body`.
-"""
+"""The four chores: floor, window, textile and iron. Units are those of `body`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
-from anonlib.world.body import Arm, Body, Pose, Prop, reach
-from anonlib.world.looks import Looks, Moment
-from anonlib.world.pen import Pen, Point, along, fade, shade
+from anonlib.world.body import Arm, Body, Moment, Pose, Prop, reach
+from anonlib.world.pen import Looks, Pen, Point, along, fade, shade
 
 
 class Floor(Prop):
@@ -154,8 +150,7 @@ class Fold(Prop):
         """The table with a stack of folded textiles."""
         top = self._table(moment)
         pen.bar((-1.0, top + 0.9), (1.0, top + 0.9), 1.4, shade(self.table, 0.62))
-        corners = [(-0.92, top), (0.92, top), (1.04, top + 0.26), (-1.04, top + 0.26)]
-        pen.polygon(corners, self.table)
+        pen.polygon([(-0.92, top), (0.92, top), (1.04, top + 0.26), (-1.04, top + 0.26)], self.table)
         pen.line([(-1.04, top + 0.27), (1.04, top + 0.27)], 0.04, shade(self.table, 0.5))
         x = moment.side * 0.62
         for k, color in enumerate(self.stack):

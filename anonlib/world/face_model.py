@@ -8,8 +8,7 @@ An active appearance model. One coefficient vector z holds three principal compo
 
 and z = h + w + A a, with the identity h ~ N(0, Sb), the variation w ~ N(0, Sw) of one person
 from picture to picture, and A a linear in pose, expression and illumination. Every component is
-scaled to unit variance over the training pictures. `recipes/build_face_model.py` learns the file;
-`data/face_model/MODEL_CARD.md` describes the training data and the limits.
+scaled to unit variance over the training pictures. See data/face_model/MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ class FaceModel:
         variation: Tensor | None = None,
         size: int,
     ) -> Heads:
-        """Draw one head for each row, in the canonical face crop.
+        """Draw one head for each row, in a canonical face crop of `size` pixels.
 
         All parameters are in standard deviations over the pictures of LFW; 0 is the mean. Beyond
         2 or 3 the drawing is no longer a face.
@@ -124,23 +123,25 @@ class FaceModel:
             pose: `(B, 3)` yaw (nose to the image's right), pitch (nose down), roll (clockwise).
             expression: `(B, 2)` mouth open, smile.
             illumination: `(B, 3)` light from the image's right, from above, brightness.
-            variation: `(B, K)` standard normal numbers for everything else that changes between
-                pictures of one person.
-            size: side S of the crop in pixels.
+            variation: `(B, K)` normal numbers for all else that varies within one person.
         """
         identity, traits = identity.split([self._learned, TRAITS], 1)
         z = identity + torch.cat([pose[:, :2], expression, illumination], 1) @ self._t["attributes"]
         if variation is not None:
             z = z + VARIATION_SPREAD * variation[:, : self._learned] @ self._t["within"]
         shape, texture, outline = z.split(self._parts, 1)
-        where = self._where(shape, pose[:, 2] * ROLL, size)
+        roll = pose[:, 2] * ROLL
+        where = self._where(shape, roll, size)
         _, known_texture, known_outline = identity.split(self._parts, 1)
         known = self._layers(known_texture, known_outline, _COARSE)
         layers = paint(self._layers(texture, outline, size), known, traits, illumination)
         layers = F.grid_sample(layers, where, mode="bicubic", padding_mode="border", align_corners=False)
         rgb = torch.einsum("ij,njhw->nihw", _RGB, layers[:, :3])
         alpha = (layers[:, 3:] * size / 1.6 + 0.5).clamp(0, 1)
-        landmarks = self._landmarks(shape, pose[:, 2] * ROLL) * size
+        points = (self._t["landmarks.mean"] + shape @ self._t["landmarks.basis"]).reshape(-1, 5, 2) - 0.5
+        x, y = points[..., 0], points[..., 1]
+        cos, sin = roll.cos()[:, None], roll.sin()[:, None]
+        landmarks = (torch.stack([cos * x - sin * y, sin * x + cos * y], -1) + 0.5) * size
         return Heads(rgb=rgb.clamp(0, 1), alpha=alpha, landmarks=landmarks)
 
     def _where(self, shape: Tensor, roll: Tensor, size: int) -> Tensor:
@@ -154,19 +155,11 @@ class FaceModel:
         moved = F.grid_sample(flow, upright, padding_mode="border", align_corners=False)
         return upright + moved.permute(0, 2, 3, 1)
 
-    def _landmarks(self, shape: Tensor, roll: Tensor) -> Tensor:
-        points = self._t["landmarks.mean"] + shape @ self._t["landmarks.basis"]
-        points = points.reshape(-1, 5, 2) - 0.5
-        cos, sin = roll.cos()[:, None], roll.sin()[:, None]
-        x, y = points[..., 0], points[..., 1]
-        return torch.stack([cos * x - sin * y, sin * x + cos * y], -1) + 0.5
-
     def _layers(self, texture: Tensor, outline: Tensor, size: int) -> Tensor:
         """Luma, two colour differences and the outline in the mean face, (B, 4, S, S)."""
         (pixel_mean, pixel_basis), (edge_mean, edge_basis) = self._bases(size)
-        pixels = pixel_mean + texture @ pixel_basis
-        edges = edge_mean + outline @ edge_basis
-        return torch.cat([pixels, edges], 1).reshape(-1, 4, size, size)
+        layers = torch.cat([pixel_mean + texture @ pixel_basis, edge_mean + outline @ edge_basis], 1)
+        return layers.reshape(-1, 4, size, size)
 
     def _bases(self, size: int) -> list[tuple[Tensor, Tensor]]:
         """Mean and basis of the texture (3 S^2) and of the outline (S^2); each size is kept."""

@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anonlib.world.body import Arm, Body, Pose, Prop
-from anonlib.world.looks import Looks, Moment
-from anonlib.world.pen import Color, Pen, Point, along, fade, hsv, shade
+from anonlib.world.body import Arm, Body, Moment, Pose, Prop
+from anonlib.world.pen import Color, Looks, Pen, Point, along, fade, hsv, shade
 
 _SECOND_HAND = 0.2
 """Share of the people who raise the other hand as well."""

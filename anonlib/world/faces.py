@@ -1,19 +1,22 @@
-"""Synthetic people: face images F with identities I, and heads for the action clips.
+"""Face images F with identities I, and heads for the action clips.
 
-No real person is shown. A person is a number; `train`, `validation` and `test` use disjoint ranges.
-A picture depends only on the person, the seed and its index, not on the other people drawn.
+A synthetic person is a number; `train`, `validation` and `test` use disjoint ranges. A picture depends
+only on the person, the seed and its index, not on the other people drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anonlib.errors import ConfigError
+from anonlib.errors import ConfigError, FaceDatasetError
+from anonlib.geometry import warp_affine
 from anonlib.types import FaceImages, Heads
 from anonlib.world.face_model import FaceModel, normals
 from anonlib.world.hair import pixel_centres
@@ -33,6 +36,12 @@ BACKGROUND = 4 + 3 * 9 + 3 * 49 + 2 * 6
 CLOTHES = 6
 """Number of normal numbers for the clothes in one picture."""
 _BATCH = 128
+# The shape of a head, in fractions of the crop's side.
+_CENTRE = (0.5, 0.47)
+_RADII = (0.31, 0.42)
+_HALF_NECK = 0.15
+_FEATHER = 0.05
+"""Width of the soft edge."""
 
 
 @cache
@@ -91,11 +100,8 @@ def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int)
     Implements the face images F and identities I of Ren et al., section 3.
     Differs from the paper: the people are synthetic.
 
-    Args:
-        people: person numbers; the first one gets label 0.
-        images: pictures of each person.
-        size: side S of the canonical face crop.
-        seed: another seed gives other pictures of the same people.
+    The first of the person numbers gets label 0. Each person is drawn `images` times in crops of side
+    `size`; another seed gives other pictures of the same people.
 
     >>> faces = synthetic_faces([3, 5], images=2, size=32, seed=0)
     >>> faces.images.shape, faces.labels.tolist()
@@ -129,10 +135,7 @@ def _portraits(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> t
 
 
 def backgrounds(draw: Tensor, size: int) -> Tensor:
-    """Blurred scenes from normal numbers `(B, BACKGROUND)`; `(B, 3, S, S)` in [0, 1].
-
-    A scene is a colour with blobs and two edges.
-    """
+    """Scenes `(B, 3, S, S)` in [0, 1] of blobs and two edges from normal numbers `(B, BACKGROUND)`."""
     colour, coarse, fine, edges = draw.split([4, 27, 147, 12], 1)
     image = (0.45 + 0.17 * colour[:, :1] + 0.05 * colour[:, 1:])[..., None, None]
     for draws, side, strength in ((coarse, 3, 0.13), (fine, 7, 0.07)):
@@ -147,12 +150,9 @@ def backgrounds(draw: Tensor, size: int) -> Tensor:
 
 
 def clothe(image: Tensor, draw: Tensor, chin: Tensor) -> Tensor:
-    """Paint shoulders over a background, before the head is painted.
+    """Paint shoulders over backgrounds `(B, 3, S, S)` in [0, 1] from normal numbers `(B, CLOTHES)`.
 
-    Args:
-        image: `(B, 3, S, S)` in [0, 1].
-        draw: `(B, CLOTHES)` standard normal numbers.
-        chin: `(B,)` x of the neck, as a fraction of the side.
+    `chin` is the `(B,)` x of the neck, as a fraction of the side.
     """
     size = image.shape[-1]
     x, y = (centre - 0.5 for centre in pixel_centres(size))
@@ -169,3 +169,86 @@ def clothe(image: Tensor, draw: Tensor, chin: Tensor) -> Tensor:
 def _muted(colours: Tensor) -> Tensor:
     """Mostly grey versions of independent colours (B, 3, ...)."""
     return colours.mean(1, keepdim=True) * 1.4 + 0.35 * colours
+
+
+class FolderPeople:
+    """Heads of real people for action clips, cut out of face crops; a `HeadSource`.
+
+    One picture of a person is used for a whole clip. It has one expression, so only position, size
+    and tilt vary within a clip.
+    """
+
+    def __init__(self, splits: Mapping[str, FaceImages]) -> None:
+        """Numbers the people without gaps; labels count from 0 in each split, nobody is in two splits."""
+        self._splits = dict(splits)
+        self._numbers: dict[str, range] = {}
+        start = 0
+        for split, faces in self._splits.items():
+            count = int(faces.labels.max()) + 1 if len(faces) else 0
+            self._numbers[split] = range(start, start + count)
+            start += count
+
+    def people(self, split: str) -> Sequence[int]:
+        """Person numbers of a split.
+
+        Raises:
+            FaceDatasetError: there is no such split.
+        """
+        if split not in self._numbers:
+            given = ", ".join(self._numbers) or "no split"
+            raise FaceDatasetError(f"no real people for '{split}': give face images for it, not only {given}")
+        return self._numbers[split]
+
+    def heads(self, person: int, *, seed: int, frames: int, size: int) -> Heads:
+        """One person in the frames of one clip; `seed` chooses the picture and the motion.
+
+        Raises:
+            FaceDatasetError: nobody has that number.
+        """
+        rng = np.random.default_rng([seed, person])
+        image, landmarks = self._picture(person, rng)
+        scale = size / image.shape[-1]
+        image = F.interpolate(image[None], (size, size), mode="bilinear", antialias=True)
+        head = torch.cat([image, head_alpha(size)[None]], dim=1)
+        matrices = _sway(rng, frames=frames, size=size)
+        moved = warp_affine(head.expand(frames, -1, -1, -1), matrices, (size, size))
+        points = landmarks * scale @ matrices[:, :, :2].transpose(1, 2) + matrices[:, None, :, 2]
+        return Heads(rgb=moved[:, :3].clamp(0, 1), alpha=moved[:, 3:].clamp(0, 1), landmarks=points)
+
+    def _picture(self, person: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """One of a person's crops in [0, 1] and its landmarks."""
+        for split, numbers in self._numbers.items():
+            if person in numbers:
+                faces = self._splits[split]
+                mine = (faces.labels == person - numbers.start).nonzero().flatten()
+                chosen = int(mine[rng.integers(len(mine))])
+                return faces.images[chosen].float() / 255, faces.landmarks[chosen].float()
+        raise FaceDatasetError(f"no person has the number {person}: use a number from people()")
+
+
+def head_alpha(size: int) -> Tensor:
+    """Opacity `(1, S, S)` of the head in a canonical crop: an ellipse and a neck with soft edges.
+
+    >>> alpha = head_alpha(64)
+    >>> alpha[0, 30, 32], alpha[0, 0, 0]
+    (tensor(1.), tensor(0.))
+    """
+    x, y = pixel_centres(size)
+    away = (((x - _CENTRE[0]) / _RADII[0]) ** 2 + ((y - _CENTRE[1]) / _RADII[1]) ** 2).sqrt()
+    ellipse = (1 - away) * min(_RADII)
+    neck = torch.minimum(_HALF_NECK - (x - _CENTRE[0]).abs(), y - _CENTRE[1])
+    return (torch.maximum(ellipse, neck) / _FEATHER).clamp(0, 1)[None]
+
+
+def _sway(rng: np.random.Generator, *, frames: int, size: int) -> Tensor:
+    """Matrices `(frames, 2, 3)` that slowly turn, move and resize the crop about its centre."""
+    time = torch.arange(frames, dtype=torch.float32)
+    turn, across, down, growth = (
+        reach * torch.sin(2 * math.pi * time / float(rng.uniform(10, 20)) + float(rng.uniform(0, 6)))
+        for reach in (math.radians(5), 0.015 * size, 0.015 * size, 0.03)
+    )
+    cos, sin = (1 + growth) * turn.cos(), (1 + growth) * turn.sin()
+    linear = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+    middle = torch.full((2, 1), size / 2)
+    shift = middle - linear @ middle + torch.stack([across, down], 1)[:, :, None]
+    return torch.cat([linear, shift], dim=2)

@@ -1,9 +1,8 @@
 """Hair for the face model: a sharp layer that is drawn over the mean face.
 
-The average of many photographs shows a face but no hair, because the edges of hair are in a different
-place in each photograph. So the learned identity only sets the kind of hair: long where the outline
-is wide beside the jaw, dark where the crown is dark compared with the cheeks. A procedure then draws
-the hairline, the volume, the strands that run from the crown, and one of a few natural colours.
+The average of many photographs shows no hair, because its edges are elsewhere in each of them. So the
+learned identity only sets the kind of hair: long where the outline is wide beside the jaw, dark where
+the crown is darker than the cheeks. The hairline, volume and strands are drawn.
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ COLOURS = torch.tensor(
     ]
 )
 """Black, browns, fair, grey and white, from the darkest crowns to the lightest."""
-
-
 LENGTH = (0.001, 130.0)
 TONE = (-0.05, 6.0)
 """Centre and slope with which the model's people are spread over the lengths and tones of hair."""
@@ -39,13 +36,10 @@ BALD = 0.93
 
 
 def paint(layers: Tensor, known: Tensor, traits: Tensor, light: Tensor) -> Tensor:
-    """Add hair to the layers (B, 4, S, S): luma, two colour differences and outline distance.
+    """Add hair to a head's layers (B, 4, S, S): luma, two colour differences and outline distance.
 
-    Args:
-        layers: the head in the mean face.
-        known: layers of the identity alone, of any size, from which the kind of hair is estimated.
-        traits: `(B, TRAITS)` standard normal numbers of the person.
-        light: `(B, 3)` the illumination of the head.
+    The kind of hair is estimated from `known`, layers of the identity alone, of any size. `traits` are
+    `(B, TRAITS)` standard normal numbers of the person; `light` is the `(B, 3)` illumination.
     """
     size = layers.shape[-1]
     x, y = pixel_centres(size)
@@ -102,9 +96,8 @@ def _volume(x: Tensor, y: Tensor, form: tuple[Tensor, ...], length: Tensor) -> T
     puff = 0.012 * form[5] + 0.03 * length
     top = 0.105 - puff
     wide = 0.275 + 0.8 * puff
-    middle = 0.40
-    high = ((middle - y) / (middle - top)).clamp(min=0)
-    low = (y - middle).clamp(min=0)
+    high = ((0.40 - y) / (0.40 - top)).clamp(min=0)
+    low = (y - 0.40).clamp(min=0)
     flare = wide + low * (0.10 * length - 0.12 * (1 - length))
     across = (x - 0.5 - 0.01 * form[6]).abs() / flare
     radius = (across**2.3 + high**2.3 + 1e-6) ** (1 / 2.3)

@@ -1,18 +1,19 @@
-"""A pen for flat illustrations: capsules, ellipses, lines and smooth outlines.
-
-`Pen` wraps Pillow's `ImageDraw` with a scale and an origin. A figure is written once, in units of
-its head, and can be drawn at any size. The pen records the extent of each part that it draws; the
-action boxes are made from these extents.
-"""
+"""A pen for flat illustrations, and random colours and sizes that differ between the splits."""
 
 from __future__ import annotations
 
 import colorsys
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
+import numpy as np
 from PIL import Image, ImageDraw
 
+from anonlib.errors import ConfigError
+
+SPLITS = ("train", "validation", "test")
+Choice = TypeVar("Choice")
 Color = tuple[int, int, int] | tuple[int, int, int, int]
 Point = tuple[float, float]
 
@@ -71,19 +72,14 @@ def smooth(points: Sequence[Point]) -> list[Point]:
 
 
 class Pen:
-    """Draws on an RGB image in units of `scale` pixels about `origin` (pixels).
-
-    Attributes:
-        part: name of the part that is drawn next; "" records no extent.
-        extents: part -> [x0, y0, x1, y1] in pixels, not clipped to the image.
-    """
+    """Draws on an RGB image in units of `scale` pixels about `origin` (pixels)."""
 
     def __init__(self, image: Image.Image, *, scale: float, origin: Point) -> None:
-        self.image = image
-        self.scale = scale
-        self.origin = origin
+        self.image, self.scale, self.origin = image, scale, origin
         self.part = ""
+        """Name of the part that is drawn next; "" records no extent."""
         self.extents: dict[str, list[float]] = {}
+        """Part -> [x0, y0, x1, y1] in pixels, not clipped to the image."""
         self._draw = ImageDraw.Draw(image, "RGBA")
 
     def polygon(self, points: Sequence[Point], fill: Color) -> None:
@@ -156,3 +152,48 @@ def _capsule_outline(start: Point, end: Point, radii: tuple[float, float]) -> li
             angle = heading + turn + math.pi * k / 7
             outline.append((centre[0] + radius * math.cos(angle), centre[1] + radius * math.sin(angle)))
     return outline
+
+
+class Looks:
+    """Random colours and sizes of one split.
+
+    Each range is cut into intervals and each interval into thirds, one a split. Objects of the three
+    splits belong to the same categories, but share no hue and no proportion.
+
+    >>> a, b = (Looks(s, np.random.Generator(np.random.Philox(1))) for s in ("train", "test"))
+    >>> a.between(0.0, 3.0, intervals=1) < 1.0 and b.between(0.0, 3.0, intervals=1) >= 2.0
+    True
+
+    Raises:
+        ConfigError: the split is not one of `SPLITS`.
+    """
+
+    def __init__(self, split: str, rng: np.random.Generator) -> None:
+        if split not in SPLITS:
+            raise ConfigError(f"split '{split}' is unknown: use one of {', '.join(SPLITS)}")
+        self.split, self.rng = split, rng
+
+    def spawn(self) -> Looks:
+        """Looks of the same split with their own random numbers, drawn independently of these."""
+        return Looks(self.split, self.rng.spawn(1)[0])
+
+    def between(self, low: float, high: float, *, intervals: int = 4) -> float:
+        """A number of the range that only this split can draw."""
+        interval = int(self.rng.integers(intervals))
+        place = interval + (SPLITS.index(self.split) + float(self.rng.random())) / len(SPLITS)
+        return low + (high - low) * place / intervals
+
+    def color(
+        self, hue: tuple[float, float], saturation: tuple[float, float], value: tuple[float, float]
+    ) -> Color:
+        """A colour whose hue only this split can draw; all splits share saturations and values."""
+        return hsv(
+            self.between(*hue, intervals=6),
+            float(self.rng.uniform(*saturation)),
+            float(self.rng.uniform(*value)),
+        )
+
+    def style(self, *options: Sequence[Choice]) -> Choice:
+        """One of this split's options; `options` holds a sequence for each split."""
+        mine = options[SPLITS.index(self.split)]
+        return mine[int(self.rng.integers(len(mine)))]

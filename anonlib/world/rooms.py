@@ -10,11 +10,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from anonlib.world.looks import Looks
-from anonlib.world.pen import Color, Pen, fade, shade
-
-_WALLS = (("plain", "stripes", "panels"), ("plain", "boards"), ("plain", "dots", "tiles"))
-_FLOORS = (("planks", "plain"), ("rug",), ("tiles", "plain"))
+from anonlib.world.pen import Color, Looks, Pen, fade, shade
 
 
 class Camera:
@@ -42,12 +38,9 @@ class Camera:
 
 
 def draw_room(looks: Looks, *, size: tuple[int, int], horizon: float) -> Image.Image:
-    """An RGB picture of a furnished room.
+    """An RGB picture of a furnished room; `size` is its height and width in pixels.
 
-    Args:
-        looks: looks of the split.
-        size: height and width in pixels.
-        horizon: where the floor begins, as a fraction of the height; above 1 it is not seen.
+    The floor begins at `horizon`, a fraction of the height; above 1 it is not seen.
     """
     height, width = size
     wall = looks.color((0.0, 1.0), (0.03, 0.2), (0.6, 0.93))
@@ -66,7 +59,7 @@ def draw_room(looks: Looks, *, size: tuple[int, int], horizon: float) -> Image.I
 
 
 def _draw_wall(pen: Pen, looks: Looks, wall: Color, aspect: float) -> None:
-    style = looks.style(*_WALLS)
+    style = looks.style(("plain", "stripes", "panels"), ("plain", "boards"), ("plain", "dots", "tiles"))
     ink = fade(shade(wall, 0.9 if looks.rng.random() < 0.5 else 1.12), 200)
     step = float(looks.rng.uniform(0.07, 0.13))
     count = math.ceil(aspect / step)
@@ -92,7 +85,7 @@ def _draw_wall(pen: Pen, looks: Looks, wall: Color, aspect: float) -> None:
 
 def _draw_floor(pen: Pen, looks: Looks, horizon: float, aspect: float) -> None:
     color = looks.color((0.03, 0.16), (0.15, 0.5), (0.35, 0.75))
-    style = looks.style(*_FLOORS)
+    style = looks.style(("planks", "plain"), ("rug",), ("tiles", "plain"))
     pen.bar((0, (horizon + 1.2) / 2), (aspect, (horizon + 1.2) / 2), 1.2 - horizon, color)
     ink = shade(color, 0.85)
     if style in ("planks", "tiles"):
@@ -104,8 +97,7 @@ def _draw_floor(pen: Pen, looks: Looks, horizon: float, aspect: float) -> None:
             y = horizon + 0.03 * k * k
             pen.line([(0, y), (aspect, y)], 0.006, ink)
     if style == "rug":
-        rug = looks.color((0.0, 1.0), (0.2, 0.6), (0.35, 0.7))
-        pen.ellipse((0.5 * aspect, 1.0), (0.5, 0.12), rug)
+        pen.ellipse((0.5 * aspect, 1.0), (0.5, 0.12), looks.color((0.0, 1.0), (0.2, 0.6), (0.35, 0.7)))
 
 
 def _picture(pen: Pen, looks: Looks, x: float, horizon: float) -> None:

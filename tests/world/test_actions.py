@@ -12,12 +12,11 @@ from torch import Tensor
 from anonlib.errors import ConfigError
 from anonlib.types import ActionFrames, Heads
 from anonlib.world import ACTION_NAMES, ACTIONS, FACE_RELATED, render_clips
+from anonlib.world.actions import Clip
 from anonlib.world.actor import Role, Sighting
-from anonlib.world.body import FOREARM, UPPER_ARM, Body, reach
-from anonlib.world.clip import Clip
+from anonlib.world.body import FOREARM, UPPER_ARM, Body, Moment, reach
 from anonlib.world.face_props import FaceProp
-from anonlib.world.looks import SPLITS, Looks, Moment
-from anonlib.world.pen import Pen
+from anonlib.world.pen import SPLITS, Looks, Pen
 
 EYE_Y, MOUTH_Y, GAP = 0.45, 0.69, 0.5 / 4.6
 

@@ -6,7 +6,7 @@ import torch
 from anonlib.errors import FaceDatasetError
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.types import FaceImages, HeadSource
-from anonlib.world.real_heads import FolderPeople, head_alpha
+from anonlib.world.faces import FolderPeople, head_alpha
 
 
 def faces(people: int, images: int = 3, size: int = 64, seed: int = 0) -> FaceImages:
