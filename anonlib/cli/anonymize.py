@@ -41,9 +41,7 @@ def anonymize(
     detector: Annotated[str, typer.Option(help="How faces are found: ssh, cascade or mtcnn.")] = "ssh",
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as JSON.")] = None,
     device: Device = "auto",
-    every: Annotated[
-        int, typer.Option(help="Detect faces in every n-th frame and track them in between.", min=1)
-    ] = 2,
+    every: Annotated[int, typer.Option(help="Detect faces in every n-th frame; track between.", min=1)] = 2,
     mask_scale: Annotated[
         float, typer.Option(help="How much larger than the face the replaced region is.", min=1)
     ] = ENLARGE,

@@ -29,12 +29,8 @@ def list_data() -> None:
     for entry in CATALOG.values():
         way = "anonlib data download" if entry.parts else "by hand"
         typer.echo(f"{entry.name:<15}{entry.title}; {entry.holds}")
-        for label, value in (
-            ("size", entry.size),
-            ("terms", entry.terms),
-            ("ask", entry.ask),
-            ("get it", way),
-        ):
+        facts = {"size": entry.size, "terms": entry.terms, "ask": entry.ask, "get it": way}
+        for label, value in facts.items():
             typer.echo(f"{'':<15}{label + ':':<8}{value}")
 
 

@@ -24,15 +24,9 @@ TABLES = {
 
 @plain_errors()
 def reproduce(
-    profile: Annotated[
-        str, typer.Option(help="Size of the experiment: smoke, laptop, workstation or paper.")
-    ] = "laptop",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the results.", show_default="results/PROFILE")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the people, the clips and the initial weights.", min=0)
-    ] = 0,
+    profile: Annotated[str, typer.Option(help="Size: smoke, laptop, workstation or paper.")] = "laptop",
+    out: Annotated[Path | None, typer.Option(help="Result folder.", show_default="results/PROFILE")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of people, clips and initial weights.", min=0)] = 0,
     faces: Annotated[
         list[Path] | None,
         typer.Option(
@@ -49,26 +43,17 @@ def reproduce(
         Path | None,
         typer.Option(metavar="ROOT", help="Real clips: the folder of JHMDB.", show_default="drawn clips"),
     ] = None,
-    protocol: Annotated[
-        str, typer.Option(help="Test clips: split1, or boxed for clips with true boxes only.")
-    ] = "split1",
+    protocol: Annotated[str, typer.Option(help="Test clips: split1, or boxed (with true boxes).")] = "split1",
     pretrained: Annotated[
         Literal["imagenet"] | None,
         typer.Option(help="Start A from torchvision's weights, which are downloaded; for --profile paper."),
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
-    devices: Annotated[
-        int, typer.Option(help="GPUs, or processes on a CPU; each trains on its own batch.", min=1)
-    ] = 1,
-    nodes: Annotated[
-        int, typer.Option(help="Machines; more than one needs torchrun on each of them.", min=1)
-    ] = 1,
+    devices: Annotated[int, typer.Option(help="GPUs, or CPU processes, each with its own batch.", min=1)] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines; several need torchrun on each.", min=1)] = 1,
     precision: Annotated[
-        str | None,
-        typer.Option(
-            help="Number type in training: float32 or bfloat16.", show_default="the profile's choice"
-        ),
+        str | None, typer.Option(help="Training in float32 or bfloat16.", show_default="the profile's choice")
     ] = None,
     watch: Annotated[
         bool,
@@ -76,11 +61,7 @@ def reproduce(
     ] = False,
     verify: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Train nothing: compute the tables of a finished run again from its stored predictions "
-            "and compare.",
-        ),
+        typer.Option(metavar="FOLDER", help="Train nothing: check a run's tables against its predictions."),
     ] = None,
 ) -> None:
     """Repeat the paper's experiment and print Table 1 and Figure 4.

@@ -16,30 +16,18 @@ if TYPE_CHECKING:
 
 @plain_errors()
 def verify(
-    root: Annotated[
-        Path, typer.Option(metavar="LFW_ROOT", help="LFW's folder, with pairs.txt in or beside it.")
-    ],
+    root: Annotated[Path, typer.Option(metavar="LFW_ROOT", help="LFW, with pairs.txt in or beside it.")],
     method: Annotated[str, typer.Option(metavar="NAME", help="See `anonlib methods`.")],
     weights: Weights = None,
-    folds: Annotated[
-        str, typer.Option(help="Folds of LFW: two or more of 1 to 10, such as 6-10 or 1,3.")
-    ] = "6-10",
-    recognizer: Annotated[
-        str, typer.Option(help="Face recogniser: sphereface, or dlib, an optional extra.")
-    ] = "sphereface",
+    folds: Annotated[str, typer.Option(help="Two or more folds of 1 to 10, such as 6-10 or 1,3.")] = "6-10",
+    recognizer: Annotated[str, typer.Option(help="sphereface, or dlib (an optional extra).")] = "sphereface",
     framing: Annotated[
         str,
         typer.Option(help="frame: detect and hide faces in whole pictures; crop: cut the faces out first."),
     ] = "frame",
-    limit: Annotated[
-        int | None, typer.Option(help="Most pairs to compare, for a quick look.", show_default="all")
-    ] = None,
-    retrain: Annotated[
-        int, typer.Option(metavar="STEPS", help="Also train D on modified faces for so many steps.")
-    ] = 0,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write a record of the measurement as JSON.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Most pairs to compare.", show_default="all")] = None,
+    retrain: Annotated[int, typer.Option(metavar="STEPS", help="Also train D on modified faces.")] = 0,
+    json: Annotated[Path | None, typer.Option(metavar="OUT", help="Write a record as JSON.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the retrained D.", min=0)] = 0,
     device: Device = "auto",
     threads: Threads = None,

@@ -134,7 +134,14 @@ class Clip:
             jitter = self.rng.normal(0.0, 1.0, 2) * self.camera.shake * self.height
             pan = [drift * (frame - (self.frames - 1) / 2) * self.height for drift in self.camera.drift]
             x, y = (int(np.clip(round(p + j), -limit, limit)) for p, j in zip(pan, jitter, strict=True))
-            yield self._draw(frame, (x, y))
+            left, top = self.margin - x, self.margin - y
+            canvas = self.room.crop((left, top, left + self.width, top + self.height))
+            for actor in self.actors:
+                actor.draw_behind(canvas, frame, (x, y))
+            for actor in self.actors:
+                actor.draw(canvas, frame, (x, y))
+            seen = [actor.sighting(frame, (x, y)) for actor in self.actors]
+            yield self.camera.film(canvas.reduce(SUPERSAMPLE), self.rng), seen
 
     def _place(self, slot: int, people: int, unit: int) -> Point:
         """Rest position of a head: near the middle of one of `people` slots from left to right."""
@@ -144,16 +151,6 @@ class Clip:
         y = unit * float(self.rng.uniform(0.56, 0.72))
         return x, min(y, self.height - unit)
 
-    def _draw(self, frame: int, shift: tuple[int, int]) -> tuple[np.ndarray, list[Sighting]]:
-        left, top = self.margin - shift[0], self.margin - shift[1]
-        canvas = self.room.crop((left, top, left + self.width, top + self.height))
-        for actor in self.actors:
-            actor.draw_behind(canvas, frame, shift)
-        for actor in self.actors:
-            actor.draw(canvas, frame, shift)
-        seen = [actor.sighting(frame, shift) for actor in self.actors]
-        return self.camera.film(canvas.reduce(SUPERSAMPLE), self.rng), seen
-
 
 def _generator(seed: int, split: str, number: int) -> np.random.Generator:
     """Random numbers of one clip, so that a clip does not depend on how many there are."""
@@ -162,7 +159,7 @@ def _generator(seed: int, split: str, number: int) -> np.random.Generator:
 
 
 def _assign(clips: int, people: Sequence[int], *, rng: np.random.Generator) -> Iterator[tuple[Role, ...]]:
-    """People and actions of each clip; no action occurs again before all have occurred."""
+    """People and actions of each clip; all actions occur before one occurs again."""
     actions: list[int] = []
     for _ in range(clips):
         count = min(int(rng.choice(3, p=_PEOPLE)) + 1, len(people))
@@ -183,9 +180,9 @@ def _share_inside(box: Box, size: tuple[int, int]) -> float:
 def gather(
     shots: list[np.ndarray], seen: list[list[Sighting]], size: tuple[int, int], *, clips: Tensor
 ) -> ActionFrames:
-    """Frames `(H, W, 3)` uint8 and the people seen in each, as tensors; boxes are clipped to the frame.
+    """Frames `(H, W, 3)` uint8 of a `size`, the people seen in each, and the `(N,)` clip of each frame.
 
-    `size` is the height and width of a frame, `clips` the `(N,)` number of each frame's clip.
+    Action boxes are clipped to the frame.
     """
     limit = torch.tensor([size[1], size[0], size[1], size[0]], dtype=torch.float32)
     boxes, labels, faces, landmarks, identities = [], [], [], [], []

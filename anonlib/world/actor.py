@@ -10,7 +10,7 @@ from PIL import Image
 
 from anonlib.config import ENLARGE
 from anonlib.types import ACTIONS, Heads, HeadSource
-from anonlib.world.body import Body, Moment, Pose
+from anonlib.world.body import Body, Moment
 from anonlib.world.chores import CHORES
 from anonlib.world.face_props import FaceProp
 from anonlib.world.pen import Color, Looks, Pen, Point
@@ -85,7 +85,7 @@ def _cheek_color(heads: Heads) -> Color:
 
 
 class Actor:
-    """A person of a clip, drawn on a supersampled canvas.
+    """A person of a clip, drawn on a supersampled canvas of that `width`.
 
     `unit` is the side of the head crop, `place` the rest position of the head's centre, and `shift`
     how far the camera has moved the scene in a frame, all in pixels of the canvas.
@@ -94,7 +94,6 @@ class Actor:
     def __init__(
         self, role: Role, heads: HeadSource, looks: Looks, *, frames: int, unit: int, place: Point, width: int
     ) -> None:
-        """Chooses the person's looks and draws the heads; `width` is that of the canvas."""
         rng, name = looks.rng, ACTIONS[role.label]
         own = looks.spawn()  # so that another action would leave the rest of the scene as it is
         self.prop = CHORES[name](own) if name in CHORES else FaceProp(name, own)
@@ -135,7 +134,15 @@ class Actor:
             pen.paste(self.heads.sprites[frame], self._head_corner(frame, shift))
         pen.part = ""
         self.prop.before(pen, moment)
-        self._draw_arms(pen, moment, pose)
+        pen.part = "person"
+        hands = ((pose.rest, pose.rest_axis), (pose.work, pose.work_axis))
+        for arm, axis in hands:
+            self.body.draw_arm(pen, arm, axis)
+        pen.part = "tool"
+        self.prop.tool(pen, moment, pose)  # between palms and fingers
+        pen.part = "person"
+        for arm, axis in hands:
+            self.body.draw_fingers(pen, arm.hand, axis)
         self.extents = pen.extents
 
     def sighting(self, frame: int, shift: Point) -> Sighting:
@@ -159,18 +166,6 @@ class Actor:
             face=face,
             landmarks=landmarks,
         )
-
-    def _draw_arms(self, pen: Pen, moment: Moment, pose: Pose) -> None:
-        """Draw both arms; the tool lies between palms and fingers."""
-        pen.part = "person"
-        hands = ((pose.rest, pose.rest_axis), (pose.work, pose.work_axis))
-        for arm, axis in hands:
-            self.body.draw_arm(pen, arm, axis)
-        pen.part = "tool"
-        self.prop.tool(pen, moment, pose)
-        pen.part = "person"
-        for arm, axis in hands:
-            self.body.draw_fingers(pen, arm.hand, axis)
 
     def _moment(self, canvas: Image.Image, frame: int, shift: Point) -> Moment:
         x, y = self._head_corner(frame, shift)

@@ -77,7 +77,9 @@ class SyntheticPeople:
         """
         model = _model()
         draw = normals(person, seed, 1, shape=(3 + model.components,))
-        motion = _drift(normals(person, seed, 2, shape=(3, 5)), frames)
+        rest, cosine, sine = normals(person, seed, 2, shape=(3, 5))
+        time = torch.arange(frames)[:, None] * 0.35
+        motion = 0.8 * rest + 0.6 * (cosine * time.cos() + sine * time.sin())  # of unit variance
         return model.render(
             model.identity([person]).expand(frames, -1),
             pose=motion[:, :3] * POSE,
@@ -86,12 +88,6 @@ class SyntheticPeople:
             variation=draw[3:].expand(frames, -1),
             size=size,
         )
-
-
-def _drift(draws: Tensor, frames: int) -> Tensor:
-    """Smooth paths (T, D) of unit variance from normals (3, D): a slow wave about a rest value."""
-    time = torch.arange(frames)[:, None] * 0.35
-    return 0.8 * draws[0] + 0.6 * (draws[1] * time.cos() + draws[2] * time.sin())
 
 
 def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int) -> FaceImages:
