@@ -11,8 +11,6 @@ from anonlib.cli.shared import Device, Weights, plain_errors
 from anonlib.config import ENLARGE
 from anonlib.errors import ConfigError
 
-SOME_FAILED = 1
-
 
 @plain_errors()
 def anonymize(
@@ -45,9 +43,7 @@ def anonymize(
     mask_scale: Annotated[
         float, typer.Option(help="How much larger than the face the replaced region is.", min=1)
     ] = ENLARGE,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Only the first file, and 3 seconds of a video.")
-    ] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="One file only, 3 seconds of a video.")] = False,
     hold: Annotated[
         bool, typer.Option("--hold", help="Replace a frame by coarse blocks where a face may have been lost.")
     ] = False,
@@ -113,4 +109,4 @@ def anonymize(
     for line in done.lines():
         typer.echo(line, err=True)
     if done.bad:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(1)

@@ -46,7 +46,7 @@ def reproduce(
     protocol: Annotated[str, typer.Option(help="Test clips: split1, or boxed (with true boxes).")] = "split1",
     pretrained: Annotated[
         Literal["imagenet"] | None,
-        typer.Option(help="Start A from torchvision's weights, which are downloaded; for --profile paper."),
+        typer.Option(help="Start A from torchvision's weights (downloads); for --profile paper."),
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -55,10 +55,7 @@ def reproduce(
     precision: Annotated[
         str | None, typer.Option(help="Training in float32 or bfloat16.", show_default="the profile's choice")
     ] = None,
-    watch: Annotated[
-        bool,
-        typer.Option("--watch", help="Write TensorBoard events and pictures of training faces to OUT/watch."),
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Write TensorBoard events to OUT/watch.")] = False,
     verify: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Train nothing: check a run's tables against its predictions."),

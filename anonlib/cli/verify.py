@@ -22,8 +22,7 @@ def verify(
     folds: Annotated[str, typer.Option(help="Two or more folds of 1 to 10, such as 6-10 or 1,3.")] = "6-10",
     recognizer: Annotated[str, typer.Option(help="sphereface, or dlib (an optional extra).")] = "sphereface",
     framing: Annotated[
-        str,
-        typer.Option(help="frame: detect and hide faces in whole pictures; crop: cut the faces out first."),
+        str, typer.Option(help="frame: hide faces in whole pictures; crop: cut the faces out first.")
     ] = "frame",
     limit: Annotated[int | None, typer.Option(help="Most pairs to compare.", show_default="all")] = None,
     retrain: Annotated[int, typer.Option(metavar="STEPS", help="Also train D on modified faces.")] = 0,

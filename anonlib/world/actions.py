@@ -37,8 +37,6 @@ ACTION_NAMES = {
 """DALY's names of the classes, by the short names of `ACTIONS`."""
 FACE_RELATED = ("lip", "brush", "drink", "phone", "harmonica", "photo")
 """The actions that are seen inside the enlarged face box."""
-_PEOPLE = (0.45, 0.46, 0.09)
-"""Shares of the clips with one, two and three people."""
 _UNITS = {1: (0.33, 0.44), 2: (0.31, 0.38), 3: (0.225, 0.25)}
 """Range of the side of a head crop, as a fraction of the frame height, by the number of people."""
 _LARGEST = {"floor": 0.3, "iron": 0.33, "fold": 0.35}
@@ -162,7 +160,7 @@ def _assign(clips: int, people: Sequence[int], *, rng: np.random.Generator) -> I
     """People and actions of each clip; all actions occur before one occurs again."""
     actions: list[int] = []
     for _ in range(clips):
-        count = min(int(rng.choice(3, p=_PEOPLE)) + 1, len(people))
+        count = min(1 + int(rng.choice(3, p=(0.45, 0.46, 0.09))), len(people))
         roles = []
         for index in rng.choice(len(people), size=count, replace=False):
             actions = actions or [int(a) for a in rng.permutation(len(ACTIONS))]

@@ -18,12 +18,6 @@ from anonlib.world.pen import Color, Looks, Pen, Point
 Box = tuple[float, float, float, float]
 SUPERSAMPLE = 2
 """Frames are drawn this many times larger and then reduced."""
-_FROM_BEHIND = 0.16
-"""Share of the people at a floor or a window who are seen from behind."""
-_HIDDEN_MOUTH = (0.0, 0.2)
-"""Where the mouth is, relative to the head, of a person who is seen from behind."""
-_CHIN = 0.06
-"""Distance of the head below the body's origin. It puts the chin on the collar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +93,7 @@ class Actor:
         self.prop = CHORES[name](own) if name in CHORES else FaceProp(name, own)
         beside = name in ("floor", "window")
         self.heads = None  # seen from behind
-        if not (beside and rng.random() < _FROM_BEHIND):
+        if not (beside and rng.random() < 0.16):
             size = max(64, 16 * -(-unit // (16 * SUPERSAMPLE)))  # about as large as in the frame
             drawn = heads.heads(role.identity, seed=int(rng.integers(2**31)), frames=frames, size=size)
             self.heads = HeadClip(drawn, side=unit)
@@ -114,12 +108,13 @@ class Actor:
 
     def draw_behind(self, canvas: Image.Image, frame: int, shift: Point) -> None:
         """Draw what stands behind all people, such as a window pane."""
-        self.prop.behind(self._pen(canvas, shift), self._moment(canvas, frame, shift))
+        pen = Pen(canvas, scale=self.unit, origin=self._origin(shift))
+        self.prop.behind(pen, self._moment(canvas, frame, shift))
 
     def draw(self, canvas: Image.Image, frame: int, shift: Point) -> None:
         """Draw the person, from back to front, and keep the extents."""
         moment = self._moment(canvas, frame, shift)
-        pen = self._pen(canvas, shift)
+        pen = Pen(canvas, scale=self.unit, origin=self._origin(shift))
         pose = self.prop.pose(moment, self.body)
         pen.part = "person"
         if moment.bottom > 1.7:
@@ -171,7 +166,7 @@ class Actor:
         x, y = self._head_corner(frame, shift)
         origin = self._origin(shift)
         head = ((x + self.unit / 2 - origin[0]) / self.unit, (y + self.unit / 2 - origin[1]) / self.unit)
-        mouth = _HIDDEN_MOUTH if self.heads is None else self.heads.landmarks[frame, 3:].mean(0)
+        mouth = (0.0, 0.2) if self.heads is None else self.heads.landmarks[frame, 3:].mean(0)
         return Moment(
             side=self.side,
             phase=self.phase + self.rate * frame,
@@ -185,11 +180,8 @@ class Actor:
         turn = self.phase + 0.55 * self.rate * frame
         origin = self._origin(shift)
         x = origin[0] + self.unit * (0.035 * math.sin(turn) - 0.5)
-        y = origin[1] + self.unit * (_CHIN + 0.02 * math.cos(1.3 * turn) - 0.5)
+        y = origin[1] + self.unit * (0.06 + 0.02 * math.cos(1.3 * turn) - 0.5)  # the chin on the collar
         return round(x), round(y)
 
     def _origin(self, shift: Point) -> Point:
         return self.place[0] + shift[0], self.place[1] + shift[1]
-
-    def _pen(self, canvas: Image.Image, shift: Point) -> Pen:
-        return Pen(canvas, scale=self.unit, origin=self._origin(shift))

@@ -30,26 +30,22 @@ from anonlib.world.hair import TRAITS, paint
 
 VARIATION_SPREAD = 0.5
 """Pictures of one person vary as N(0, VARIATION_SPREAD^2 Sw)."""
-LIMIT = 2.3
-"""Normal numbers are clipped to [-LIMIT, LIMIT], because extreme faces are drawn badly."""
-ROLL = 0.07
-"""Radians of in-plane rotation for one unit of roll."""
 LUMA = 128
 """Side of the stored luma; colour differences are coarser."""
-_COARSE = 32
-"""Side of the picture of an identity from which the kind of hair is estimated."""
 _RGB = torch.tensor([[1.0, 0.0, 1.402], [1.0, -0.344, -0.714], [1.0, 1.772, 0.0]])
 
 
 def normals(*keys: int, shape: tuple[int, ...]) -> Tensor:
     """Standard normal numbers that depend only on the keys, on every machine (Philox generator).
 
+    They are clipped to [-2.3, 2.3], because extreme faces are drawn badly.
+
     >>> torch.equal(normals(3, 7, shape=(4,)), normals(3, 7, shape=(4,)))
     True
     """
     sequence = np.random.SeedSequence([key % 2**63 for key in keys])
     draw = np.random.Generator(np.random.Philox(sequence)).standard_normal(shape)
-    return torch.from_numpy(draw.clip(-LIMIT, LIMIT).astype(np.float32))
+    return torch.from_numpy(draw.clip(-2.3, 2.3).astype(np.float32))
 
 
 class FaceModel:
@@ -130,10 +126,10 @@ class FaceModel:
         if variation is not None:
             z = z + VARIATION_SPREAD * variation[:, : self._learned] @ self._t["within"]
         shape, texture, outline = z.split(self._parts, 1)
-        roll = pose[:, 2] * ROLL
+        roll = pose[:, 2] * 0.07  # radians
         where = self._where(shape, roll, size)
         _, known_texture, known_outline = identity.split(self._parts, 1)
-        known = self._layers(known_texture, known_outline, _COARSE)
+        known = self._layers(known_texture, known_outline, 32)  # small: only for the kind of hair
         layers = paint(self._layers(texture, outline, size), known, traits, illumination)
         layers = F.grid_sample(layers, where, mode="bicubic", padding_mode="border", align_corners=False)
         rgb = torch.einsum("ij,njhw->nihw", _RGB, layers[:, :3])

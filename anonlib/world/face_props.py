@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from anonlib.world.body import Arm, Body, Moment, Pose, Prop
 from anonlib.world.pen import Color, Looks, Pen, Point, along, fade, hsv, shade
 
-_SECOND_HAND = 0.2
-"""Share of the people who raise the other hand as well."""
-
 
 class FaceProp(Prop):
     """One of the six face-related actions, `name`, with a random look of its tool."""
@@ -27,7 +24,7 @@ class FaceProp(Prop):
         self.elbow = (float(rng.uniform(0.64, 0.9)), float(rng.uniform(1.2, 1.5)))
         self.other_elbow = (float(rng.uniform(0.64, 0.9)), float(rng.uniform(1.2, 1.5)))
         self.idle = int(rng.integers(3))
-        self.second_hand = bool(rng.random() < _SECOND_HAND)
+        self.second_hand = bool(rng.random() < 0.2)  # raised as well
         make_look, self.draw = TOOLS[name]
         self.look = make_look(looks)
 

@@ -28,9 +28,6 @@ COLOURS = torch.tensor(
     ]
 )
 """Black, browns, fair, grey and white, from the darkest crowns to the lightest."""
-LENGTH = (0.001, 130.0)
-TONE = (-0.05, 6.0)
-"""Centre and slope with which the model's people are spread over the lengths and tones of hair."""
 BALD = 0.93
 """Hair of this tone or lighter is not painted: the person is bald."""
 
@@ -74,8 +71,8 @@ def _kind(known: Tensor, traits: Tensor) -> tuple[Tensor, Tensor]:
     crown = known[:, 0, int(0.12 * side) : int(0.2 * side), int(0.35 * side) : int(0.65 * side)]
     cheeks = known[:, 0, int(0.55 * side) : int(0.68 * side), int(0.3 * side) : int(0.7 * side)]
     contrast = crown.mean((1, 2)) - cheeks.mean((1, 2))
-    length = torch.sigmoid(LENGTH[1] * (beside - LENGTH[0]) + 0.4 * traits[:, 0])
-    tone = torch.special.ndtr((contrast - TONE[0]) * TONE[1] + 0.5 * traits[:, 1])
+    length = torch.sigmoid(130.0 * (beside - 0.001) + 0.4 * traits[:, 0])
+    tone = torch.special.ndtr((contrast + 0.05) * 6.0 + 0.5 * traits[:, 1])
     return length[:, None, None], tone[:, None, None]
 
 
