@@ -187,7 +187,13 @@ class RayEngine:
                 )
         yield from ((index, file) for index, file in enumerate(run.files) if isinstance(file, FileReport))
         if tasks:
-            yield from self._reports(run, tasks)
+            with (
+                bar("Ray", " files", shown=run.progress, total=len(tasks)) as shown,
+                closing(self._reports(run, tasks)) as reports,
+            ):
+                for found in reports:
+                    shown.update()
+                    yield found
 
     def _reports(self, run: Run, tasks: Mapping[int, Task]) -> Reports:
         folders = {Path(task.out).parent for task in tasks.values()}
@@ -195,7 +201,6 @@ class RayEngine:
         sweep(folders)
         try:
             with (
-                bar("Ray", " files", shown=run.progress, total=len(tasks)) as shown,
                 own_part(min(folders)) as (probe, _),
                 connected(),
                 closing(self._rows(run.settings, tasks, probe)) as rows,
@@ -204,7 +209,6 @@ class RayEngine:
                     answer = json.loads(row["answer"])
                     check_stop(answer)
                     run.report.weights |= answer["weights"]
-                    shown.update()
                     yield row["index"], FileReport(**answer["report"])
         finally:
             sweep(folders)
