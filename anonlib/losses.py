@@ -58,15 +58,11 @@ def angular_softmax_loss(
 ) -> Tensor:
     """L_D(f, i_f) of each face, `(B,)`, at least 0.
 
+    Features are `(B, F)` from D, identities `(C, F)` weight vectors, one for each person, of which
+    only the directions count; the margin is m, `anneal` is a, see `annealing`.
+
     Implements Ren et al., L_D of Eq. (2), the angular softmax of SphereFace.
     Differs from the paper: none.
-
-    Args:
-        features: `(B, F)` from D.
-        identities: `(C, F)` weight vectors, one for each person; only their directions count.
-        labels: `(B,)` person of each face.
-        margin: m.
-        anneal: a, see `annealing`.
     """
     norm = features.norm(dim=1, keepdim=True)
     cosine = F.normalize(features, dim=1) @ F.normalize(identities, dim=1).T  # (B, C)

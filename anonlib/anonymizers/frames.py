@@ -32,10 +32,8 @@ def anonymize_frames(
 
     Implements Ren et al., section 3.1 and 5.2. Differs from the paper: none.
 
-    Args:
-        frames: `(B, 3, H, W)` in [0, 1], at least 8 pixels a side.
-        face_boxes: per frame `(n_i, 4)` xyxy pixels, not enlarged.
-        anonymizer: faces `(N, 3, h, w)` to the same shape, see `anonlib.anonymizers.create`.
+    Frames are `(B, 3, H, W)` in [0, 1], at least 8 pixels a side, each with `(n_i, 4)` boxes, xyxy
+    pixels, not enlarged.
 
     >>> from anonlib.anonymizers import create
     >>> box = torch.tensor([[10.0, 10.0, 20.0, 20.0]])  # 16x16 pixels when enlarged

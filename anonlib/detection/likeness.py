@@ -34,8 +34,8 @@ Levels = list[Tensor]
 class CutFinder:
     """Detects cuts: the picture changes at once, and far more than it did before.
 
-    It prefers false alarms, which only cost a detection. A missed cut (a dissolve) is no danger
-    either: the faces of the old scene stay hidden until the tracker ends them.
+    A false alarm only costs a detection. After a missed cut (a dissolve) the faces of the old scene
+    stay hidden until the tracker ends them.
 
     >>> finder = CutFinder()
     >>> dark, bright = torch.zeros(36, 64), torch.full((36, 64), 0.7)
@@ -131,14 +131,10 @@ def find_patches(
     SSIM: 1 for the same picture at any brightness, 0 for an unrelated one. A patch without
     structure is like every place without structure.
 
-    Args:
-        boxes: `(n, 4)` expected places, xyxy pixels with area.
-        patches: `(n, 16, 16)` brightness.
-        weights: `(n, 16, 16)` 1 where the patch shows the face, 0 where another face hides it.
-        margin: how far to search, in cells.
-
-    Returns:
-        Shift to the best place `(n, 2)` xy pixels, and its likeness `(n,)` in [-1, 1].
+    Boxes are `(n, 4)` expected places, xyxy pixels with area; patches are `(n, 16, 16)` brightness.
+    Weights, of the same shape, are 1 where the patch shows the face, 0 where another face hides it.
+    The margin is how far to search, in cells. Returns the shift to the best place, `(n, 2)` xy
+    pixels, and its likeness, `(n,)` in [-1, 1].
     """
     if not len(boxes):
         return boxes.new_zeros(0, 2), torch.zeros(0)

@@ -20,7 +20,7 @@ _Arrays = tuple[Floats, Floats, NDArray[np.int64]]
 
 
 class AveragePrecision(NamedTuple):
-    """Average precision by class, and the mean."""
+    """Average precision of each class and their mean."""
 
     per_class: Floats
     """`(C,)` in [0, 1]; NaN for a class without ground truth."""
