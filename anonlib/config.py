@@ -1,14 +1,12 @@
 """All hyper-parameters, in four profiles of one implementation.
 
-`paper` has the values of Ren, Lee and Ryoo (ECCV 2018) where the paper gives them: M with 9 residual blocks
-on 256x256 faces, SphereFace-20, Faster R-CNN with ResNet-101 on 600x800 frames, Adam's learning rates and
+`paper` has the values of Ren, Lee and Ryoo (ECCV 2018) where the paper gives them: shapes, learning rates,
 momentum, and the drop of the learning rates after 7 of 12 epochs. Widths, features and margin are those of
 the networks that the paper cites. The paper gives no lambda, T1, T2 or batch sizes. These, and all fields
-that have no counterpart in the paper, are our choice in every profile.
+that have no counterpart in the paper, are our choice.
 
-`workstation` trains on real faces and clips in an evening on two CPU cores. `laptop` shrinks networks, images
-and step counts until the whole experiment takes twenty minutes on two cores. `smoke` is `laptop` with a few
-people and steps, for tests.
+`workstation` trains on real faces and clips in an evening on two CPU cores. `laptop` is a smaller experiment
+of twenty minutes. `smoke` is `laptop` with a few people and steps, for tests.
 
 >>> profile("paper").modifier.blocks
 9
@@ -63,10 +61,8 @@ class LiteModifierConfig:
     """M sees the head reduced to a grid of this many cells a side; a face takes about 8 of them."""
 
     def __post_init__(self) -> None:
-        _require(
-            self.size % 8 == 0 and self.size > 8,
-            f"modifier size {self.size}: use a multiple of 8, at least 16",
-        )
+        fits = self.size % 8 == 0 and self.size > 8
+        _require(fits, f"modifier size {self.size}: use a multiple of 8, at least 16")
         _require(0 < self.cells <= self.size, f"modifier cells {self.cells}: use 1 to {self.size}")
         _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
 
@@ -222,10 +218,6 @@ class Profile:
             "which there are no such weights; use --profile paper (resnet101), or leave the option out",
         )
 
-    def to_json(self) -> str:
-        """The profile as indented JSON, saved beside each checkpoint."""
-        return json.dumps(asdict(self), indent=2)
-
 
 _PAPER = Profile(name="paper")
 _LAPTOP = Profile(
@@ -329,11 +321,7 @@ def profiles() -> tuple[str, ...]:
 
 
 def profile(name: str) -> Profile:
-    """The profile with this name.
-
-    Raises:
-        ConfigError: no profile has that name.
-    """
+    """The profile with this name; ConfigError if there is none."""
     _require(name in _PROFILES, f"profile '{name}' is unknown: use one of {', '.join(_PROFILES)}")
     return _PROFILES[name]
 

@@ -93,7 +93,7 @@ def test_configs_cannot_be_changed():
 @pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
 def test_profiles_survive_json(name: str):
     original = profile(name)
-    found = json.loads(original.to_json())
+    found = json.loads(json.dumps(to_dict(original)))
     assert found == to_dict(original)
     assert found["classifier"]["size"] == list(original.classifier.size)
     assert (

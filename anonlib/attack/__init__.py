@@ -10,14 +10,3 @@ from anonlib.attack.verification import (
     verify_features,
     verify_scores,
 )
-
-__all__ = [
-    "VerificationResult",
-    "anonymize_faces",
-    "compare_clear_and_modified",
-    "face_features",
-    "recognisability",
-    "similarities",
-    "verify_features",
-    "verify_scores",
-]

@@ -1,8 +1,7 @@
 """The same faces before and after anonymizing, cropped for a recogniser.
 
-With framing `frame`, all faces of a whole picture are detected, anonymized and put back, as a user
-of `anonlib anonymize` does, and then the face is cropped. With framing `crop`, the face is cropped
-first and the crop is anonymized; M is trained on such crops.
+With framing `frame`, whole pictures are anonymized, as by `anonlib anonymize`, and then the face is cropped.
+With framing `crop`, the face is cropped first and the crop is anonymized; M is trained on such crops.
 """
 
 from __future__ import annotations
@@ -64,12 +63,9 @@ def crop_before_and_after(
     Differs from the paper: the paper verifies crops only, `crop`; `frame` adds face detection.
 
     Args:
-        paths: picture files.
-        anonymizer: float faces `(N, 3, h, w)` in [0, 1] to the same shape.
         framing: `frame` or `crop`.
-        detector: finds the faces. By default MTCNN, and the faces of the originals are cached.
+        detector: by default MTCNN, and the faces of the originals are cached.
         device: where MTCNN runs.
-        progress: whether to show a progress bar.
 
     Raises:
         ConfigError: no framing has that name.
@@ -104,7 +100,10 @@ def _crop_after(
     """Anonymizes whole pictures, then crops."""
     pictures = [read_image(path) for path in paths]
     before = _cached_faces(lambda: find(pictures), paths, key=key)
-    points = [_person(faces, picture) for faces, picture in zip(before, pictures, strict=True)]
+    points = [
+        most_prominent(faces, centre=(picture.shape[2] / 2, picture.shape[1] / 2))
+        for faces, picture in zip(before, pictures, strict=True)
+    ]
     hidden = [
         _rounded(anonymize_frames(picture[None] / 255, [faces.boxes], anonymizer))[0]
         for faces, picture in zip(before, pictures, strict=True)
@@ -138,14 +137,10 @@ def find_faces(detector: Detector, pictures: Sequence[Tensor]) -> list[Faces]:
 
 
 def nearest_landmarks(found: Faces, landmarks: Tensor) -> Tensor | None:
-    """Landmarks of the detected face at the place of an earlier face, or None.
+    """Landmarks of the detected face at the place of an earlier face with `(5, 2)` landmarks, or None.
 
-    The root mean square distance between old and new landmarks may be at most the root mean
-    square distance of the old ones from their centre. For boxes this is about an IoU of 0.5.
-
-    Args:
-        found: the faces of a picture.
-        landmarks: `(5, 2)` xy pixels of the earlier face.
+    The root mean square distance between old and new landmarks may be at most that of the old ones from their
+    centre. For boxes this is about an IoU of 0.5.
 
     >>> points = torch.tensor([[0.0, 0.0], [4.0, 0.0], [2.0, 2.0], [0.0, 4.0], [4.0, 4.0]])
     >>> def moved(by):
@@ -166,11 +161,6 @@ def _found_again(found: list[Faces], points: list[Tensor | None]) -> list[Tensor
         None if before is None else nearest_landmarks(faces, before)
         for faces, before in zip(found, points, strict=True)
     ]
-
-
-def _person(faces: Faces, picture: Tensor) -> Tensor | None:
-    """Landmarks of the person whom the picture is about."""
-    return most_prominent(faces, centre=(picture.shape[2] / 2, picture.shape[1] / 2))
 
 
 def _crops(pictures: list[Tensor], points: list[Tensor | None], *, size: int) -> Crops:

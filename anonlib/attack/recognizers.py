@@ -35,11 +35,7 @@ _MODEL = "dlib_face_recognition_resnet_model_v1.dat"
 
 
 def create(name: str, *, device: str = "cpu") -> Recognizer:
-    """The recogniser of that name.
-
-    Args:
-        name: one of `NAMES`.
-        device: where its network runs.
+    """The recogniser of that name, one of `NAMES`.
 
     Raises:
         ConfigError: no recogniser has that name, or dlib's models are not installed.
@@ -80,7 +76,6 @@ def recognizing_classifier(path: Path | None = None, *, device: str = "cpu") -> 
     Args:
         path: weights with their `ClassifierConfig` in the header; by default the shipped ones.
             The weight vectors of the identities may be missing: verification needs none.
-        device: where it runs.
 
     Raises:
         FaceDatasetError: the shipped weights are missing.
@@ -116,11 +111,9 @@ def dlib_features(network: DlibResNet, faces: FaceImages) -> np.ndarray:
 
 
 def face_chips(images: Tensor, landmarks: Tensor) -> Tensor:
-    """Faces cropped as for the training of dlib's network; uint8 `(N, 3, 150, 150)`.
+    """Faces cropped as for the training of dlib's network; uint8 `(N, 3, S, S)` to `(N, 3, 150, 150)`.
 
-    Args:
-        images: `(N, 3, S, S)` uint8.
-        landmarks: `(N, 5, 2)` xy pixels from MTCNN. dlib itself uses five other points.
+    The landmarks are MTCNN's, `(N, 5, 2)` xy pixels. dlib itself uses five other points.
     """
     matrices = similarity_transform(landmarks, landmarks.new_tensor(_CHIP_LANDMARKS) * CHIP)
     chips = warp_affine(images.float(), matrices, (CHIP, CHIP))

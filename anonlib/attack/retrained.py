@@ -2,64 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import torch
 
-from anonlib.anonymizers import Anonymizer
-from anonlib.attack.framing import crop_before_and_after
+from anonlib.attack.framing import BeforeAfter
 from anonlib.attack.recognizers import recognizing_classifier
 from anonlib.config import TrainingConfig
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.lfw import people_in_folds
-from anonlib.detection import Detector
 from anonlib.errors import FaceDatasetError
 from anonlib.networks import SphereFace
 from anonlib.training import train_classifier
 from anonlib.types import FaceImages
 
+Crop = Callable[[Sequence[Path]], BeforeAfter]
+"""`crop_before_and_after` with the method under attack and the framing of the test."""
 IMAGES = 10
 """Pictures a person at most, so that the few people with hundreds do not dominate the batches."""
 
 
 def retrained_classifier(
     root: Path,
-    anonymizer: Anonymizer,
+    crop: Crop,
     folds: Collection[int],
     *,
-    framing: str,
     steps: int,
     seed: int,
     device: str = "cpu",
-    detector: Detector | None = None,
     progress: bool = True,
 ) -> SphereFace:
-    """D trained on modified faces of the people in `root` who are in no pair of the folds.
+    """D trained on modified faces of the people in LFW's folder `root` who are in no pair of the test folds.
 
-    Training starts from the shipped weights with new identities and anneals the margin of
-    A-Softmax again, see `anonlib.experiment.reproduce.attack`.
+    Training starts from the shipped weights with new identities and anneals the margin of A-Softmax again. Each
+    of the `steps` updates sees 48 faces.
 
     Implements Ren et al., section 5.6, Does the face classifier remain accurate?
     Differs from the paper: the paper does not train a new classifier on modified faces.
 
-    Args:
-        root: LFW's folder.
-        anonymizer: the method under attack.
-        folds: the test folds.
-        framing: `frame` or `crop`, as in the test.
-        steps: updates, of 48 faces each.
-        seed: of batches and identities.
-        device: where D and MTCNN run.
-        detector: finds faces; MTCNN by default.
-        progress: whether to show progress bars.
-
     Raises:
         FaceDatasetError: fewer than two people outside the folds have two pictures.
     """
-    faces = modified_people(
-        root, anonymizer, folds, framing=framing, device=device, detector=detector, progress=progress
-    )
+    faces = modified_people(root, crop, folds)
     known = recognizing_classifier()
     torch.manual_seed(seed)
     classifier = SphereFace(known.config, people=int(faces.labels.max()) + 1)
@@ -72,16 +57,7 @@ def retrained_classifier(
     return classifier
 
 
-def modified_people(
-    root: Path,
-    anonymizer: Anonymizer,
-    folds: Collection[int],
-    *,
-    framing: str,
-    device: str = "cpu",
-    detector: Detector | None = None,
-    progress: bool = True,
-) -> FaceImages:
+def modified_people(root: Path, crop: Crop, folds: Collection[int]) -> FaceImages:
     """Modified faces of everybody with two or more pictures who is in no pair of the folds."""
     folder, excluded = FaceFolder(root), people_in_folds(root, folds)
     names = [name for name in folder.people_with(2) if name not in excluded]
@@ -91,12 +67,5 @@ def modified_people(
             "folds; add people or leave --retrain out"
         )
     paths = [(label, path) for label, name in enumerate(names) for path in folder.pictures(name)[:IMAGES]]
-    faces = crop_before_and_after(
-        [path for _, path in paths],
-        anonymizer,
-        framing=framing,
-        device=device,
-        detector=detector,
-        progress=progress,
-    )
+    faces = crop([path for _, path in paths])
     return faces.modified.faces(faces.original.found, torch.tensor([label for label, _ in paths]))

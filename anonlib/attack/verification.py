@@ -60,10 +60,7 @@ def face_features(classifier: SphereFace, faces: FaceImages) -> np.ndarray:
 def similarities(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> np.ndarray:
     """Cosine similarity of face `pairs.first` of one set with `pairs.second` of another; `(P,)`.
 
-    Args:
-        first: `(N, F)` unit features.
-        second: `(N, F)` unit features; the same as `first` to compare faces of one set.
-        pairs: indices of the two faces.
+    Both sets are `(N, F)` unit features, and may be the same.
     """
     scores: np.ndarray = np.einsum("nf,nf->n", first[pairs.first], second[pairs.second])
     return scores.round(DIGITS)
@@ -99,12 +96,6 @@ def compare_clear_and_modified(
     Implements Ren et al., section 5.6, Does the face classifier remain accurate?
     Differs from the paper: `modified_original` is ours.
 
-    Args:
-        classifier: D.
-        clear: faces.
-        modified: the same faces in the same order, anonymized.
-        pairs: of these faces.
-
     Returns:
         `(P,)` similarities: `original` of two clear faces, `modified` of two modified ones, and
         `modified_original` of a modified first and a clear second one.
@@ -124,9 +115,7 @@ def compare_features(clear: np.ndarray, modified: np.ndarray, pairs: Pairs) -> d
 def recognisability(features: np.ndarray, labels: Tensor) -> float:
     """1 - EER over all pairs of faces: 0.5 if people cannot be told apart, 1 if always.
 
-    Args:
-        features: `(N, F)` unit features.
-        labels: `(N,)` person of each; at least two people, one of them with two faces.
+    `features` are `(N, F)` of length one, `labels` the `(N,)` people: two or more, one with two faces.
     """
     first, second = np.triu_indices(len(features), k=1)
     same = (labels[first] == labels[second]).numpy()

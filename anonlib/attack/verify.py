@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -103,10 +104,7 @@ class Verification:
 
 
 def parse_folds(text: str) -> tuple[int, ...]:
-    """Numbers of folds from a list as on the command line.
-
-    Raises:
-        ConfigError: the text is not a list of numbers from 1 to 10.
+    """Numbers of folds from a list as on the command line, or ConfigError.
 
     >>> parse_folds("6-10"), parse_folds("1,3"), parse_folds("7")
     ((6, 7, 8, 9, 10), (1, 3), (7,))
@@ -140,10 +138,8 @@ def verify_method(
 
     Args:
         root: LFW's folder, with pairs.txt in it or beside it.
-        request: what is measured.
         device: where M, the recogniser, the retrained D and MTCNN run.
         detector: finds faces; MTCNN by default.
-        progress: whether to show progress bars.
 
     Raises:
         ConfigError: no method has that name, or dlib is not installed.
@@ -154,14 +150,15 @@ def verify_method(
     anonymizer = named_anonymizer(request.method, weights=request.weights, device=device)
     listed = balanced(lfw_pairs(root, request.folds), request.limit)
     files = picture_files(FaceFolder(root), listed)
-    faces = crop_before_and_after(
-        list(files.values()),
-        anonymizer,
+    crop = partial(
+        crop_before_and_after,
+        anonymizer=anonymizer,
         framing=request.framing,
         detector=detector,
         device=device,
         progress=progress,
     )
+    faces = crop(list(files.values()))
     there = faces.original.found
     pairs = pairs_among([p for p, found in zip(files, there, strict=True) if found], listed)
     before, after = faces.original.faces(there), faces.modified.faces(there)
@@ -169,13 +166,11 @@ def verify_method(
     if request.retrain:
         classifier = retrained_classifier(
             root,
-            anonymizer,
+            crop,
             request.folds,
-            framing=request.framing,
             steps=request.retrain,
             seed=request.seed,
             device=device,
-            detector=detector,
             progress=progress,
         )
         features = face_features(classifier, after)
@@ -239,11 +234,7 @@ def balanced(pairs: Sequence[LfwPair], limit: int | None) -> list[LfwPair]:
 def write_record(
     path: Path, root: Path, request: Request, found: Verification, *, device: str, seconds: float
 ) -> None:
-    """Writes a JSON record of the run: request, results, and what is needed to repeat it.
-
-    Raises:
-        ResultsError: it could not be written.
-    """
+    """Writes a JSON record of the run: request, results, and what is needed to repeat it."""
     files = {"recognizer": recognizers.model_file(request.recognizer), "method": method_file(request)}
     content = {
         **provenance(command=command(root, request), seed=request.seed, device=device),

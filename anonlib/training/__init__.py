@@ -18,24 +18,3 @@ from anonlib.training.start import (
     trained_classifier,
     trained_modifier,
 )
-
-__all__ = [
-    "FaceBatch",
-    "FrameBatch",
-    "Players",
-    "face_batch",
-    "fool_classifier",
-    "frame_batch",
-    "identification_loss",
-    "modify_frames",
-    "starting_classifier",
-    "starting_detector",
-    "starting_modifier",
-    "train_adversarially",
-    "train_classifier",
-    "train_detector",
-    "trained_classifier",
-    "trained_modifier",
-    "update_classifier",
-    "update_modifier_and_detector",
-]

@@ -18,20 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from anonlib.config import TrainingConfig, to_dict
+from anonlib.config import TrainingConfig
 from anonlib.files import first_process
 from anonlib.geometry import crop_boxes, paste_boxes
 from anonlib.losses import annealing, classifier_loss, modifier_loss, photorealistic_loss
 from anonlib.networks import ActionDetector, LiteModifier, Modifier, SphereFace
 from anonlib.training.batches import FaceBatch, FrameBatch, batches, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
-from anonlib.training.loop import BestState, History, Losses, Report, TrainingState, training_steps
+from anonlib.training.loop import BestState, History, Losses, RunOptions, TrainingState, training_steps
 from anonlib.training.precision import layers_in
 from anonlib.training.processes import gather, gradient_step, part, world_size
 from anonlib.types import ActionFrames, FaceImages
@@ -55,12 +55,10 @@ def train_adversarially(
     seed: int,
     validate: Callable[[], float] | None = None,
     name: str = "Algorithm 1",
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    report: Report | None = None,
     look: Callable[[int], None] | None = None,
+    **options: Unpack[RunOptions],
 ) -> History:
-    """T1 iterations; each updates D, and then M and A.
+    """T1 iterations; each updates D, and then M and A, in place. D should be pre-trained.
 
     Implements Ren et al., Algorithm 1, lines 1-9.
     Differs from the paper: the paper trains until the losses converge. Ours oscillate, so we evaluate M on
@@ -68,18 +66,13 @@ def train_adversarially(
     several times an iteration (`classifier_updates`).
 
     Args:
-        players: M, D and A, trained in place; D should be pre-trained.
         faces: face images F with identities.
         frames: video frames V with actions and face boxes.
-        config: step counts, weights and learning rates.
-        seed: of batches.
         validate: returns the validation score of M and D as they are; lower is better. It must not use test
             data. None keeps the last state.
         name: label of the progress bar.
-        checkpoint: file to resume from and to save to.
-        progress: whether to show a progress bar.
-        report: called with each row of the losses as it is logged.
         look: called in the first process with the number of each iteration that is done, to draw pictures.
+        options: see `RunOptions`.
 
     Returns:
         The losses every ten iterations.
@@ -104,10 +97,8 @@ def train_adversarially(
             steps=config.adversarial_steps,
             seed=seed,
             lr_drop=config.adversarial_lr_drop,
-            checkpoint=checkpoint,
-            progress=progress,
-            report=report,
-            settings=to_dict(config),
+            settings=config,
+            **options,
         ):
             anneal = annealing(config.classifier_age + t)
             for k in range(config.classifier_updates):

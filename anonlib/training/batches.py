@@ -133,11 +133,7 @@ def face_regions(face_boxes: list[Tensor], *, height: int, width: int) -> list[T
 def batches(make: Callable[[int], Batch], device: torch.device | str) -> Callable[[int], Batch]:
     """Batches by number, to be asked for one after the other: first any number, then the next ones.
 
-    For a GPU a thread prepares the next batch during a step. On a CPU a thread would slow the training down.
-
-    Args:
-        make: from the number of a batch to the batch.
-        device: where the training runs.
+    For a GPU a thread makes the next batch during a step. On a CPU a thread would slow the training down.
     """
     if torch.device(device).type != "cuda":
         return make

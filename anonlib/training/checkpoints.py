@@ -25,11 +25,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Loads what `save_checkpoint` wrote; nothing in the file is executed.
-
-    Raises:
-        CheckpointError: the file is damaged.
-    """
+    """Loads what `save_checkpoint` wrote, or raises CheckpointError; nothing in the file is executed."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -39,11 +35,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_request(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Compares the settings in a checkpoint with those of this run, where both have them.
-
-    Raises:
-        CheckpointError: they differ; the message gives both values.
-    """
+    """Raises CheckpointError if settings that a checkpoint and this run both have differ."""
     different = [
         f"{name} was {found[name]}, now {wanted[name]}"
         for name in sorted({*found} & {*wanted})

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from anonlib.config import TrainingConfig, to_dict
+from anonlib.config import TrainingConfig
 from anonlib.geometry import align_faces
 from anonlib.losses import angular_softmax_loss, annealing
 from anonlib.networks import SphereFace
 from anonlib.training.batches import FaceBatch, batches, face_batch
-from anonlib.training.loop import History, Report, TrainingState, training_steps
+from anonlib.training.loop import History, RunOptions, TrainingState, training_steps
 from anonlib.training.precision import layers_in
 from anonlib.training.processes import gradient_step
 from anonlib.types import FaceImages
 
 
 def identification_loss(classifier: SphereFace, images: Tensor, batch: FaceBatch, *, anneal: float) -> Tensor:
-    """L_D of aligned faces.
+    """L_D of aligned faces; `(B,)`. Gradients reach `images`.
 
     Args:
-        classifier: D.
         images: `(B, 3, S, S)` in [0, 1], the clear or the modified faces of the batch.
-        batch: with landmarks and labels.
+        batch: gives their landmarks and labels.
         anneal: weight of the plain cosine in A-Softmax.
-
-    Returns:
-        `(B,)` losses; gradients reach `images`.
     """
     aligned = align_faces(images, batch.landmarks, classifier.config.size)
     return angular_softmax_loss(
@@ -47,27 +43,17 @@ def train_classifier(
     *,
     seed: int,
     age: int = 0,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    report: Report | None = None,
+    **options: Unpack[RunOptions],
 ) -> History:
-    """Trains D to classify faces, clear or modified beforehand.
+    """Trains D in place to classify faces, clear or modified beforehand; returns the loss every ten steps.
 
     Implements Ren et al., section 5.1, Face Recognition.
     Differs from the paper: Adam instead of SphereFace's SGD, with its own learning rate.
 
     Args:
-        classifier: D, trained in place.
-        faces: training images F.
-        config: step count, half of the batch size, and learning rate.
-        seed: of batches.
+        config: its `faces` are half of the batch.
         age: updates of D before this training; the annealing of A-Softmax continues from there.
-        checkpoint: file to resume from and to save to.
-        progress: whether to show a progress bar.
-        report: called with each row of the losses as it is logged.
-
-    Returns:
-        The loss, every ten steps.
+        options: see `RunOptions`.
     """
     optimizer = torch.optim.Adam(classifier.parameters(), lr=config.pretrain_lr)
     state = TrainingState(modules={"classifier": classifier.train()}, optimizers={"optimizer": optimizer})
@@ -82,10 +68,8 @@ def train_classifier(
             steps=config.classifier_steps,
             seed=seed,
             lr_drop=config.lr_drop,
-            checkpoint=checkpoint,
-            progress=progress,
-            report=report,
-            settings=to_dict(config),
+            settings=config,
+            **options,
         ):
             batch, anneal = batch_of(step), annealing(age + step)
             loss = identification_loss(classifier, batch.images, batch, anneal=anneal).mean()

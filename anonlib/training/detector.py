@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import box_area
 
-from anonlib.config import TrainingConfig, to_dict
+from anonlib.config import TrainingConfig
 from anonlib.geometry import clip_boxes
 from anonlib.networks import ActionDetector
 from anonlib.training.batches import FrameBatch, batches, frame_batch
-from anonlib.training.loop import History, Report, TrainingState, training_steps
+from anonlib.training.loop import History, RunOptions, TrainingState, training_steps
 from anonlib.training.precision import layers_in
 from anonlib.training.processes import gradient_step, rank
 from anonlib.types import ActionFrames
@@ -31,25 +32,18 @@ def train_detector(
     steps: int,
     seed: int,
     name: str = "detector A",
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    report: Report | None = None,
+    **options: Unpack[RunOptions],
 ) -> History:
-    """Trains A on frames whose faces were modified beforehand; M and D stay as they are.
+    """Trains A in place on frames whose faces were modified beforehand; M and D stay as they are.
 
     Implements Ren et al., Algorithm 1, lines 10-11: arg min_A L_det.
     Differs from the paper: none.
 
     Args:
-        detector: A, trained in place.
         frames: training frames v', already modified.
-        config: batch size, learning rate and augmentation.
         steps: number of updates, T2.
-        seed: of batches.
         name: label of the progress bar.
-        checkpoint: file to resume from and to save to.
-        progress: whether to show a progress bar.
-        report: called with each row of the losses as it is logged.
+        options: see `RunOptions`.
 
     Returns:
         The four losses of Faster R-CNN, every ten steps.
@@ -60,15 +54,7 @@ def train_detector(
     batch_of = batches(lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device), device)
     with layers_in(config.precision, detector):
         for step, losses in training_steps(
-            state,
-            name=name,
-            steps=steps,
-            seed=seed,
-            lr_drop=config.lr_drop,
-            checkpoint=checkpoint,
-            progress=progress,
-            report=report,
-            settings=to_dict(config),
+            state, name=name, steps=steps, seed=seed, lr_drop=config.lr_drop, settings=config, **options
         ):
             batch = batch_of(step)
             if config.augment:
@@ -83,8 +69,7 @@ def train_detector(
 def augment_frames(batch: FrameBatch) -> FrameBatch:
     """Zooms into each frame by a factor of 1 to 1.5 and changes brightness and colour.
 
-    For datasets of a few hundred clips. Uses PyTorch's global random numbers. Face regions are not moved, so
-    the faces must have been modified before.
+    Uses PyTorch's global random numbers. Face regions are not moved: the faces must be modified before.
 
     Differs from the paper: the paper names no augmentation.
     """
@@ -114,11 +99,7 @@ def _zoom(frame: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     scale = boxes.new_tensor([width / w, height / h] * 2)
     moved = (boxes - boxes.new_tensor([x, y, x, y])) * scale
     inside = clip_boxes(moved, height=height, width=width)
-    if (_areas(inside) < LEAST_VISIBLE * _areas(moved)).any():
+    if (box_area(inside) < LEAST_VISIBLE * box_area(moved)).any():
         return frame, boxes
     window = frame[None, :, y : y + h, x : x + w]
     return F.interpolate(window, (height, width), mode="bilinear")[0], inside
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
 
 from anonlib.files import write_atomically
 
@@ -30,7 +31,14 @@ class Log:
     def __call__(self, row: Mapping[str, float]) -> None:
         """Adds a row: `step` and the losses."""
         if not self.started:
-            self._start(row)
+            self.started = True
+            write_atomically(self.folder / "losses.csv", (",".join(row) + "\n").encode())
+            for old in self.folder.glob("events.out.tfevents.*"):
+                old.unlink()
+            if find_spec("tensorboard") is not None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self.events = SummaryWriter(str(self.folder))
         with (self.folder / "losses.csv").open("a", encoding="utf-8") as file:
             file.write(",".join(str(value) for value in row.values()) + "\n")
         if self.events is not None:
@@ -39,29 +47,17 @@ class Log:
                     self.events.add_scalar(name.replace(" ", "_"), value, int(row["step"]))
             self.events.flush()
 
-    def _start(self, row: Mapping[str, float]) -> None:
-        self.started = True
-        write_atomically(self.folder / "losses.csv", (",".join(row) + "\n").encode())
-        for old in self.folder.glob("events.out.tfevents.*"):
-            old.unlink()
-        if find_spec("tensorboard") is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.events = SummaryWriter(str(self.folder))
-
 
 class Pictures:
     """Draws training faces above what M makes of them, every so many steps; pass it as `look`.
 
     The PNG files are named by the step, so a resumed training adds to them. They show people of the training
-    images: handle the folder like those.
+    images: handle the folder like those. TensorBoard shows the pictures too if there is a `log`.
 
     Args:
-        folder: of the pictures.
         modifier: M, while it is trained.
         images: `(N, 3, S, S)` uint8; all of them are drawn.
         every: steps between two pictures.
-        log: TensorBoard shows the pictures too.
     """
 
     def __init__(
@@ -76,9 +72,8 @@ class Pictures:
             return
         device = next(self.modifier.parameters()).device
         picture = before_and_after(self.modifier, self.faces.to(device)).cpu()
-        pixels = (picture * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
         content = io.BytesIO()
-        Image.fromarray(pixels).save(content, "PNG")
+        to_pil_image((picture * 255).round().byte()).save(content, "PNG")
         write_atomically(self.folder / f"faces-{step:06d}.png", content.getvalue())
         if self.log is not None and self.log.events is not None:
             self.log.events.add_image("faces", picture, step)
@@ -87,6 +82,5 @@ class Pictures:
 def before_and_after(modifier: nn.Module, faces: Tensor) -> Tensor:
     """A row of faces `(N, 3, S, S)` above a row of what M makes of them; `(3, 2 S, N S)` in [0, 1]."""
     with torch.no_grad():
-        modified = modifier(faces)
-    rows = [torch.cat(list(row), dim=2) for row in (faces, modified)]
-    return torch.cat(rows, dim=1).clamp(0, 1)
+        both = torch.cat([faces, modifier(faces)])
+    return make_grid(both, nrow=len(faces), padding=0).clamp(0, 1)

@@ -1,8 +1,4 @@
-"""What every training loop needs: seeds, learning rate, log, checkpoints, and the best state so far.
-
-We keep the checkpoint with the lowest validation score. A run that was stopped goes on from its last
-checkpoint and ends with the same weights as an uninterrupted run.
-"""
+"""What every training loop needs: seeds, learning rate, log, checkpoints, and the best state so far."""
 
 from __future__ import annotations
 
@@ -11,13 +7,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from anonlib.config import TrainingConfig, to_dict
 from anonlib.errors import CheckpointError, NumericError
 from anonlib.files import first_process
 from anonlib.training.checkpoints import check_request, load_checkpoint, save_checkpoint
@@ -29,7 +26,18 @@ SAVE_EVERY = 100
 Losses = dict[str, Tensor]
 History = list[dict[str, float]]
 Report = Callable[[Mapping[str, float]], None]
-"""Is called with each row of the history, `step` and the losses, when the row is logged."""
+
+
+class RunOptions(TypedDict, total=False):
+    """Keyword arguments of every training."""
+
+    checkpoint: Path | None
+    """File to resume from, and to save to every 100 steps and at the end. All processes read it, the first
+    one writes it. A resumed training equals an uninterrupted one, bit for bit on a CPU."""
+    progress: bool
+    """Whether to show a progress bar; by default it is shown."""
+    report: Report | None
+    """Called in the first process with each row of losses as it is logged, those of the checkpoint first."""
 
 
 class BestState:
@@ -60,7 +68,7 @@ class BestState:
             self.modules[name].load_state_dict(state)
 
     def state_dict(self) -> dict[str, Any]:
-        """For checkpoints."""
+        """The score and the best state, for checkpoints."""
         return {"score": self.score, "states": self.states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -77,27 +85,43 @@ class TrainingState:
     best: BestState | None = None
     """The best state so far, in a training that has a validation score."""
     step: int = 0
-    """Steps that are done; the batches depend on it too."""
+    """Steps that are done."""
     history: History = field(default_factory=list)
-    """One row of losses every ten steps."""
+    """One row of losses, averaged over processes, every ten steps and at the last step."""
 
     def _parts(self) -> dict[str, nn.Module | Optimizer | BestState]:
         best = {} if self.best is None else {"best": self.best}
         return {**self.modules, **self.optimizers, **best}
 
-    def state_dict(self) -> dict[str, Any]:
-        """For checkpoints."""
-        return {
+    def save(self, checkpoint: Path, request: Mapping[str, Any]) -> None:
+        """Saves this state, the random numbers, and the request that the training is made with."""
+        content = {
+            "request": request,
+            "random": {"cpu": torch.get_rng_state()},
             "step": self.step,
             "history": self.history,
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
         }
+        save_checkpoint(checkpoint, content)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` returned."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state["parts"][name])
-        self.step, self.history = state["step"], state["history"]
+    def resume(self, checkpoint: Path, request: Mapping[str, Any]) -> None:
+        """Restores what `save` wrote.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged, or of another profile or request.
+        """
+        content = load_checkpoint(checkpoint)
+        check_request(checkpoint, content.get("request", {}), request)
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(content["parts"][name])
+            self.step, self.history = content["step"], content["history"]
+            if "random" in content:
+                torch.set_rng_state(content["random"]["cpu"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"checkpoint {checkpoint} is of another profile: delete it or choose another --out"
+            ) from error
 
 
 def training_steps(
@@ -107,59 +131,49 @@ def training_steps(
     steps: int,
     seed: int,
     lr_drop: float,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    report: Report | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: TrainingConfig | None = None,
+    **options: Unpack[RunOptions],
 ) -> Iterator[tuple[int, Losses]]:
-    """The steps of a training that are still to be done, each with a dictionary for its losses.
+    """The steps of a training that are still to be done, from 0, each with an empty dictionary.
 
     The body of the loop is one update. It puts the losses into the dictionary, as detached scalars:
 
         for step, losses in training_steps(state, ...):
             losses |= update(step)
 
-    The random numbers of a step depend on the seed and the step alone, so that a resumed run equals an
-    uninterrupted one, bit for bit on a CPU.
+    The random numbers of a step depend on the seed and the step alone.
 
     Args:
-        state: what the loop trains; `state.history` gets a row every ten steps and at the last step, with
-            losses averaged over processes.
         name: label of the progress bar.
-        steps: steps in all.
-        seed: of the random numbers inside a step.
         lr_drop: fraction of the steps after which the learning rates fall to a tenth.
-        checkpoint: file to resume from, and to save to every 100 steps and at the end. All processes read it,
-            the first one writes it.
-        progress: whether to show a progress bar.
-        report: called in the first process with each row of the history, those of the checkpoint first.
         settings: stored in the checkpoint. A run with other settings is refused; only numbers of steps may
             change, so that a run can be made longer.
-
-    Yields:
-        The number of the step, from 0, and an empty dictionary.
 
     Raises:
         NumericError: a loss became NaN or infinite.
         CheckpointError: the checkpoint is damaged, of another run, or not seen by all processes.
     """
-    fixed = {k: v for k, v in (settings or {}).items() if not k.endswith("_steps")}
-    request = {"seed": seed, "processes": world_size(), **fixed}
+    checkpoint, report = options.get("checkpoint"), options.get("report")
+    fixed = {} if settings is None else to_dict(settings)
+    request = {"seed": seed, "processes": world_size()}
+    request |= {k: v for k, v in fixed.items() if not k.endswith("_steps")}
     if checkpoint is not None and checkpoint.exists():
-        resume(state, checkpoint, request)
-    check_same_step(state.step)
+        state.resume(checkpoint, request)
+    if len(set(found := gather(state.step))) > 1:
+        raise CheckpointError(
+            f"the processes would start from different steps, {found}: choose an --out that all machines see"
+        )
     synchronize(state.modules.values())
     rates = [
         (group, group.setdefault("initial_lr", group["lr"]))
         for optimizer in state.optimizers.values()
         for group in optimizer.param_groups
     ]
-    if not first_process():
-        report, progress = None, False
-    if report is not None:
+    hidden = not (first_process() and options.get("progress", True))
+    if report is not None and first_process():
         for row in state.history:
             report(row)
-    with tqdm(total=steps, initial=state.step, desc=name, disable=not progress, leave=False) as bar:
+    with tqdm(total=steps, initial=state.step, desc=name, disable=hidden, leave=False) as bar:
         while state.step < steps:
             step = state.step
             torch.manual_seed(seed * 1_000_003 + step)
@@ -178,11 +192,10 @@ def training_steps(
             if log:
                 state.history.append({"step": step, **row})
                 bar.set_postfix({key: f"{value:.2f}" for key, value in row.items()})
-                if report is not None:
+                if report is not None and first_process():
                     report(state.history[-1])
             if checkpoint is not None and save:
-                content = {"request": request, "random": {"cpu": torch.get_rng_state()}}
-                save_checkpoint(checkpoint, state.state_dict() | content)
+                state.save(checkpoint, request)
     synchronize(state.modules.values())
 
 
@@ -203,30 +216,3 @@ def check_finite(losses: Mapping[str, float], *, step: int) -> None:
             f"loss not finite at step {step}: {', '.join(bad)}; lower the learning rate, or resume from the "
             "last checkpoint"
         )
-
-
-def check_same_step(step: int) -> None:
-    """Raises CheckpointError if processes would start from different steps."""
-    steps = gather(step)
-    if len(set(steps)) > 1:
-        raise CheckpointError(
-            f"the processes would start from different steps, {steps}: choose an --out that all machines see"
-        )
-
-
-def resume(state: TrainingState, checkpoint: Path, request: Mapping[str, Any]) -> None:
-    """Loads a checkpoint into the state.
-
-    Raises:
-        CheckpointError: the checkpoint is damaged, or of another profile or request.
-    """
-    content = load_checkpoint(checkpoint)
-    check_request(checkpoint, content.get("request", {}), request)
-    try:
-        state.load_state_dict(content)
-        if "random" in content:
-            torch.set_rng_state(content["random"]["cpu"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"checkpoint {checkpoint} is of another profile: delete it or choose another --out"
-        ) from error

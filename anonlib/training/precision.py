@@ -14,15 +14,17 @@ from anonlib.networks import ActionDetector
 
 @contextmanager
 def layers_in(precision: str, *networks: nn.Module) -> Iterator[None]:
-    """Inside the `with` block the layers of the networks compute in this precision.
+    """Inside the `with` block the layers of the networks compute in `float32`, as always, or `bfloat16`.
 
     Weights, gradients, losses and outputs stay float32, and so do the boxes of Faster R-CNN.
-
-    Args:
-        precision: `float32`, which changes nothing, or `bfloat16`.
-        networks: all on one device.
     """
-    parts = [part for network in networks for part in _layers(network)] if precision == "bfloat16" else []
+    parts: list[nn.Module] = []
+    for network in networks if precision == "bfloat16" else ():
+        if isinstance(network, ActionDetector):
+            a = network.network
+            parts += [a.backbone, a.rpn.head, a.roi_heads.box_head, a.roi_heads.box_predictor]
+        else:
+            parts.append(network)
     for part in parts:
         part.__dict__["forward"] = _in_bfloat16(part.forward, next(part.parameters()).device.type)
     try:
@@ -32,17 +34,9 @@ def layers_in(precision: str, *networks: nn.Module) -> Iterator[None]:
             del part.__dict__["forward"]
 
 
-def _layers(network: nn.Module) -> tuple[nn.Module, ...]:
-    if isinstance(network, ActionDetector):
-        a = network.network
-        return a.backbone, a.rpn.head, a.roi_heads.box_head, a.roi_heads.box_predictor
-    return (network,)
-
-
 def _in_bfloat16(forward: Callable[..., Any], device: str) -> Callable[..., Any]:
     def run(*inputs: Any) -> Any:
-        # Autocast caches the weights in bfloat16 until its outermost context ends. Each call has a context of
-        # its own, without the cache, so that a step never computes with the weights of an earlier one.
+        # Without the cache, which would hold the weights in bfloat16 beyond a step.
         with torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False):
             return in_float32(forward(*inputs))
 

@@ -1,14 +1,11 @@
 """Training in several processes, one a device, with `torch.distributed`.
 
-This is ordinary data-parallel training. Every process holds all networks and draws its part of each batch, so
-the batch grows with the number of processes. Gradients are averaged over processes before an optimizer steps,
-so all processes hold equal weights. On GPUs batch norm uses the batches of all processes together
-(`nn.SyncBatchNorm`); on CPUs each process normalises with its own part. Each process samples the anchors of
-Faster R-CNN for its own frames.
+Every process holds all networks and draws its part of each batch, so the batch grows with the number of
+processes. Gradients are averaged before an optimizer steps, so all processes hold equal weights. On CPUs
+each process computes batch norm on its own part, on GPUs on all parts.
 
-`DistributedDataParallel` is not used. It averages gradients during the backward pass, and then a network may
-run only once in an update. Here M runs twice (faces and frames), and D passes gradients on to M without
-having any itself.
+`DistributedDataParallel` is not used: a network may run only once in its updates. Here M runs twice (faces
+and frames), and D passes gradients on to M without having any itself.
 """
 
 from __future__ import annotations
@@ -75,19 +72,15 @@ def gradient_step(loss: Tensor, *optimizers: Optimizer) -> None:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if world_size() > 1:
-        _average_gradients([p for o in optimizers for group in o.param_groups for p in group["params"]])
+        parameters = [p for o in optimizers for group in o.param_groups for p in group["params"]]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        message = torch.cat([gradient.flatten() for gradient in gradients])  # one message is faster than many
+        distributed.all_reduce(message)
+        means = (message / world_size()).split([p.numel() for p in parameters])
+        for parameter, mean in zip(parameters, means, strict=True):
+            parameter.grad = mean.view_as(parameter)
     for optimizer in optimizers:
         optimizer.step()
-
-
-def _average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Sends all gradients as one message; a parameter without a gradient counts as zero."""
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    message = torch.cat([gradient.flatten() for gradient in gradients])
-    distributed.all_reduce(message)
-    means = (message / world_size()).split([p.numel() for p in parameters])
-    for parameter, mean in zip(parameters, means, strict=True):
-        parameter.grad = mean.view_as(parameter)
 
 
 def synchronize(networks: Iterable[nn.Module]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +16,11 @@ from anonlib.geometry import align_faces
 from anonlib.networks import ActionDetector, LiteModifier, Modifier, SphereFace
 from anonlib.training.classifier import train_classifier
 from anonlib.training.detector import train_detector
+from anonlib.training.loop import RunOptions
 from anonlib.types import ActionFrames, FaceImages
 
 Network = TypeVar("Network", bound=nn.Module)
 FeedForward = Modifier | LiteModifier
-"""A network that can be M."""
 
 
 def starting_classifier(
@@ -30,15 +29,14 @@ def starting_classifier(
     *,
     seed: int,
     synthetic: bool,
-    checkpoint: Path | None,
     device: str = "cpu",
-    progress: bool = True,
+    **options: Unpack[RunOptions],
 ) -> SphereFace:
     """D before Algorithm 1.
 
-    D starts from the shipped recognizer of real faces if it has the profile's shape, as at `workstation`; the
-    identity of a person is then the mean direction of that person's faces. Otherwise D starts from D-start if
-    that fits, and is trained on the people whom D-start does not know: on all, if the faces are real.
+    D starts from the shipped recognizer of real faces if it has the profile's shape, as at `workstation`.
+    Otherwise D starts from D-start if that fits, and is trained unless D-start knows all people. D-start
+    knows `synthetic` people only.
 
     Implements Ren et al., section 4: D starts from weights pre-trained on a large face dataset.
     Differs from the paper: that dataset is CASIA-WebFace; D-start was trained on synthetic people, and the
@@ -61,9 +59,7 @@ def starting_classifier(
             classifier.identities[:known] = identities[:people][:known]
     classifier = on_device(classifier, device)
     if people > known:
-        train_classifier(
-            classifier, faces, profile.training, seed=seed, checkpoint=checkpoint, progress=progress
-        )
+        train_classifier(classifier, faces, profile.training, seed=seed, **options)
     return classifier
 
 
@@ -101,13 +97,10 @@ def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> Fe
 
 
 def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
-    """M-trained: M after many iterations of Algorithm 1, for readers who do not want to train it.
+    """M-trained: M after many iterations of Algorithm 1, or ConfigError if it is not of the profile's shape.
 
     Implements Ren et al., Algorithm 1. Differs from the paper: synthetic people at 64 pixels, see
     data/weights/MODEL_CARD.md.
-
-    Raises:
-        ConfigError: the profile is not of the shape of M-trained.
     """
     tensors = trained_weights("M-trained", profile.modifier)
     assert isinstance(profile.modifier, ModifierConfig)
@@ -117,11 +110,7 @@ def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
 
 
 def trained_classifier(profile: Profile, *, device: str = "cpu") -> SphereFace:
-    """D-trained: D after the same training as M-trained, so it has seen modified faces.
-
-    Raises:
-        ConfigError: the profile is not of the shape of D-trained.
-    """
+    """D-trained: D after the training of M-trained, or ConfigError if it is not of the profile's shape."""
     tensors = trained_weights("D-trained", profile.classifier)
     classifier = SphereFace(profile.classifier, people=len(tensors["identities"]))
     classifier.load_state_dict(tensors)
@@ -133,9 +122,8 @@ def starting_detector(
     clips: ActionFrames,
     *,
     seed: int,
-    checkpoint: Path | None,
     device: str = "cpu",
-    progress: bool = True,
+    **options: Unpack[RunOptions],
 ) -> ActionDetector:
     """A before its training for any method: A-start, or A trained on clear clips.
 
@@ -162,8 +150,7 @@ def starting_detector(
             steps=profile.training.pretrain_steps,
             seed=seed,
             name="detector A, start",
-            checkpoint=checkpoint,
-            progress=progress,
+            **options,
         )
     return detector
 
@@ -182,13 +169,7 @@ def load_fitting_layers(detector: ActionDetector) -> None:
 
 
 def load_imagenet(detector: ActionDetector) -> None:
-    """Loads torchvision's ImageNet weights into a ResNet backbone.
-
-    torch caches the file and checks its hash; nothing in it is executed.
-
-    Raises:
-        ConfigError: the weights cannot be downloaded.
-    """
+    """Loads torchvision's ImageNet weights into a ResNet backbone, or raises ConfigError if offline."""
     weights = get_model_weights(detector.config.backbone)["IMAGENET1K_V1"]
     try:
         tensors = weights.get_state_dict(check_hash=True, weights_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner, Result
 from anonlib import assets as paths
 from anonlib.attack import framing, recognizers, retrained
 from anonlib.attack import verify as verify_module
+from anonlib.attack.framing import crop_before_and_after
 from anonlib.attack.retrained import modified_people
 from anonlib.attack.verify import (
     Request,
@@ -153,11 +155,12 @@ def test_what_cannot_be_measured_is_refused_at_once(field: dict[str, object], me
 
 
 def test_the_attacker_trains_on_nobody_of_the_test(root: Path) -> None:
-    faces = modified_people(root, lambda x: x * 0.5, (1, 2), framing="frame", detector=find, progress=False)
+    crop = partial(crop_before_and_after, framing="frame", detector=find, progress=False)
+    faces = modified_people(root, partial(crop, anonymizer=lambda x: x * 0.5), (1, 2))
     assert faces.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]  # Eve, Finn, Gus and Hal
     eve = np.asarray(Image.open(root / "Eve" / "Eve_0001.png"))[20, 20]
     np.testing.assert_allclose(faces.images[0, :, 96, 96].numpy(), eve / 2, atol=1)
-    left = modified_people(root, lambda x: x, (1, 2, 3), framing="frame", detector=find, progress=False)
+    left = modified_people(root, partial(crop, anonymizer=lambda x: x), (1, 2, 3))
     assert len(left) == 4
 
 
@@ -165,7 +168,8 @@ def test_an_attacker_with_nobody_to_train_on_is_named(root: Path) -> None:
     for name in ("Gus", "Hal"):
         (root / name / f"{name}_0002.png").unlink()
     with pytest.raises(FaceDatasetError, match="nobody is left to retrain D on"):
-        modified_people(root, lambda x: x, (1, 2, 3), framing="frame", detector=find)
+        crop = partial(crop_before_and_after, anonymizer=lambda x: x, framing="frame", detector=find)
+        modified_people(root, crop, (1, 2, 3))
 
 
 @pytest.fixture
