@@ -35,8 +35,8 @@ def retrained_classifier(
 ) -> SphereFace:
     """D trained on modified faces of the people in LFW's folder `root` who are in no pair of the test folds.
 
-    Training starts from the shipped weights with new identities and anneals the margin of A-Softmax again. Each
-    of the `steps` updates sees 48 faces.
+    Training starts from the shipped weights with new identities and anneals the margin of A-Softmax again.
+    Each of the `steps` updates sees 48 faces.
 
     Implements Ren et al., section 5.6, Does the face classifier remain accurate?
     Differs from the paper: the paper does not train a new classifier on modified faces.

@@ -118,12 +118,7 @@ def trained_classifier(profile: Profile, *, device: str = "cpu") -> SphereFace:
 
 
 def starting_detector(
-    profile: Profile,
-    clips: ActionFrames,
-    *,
-    seed: int,
-    device: str = "cpu",
-    **options: Unpack[RunOptions],
+    profile: Profile, clips: ActionFrames, *, seed: int, device: str = "cpu", **options: Unpack[RunOptions]
 ) -> ActionDetector:
     """A before its training for any method: A-start, or A trained on clear clips.
 
