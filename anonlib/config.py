@@ -181,18 +181,13 @@ class TrainingConfig:
     """How M fools D: `ascent` on the classification loss, or `random_label` (ablation, section 5.6)."""
 
     def __post_init__(self) -> None:
-        _require(
-            self.objective in ("ascent", "random_label"),
-            f"objective '{self.objective}': use 'ascent' or 'random_label'",
-        )
-        _require(
-            self.pretrained in ("", "imagenet"),
-            f"pretrained '{self.pretrained}': use 'imagenet', or leave it out",
-        )
-        _require(
-            self.precision in ("float32", "bfloat16"),
-            f"precision '{self.precision}': use 'float32' or 'bfloat16'",
-        )
+        for name, known, advice in (
+            ("objective", ("ascent", "random_label"), "'ascent' or 'random_label'"),
+            ("pretrained", ("", "imagenet"), "'imagenet', or leave it out"),
+            ("precision", ("float32", "bfloat16"), "'float32' or 'bfloat16'"),
+        ):
+            value = getattr(self, name)
+            _require(value in known, f"{name} '{value}': use {advice}")
         _require(self.classifier_updates > 0, f"classifier_updates {self.classifier_updates}: use 1 or more")
         for name in ("lr_drop", "adversarial_lr_drop"):
             drop = getattr(self, name)

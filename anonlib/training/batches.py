@@ -82,11 +82,7 @@ def frame_batch(
 
 
 def frames_drawn(total: int, size: int, *, seed: int, steps: int) -> Tensor:
-    """Which of `total` frames the batches of so many steps hold; `(n,)` ascending indices.
-
-    >>> frames_drawn(1000, 2, seed=0, steps=3).shape
-    torch.Size([6])
-    """
+    """Which of `total` frames the batches of so many steps hold; `(n,)` ascending indices."""
     drawn = [_draw(total, size, seed=seed, step=step)[0] for step in range(steps)]
     return torch.cat(drawn).unique() if drawn else torch.zeros(0, dtype=torch.int64)
 

@@ -131,17 +131,12 @@ def start_processes(device: str, *, devices: int = 1, nodes: int = 1) -> str:
             "reproduce ...`"
         )
     if devices > 1:
-        raise SystemExit(_run_under_torchrun(devices))
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+        from torch.distributed.run import main
+
+        try:
+            main(["--standalone", f"--nproc-per-node={devices}", "-m", "anonlib.cli", *sys.argv[1:]])
+        except ChildFailedError as error:
+            raise SystemExit(error.get_first_failure()[1].exitcode) from error
+        raise SystemExit(0)
     return device
-
-
-def _run_under_torchrun(devices: int) -> int:
-    """Runs the command of this process in several ones; the exit code of the first that failed, or 0."""
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.run import main
-
-    try:
-        main(["--standalone", f"--nproc-per-node={devices}", "-m", "anonlib.cli", *sys.argv[1:]])
-    except ChildFailedError as error:
-        return error.get_first_failure()[1].exitcode
-    return 0
