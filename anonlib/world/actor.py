@@ -130,14 +130,13 @@ class Actor:
         pen.part = ""
         self.prop.before(pen, moment)
         pen.part = "person"
-        hands = ((pose.rest, pose.rest_axis), (pose.work, pose.work_axis))
-        for arm, axis in hands:
-            self.body.draw_arm(pen, arm, axis)
+        for arm in (pose.rest, pose.work):
+            self.body.draw_arm(pen, arm)
         pen.part = "tool"
         self.prop.tool(pen, moment, pose)  # between palms and fingers
         pen.part = "person"
-        for arm, axis in hands:
-            self.body.draw_fingers(pen, arm.hand, axis)
+        for arm in (pose.rest, pose.work):
+            self.body.draw_fingers(pen, arm)
         self.extents = pen.extents
 
     def sighting(self, frame: int, shift: Point) -> Sighting:

@@ -26,24 +26,23 @@ _OUTLINE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """Joints of one arm."""
+    """Joints of one arm; `axis` is the direction, in radians, of what the hand holds."""
 
     shoulder: Point
     elbow: Point
     hand: Point
+    axis: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
-    """Both arms in one frame. An axis is the direction, in radians, of what the hand holds."""
+    """Both arms in one frame."""
 
     work: Arm
     rest: Arm
-    work_axis: float
-    rest_axis: float
 
 
-def reach(start: Point, target: Point, *, bend: int, length: float = 1.0) -> Arm:
+def reach(start: Point, target: Point, *, bend: int, axis: float = 0.0, length: float = 1.0) -> Arm:
     """Two-segment inverse kinematics: an arm from the shoulder `start` whose hand is at the target.
 
     A target out of reach stretches the arm. `bend` is 1 or -1, the side of the line from shoulder to
@@ -56,11 +55,12 @@ def reach(start: Point, target: Point, *, bend: int, length: float = 1.0) -> Arm
     upper, fore = length * UPPER_ARM, length * FOREARM
     distance = math.dist(start, target)
     if distance >= upper + fore:
-        return Arm(shoulder=start, elbow=along(start, target, upper / (upper + fore)), hand=target)
-    distance = max(distance, 0.05)
-    base = max(-upper, min(upper, (upper**2 - fore**2 + distance**2) / (2 * distance)))
-    lift = math.sqrt(upper**2 - base**2)
-    return Arm(shoulder=start, elbow=along(start, target, base / distance, bend * lift), hand=target)
+        elbow = along(start, target, upper / (upper + fore))
+    else:
+        distance = max(distance, 0.05)
+        base = max(-upper, min(upper, (upper**2 - fore**2 + distance**2) / (2 * distance)))
+        elbow = along(start, target, base / distance, bend * math.sqrt(upper**2 - base**2))
+    return Arm(shoulder=start, elbow=elbow, hand=target, axis=axis)
 
 
 class Body:
@@ -89,7 +89,7 @@ class Body:
     def idle_arm(self, side: int, choice: int) -> Arm:
         """One of the three idle arms, by `choice` 0 to 2."""
         elbow, hand = ((side * x, y) for x, y in _IDLE[choice])
-        return Arm(shoulder=self.shoulder(side), elbow=elbow, hand=hand)
+        return Arm(shoulder=self.shoulder(side), elbow=elbow, hand=hand, axis=1.2)
 
     def draw_legs(self, pen: Pen) -> None:
         """Two trouser legs down to the shoes."""
@@ -131,7 +131,7 @@ class Body:
             strand = [(x + 0.04 * k, y - 0.36), (x + 0.1 * k, y - 0.05), (x + 0.09 * k, y + 0.28)]
             pen.line(strand, 0.015, fade(shade(self.hair, 1.5 if k % 2 else 0.6), 150))
 
-    def draw_arm(self, pen: Pen, arm: Arm, axis: float) -> None:
+    def draw_arm(self, pen: Pen, arm: Arm) -> None:
         """Arm with sleeve, and the part of the hand that is behind the tool."""
         wrist = along(arm.elbow, arm.hand, 0.88)
         cuff = along(arm.elbow, arm.hand, 0.72)
@@ -144,15 +144,15 @@ class Body:
         else:
             hem = along(arm.shoulder, arm.elbow, 0.45)
             pen.capsule(arm.shoulder, hem, (0.172, 0.168), self.shirt, edge=0.018)
-        axis = axis or 1e-6  # the pen draws unturned ellipses in another way
+        axis = arm.axis or 1e-6  # the pen draws unturned ellipses in another way
         pen.ellipse(arm.hand, (0.128, 0.112), shade(self.skin, 0.7), axis)
         pen.ellipse(arm.hand, (0.113, 0.098), shade(self.skin, 0.93), axis)
 
-    def draw_fingers(self, pen: Pen, hand: Point, axis: float) -> None:
+    def draw_fingers(self, pen: Pen, arm: Arm) -> None:
         """Four fingers across the tool, in front of it."""
-        c, s = math.cos(axis), math.sin(axis)
+        c, s = math.cos(arm.axis), math.sin(arm.axis)
         for k in (-1.5, -0.5, 0.5, 1.5):
-            x, y = hand[0] + 0.052 * k * c, hand[1] + 0.052 * k * s
+            x, y = arm.hand[0] + 0.052 * k * c, arm.hand[1] + 0.052 * k * s
             ends = (x + 0.06 * s, y - 0.06 * c), (x - 0.06 * s, y + 0.06 * c)
             pen.capsule(*ends, (0.026, 0.028), self.skin, edge=0.009)
 

@@ -27,10 +27,8 @@ class Floor(Prop):
         top, foot = self._stick(moment)
         axis = math.atan2(foot[1] - top[1], foot[0] - top[0])
         return Pose(
-            work=_arm(body, moment.side, along(top, foot, 0.46), length=0.8),
-            rest=_arm(body, -moment.side, along(top, foot, 0.13), length=0.7),
-            work_axis=axis,
-            rest_axis=axis,
+            work=_arm(body, moment.side, along(top, foot, 0.46), axis=axis, length=0.8),
+            rest=_arm(body, -moment.side, along(top, foot, 0.13), axis=axis, length=0.7),
         )
 
     def behind(self, pen: Pen, moment: Moment) -> None:
@@ -85,10 +83,8 @@ class Window(Prop):
         x = moment.side * (self.centre[0] + self.radius * math.cos(moment.phase))
         y = self.centre[1] + self.radius * math.sin(moment.phase)
         return Pose(
-            work=reach(body.shoulder(moment.side), (x, y), bend=moment.side),
+            work=reach(body.shoulder(moment.side), (x, y), bend=moment.side, axis=math.pi / 2),
             rest=body.idle_arm(-moment.side, self.idle),
-            work_axis=math.pi / 2,
-            rest_axis=1.2,
         )
 
     def behind(self, pen: Pen, moment: Moment) -> None:
@@ -140,10 +136,8 @@ class Fold(Prop):
         """The hands hold the upper corners and move together and apart."""
         x, y = self._corner(moment)
         return Pose(
-            work=_arm(body, moment.side, (moment.side * x, y), length=0.68),
-            rest=_arm(body, -moment.side, (-moment.side * x, y), length=0.68),
-            work_axis=math.pi / 2,
-            rest_axis=math.pi / 2,
+            work=_arm(body, moment.side, (moment.side * x, y), axis=math.pi / 2, length=0.68),
+            rest=_arm(body, -moment.side, (-moment.side * x, y), axis=math.pi / 2, length=0.68),
         )
 
     def before(self, pen: Pen, moment: Moment) -> None:
@@ -197,12 +191,10 @@ class Iron(Prop):
 
     def pose(self, moment: Moment, body: Body) -> Pose:
         """One hand on the iron; the other holds the garment down."""
-        x, y = self._iron(moment)
+        (x, y), board = self._iron(moment), self._board(moment)
         return Pose(
-            work=_arm(body, moment.side, (x, y - 0.23), length=0.75),
-            rest=_arm(body, -moment.side, (-moment.side * 0.52, self._board(moment) - 0.02), length=0.75),
-            work_axis=0.0,
-            rest_axis=0.3,
+            work=_arm(body, moment.side, (x, y - 0.23), axis=0.0, length=0.75),
+            rest=_arm(body, -moment.side, (-0.52 * moment.side, board - 0.02), axis=0.3, length=0.75),
         )
 
     def before(self, pen: Pen, moment: Moment) -> None:
@@ -241,9 +233,9 @@ class Iron(Prop):
         return x, self._board(moment) - 0.1
 
 
-def _arm(body: Body, side: int, hand: Point, *, length: float) -> Arm:
+def _arm(body: Body, side: int, hand: Point, *, axis: float, length: float) -> Arm:
     """An arm that reaches forwards, with the elbow towards the outside."""
-    return reach(body.shoulder(side), hand, bend=-side, length=length)
+    return reach(body.shoulder(side), hand, bend=-side, axis=axis, length=length)
 
 
 CHORES: dict[str, Callable[[Looks], Prop]] = {"floor": Floor, "window": Window, "fold": Fold, "iron": Iron}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anonlib.world.body import Arm, Body, Moment, Pose, Prop
 from anonlib.world.pen import Color, Looks, Pen, Point, along, fade, hsv, shade
@@ -32,16 +32,16 @@ class FaceProp(Prop):
         """Working hand at the face; the other arm is idle or, sometimes, raised as well."""
         side, mouth = moment.side, moment.mouth
         hand = self._grip(moment)
-        work = Arm(shoulder=body.shoulder(side), elbow=(side * self.elbow[0], self.elbow[1]), hand=hand)
+        axis = math.atan2(mouth[1] - hand[1], mouth[0] - hand[0])
+        if self.name in ("phone", "photo"):
+            axis = math.pi / 2 + 0.25 * side
+        elbow = (side * self.elbow[0], self.elbow[1])
+        work = Arm(shoulder=body.shoulder(side), elbow=elbow, hand=hand, axis=axis)
         rest = body.idle_arm(-side, self.idle)
         if self.second_hand:
             elbow = (-side * self.other_elbow[0], self.other_elbow[1])
-            rest = Arm(shoulder=rest.shoulder, elbow=elbow, hand=(mouth[0] - side * 0.31, mouth[1] + 0.12))
-        if self.name in ("phone", "photo"):
-            axis = math.pi / 2 + 0.25 * side
-        else:
-            axis = math.atan2(mouth[1] - hand[1], mouth[0] - hand[0])
-        return Pose(work=work, rest=rest, work_axis=axis, rest_axis=1.2)
+            rest = replace(rest, elbow=elbow, hand=(mouth[0] - side * 0.31, mouth[1] + 0.12))
+        return Pose(work=work, rest=rest)
 
     def tool(self, pen: Pen, moment: Moment, pose: Pose) -> None:
         """Draw the tool in the working hand."""
