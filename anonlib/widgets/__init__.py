@@ -9,21 +9,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_MODULE_OF = {
-    "TrainingMonitor": "monitor",
-    "before_after": "viewer",
-    "explore_consistency": "explorer",
-    "live_demo": "demo",
-    "user_study": "questionnaire",
-    "Meter": "player",
+_CLASS_OF = {
+    "TrainingMonitor": ("monitor", "TrainingMonitor"),
+    "before_after": ("viewer", "before_after"),
+    "explore_consistency": ("explorer", "ConsistencyExplorer"),
+    "live_demo": ("demo", "LiveDemo"),
+    "user_study": ("questionnaire", "user_study"),
+    "Meter": ("player", "Meter"),
 }
+"""The name in notebooks to the module and the name there."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name not in _CLASS_OF:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    module, class_name = _CLASS_OF[name]
+    return getattr(import_module(f"{__name__}.{module}"), class_name)
 
 
 def __dir__() -> list[str]:
-    return sorted(_MODULE_OF)
+    return sorted(_CLASS_OF)

@@ -44,10 +44,7 @@ _RUNNING: list[LiveDemo] = []  # at most one
 def composed(shot: Shot, *, show: str, divider: float) -> NDArray[Any]:
     """The picture that is sent to the browser, `(H, W, 3)` uint8.
 
-    Args:
-        shot: anonymized; its original is used only if `show` asks for it and it was kept.
-        show: one of `VIEWS`.
-        divider: share of the width that shows the original, in the view with a divider.
+    It holds the original, or the left part of this share, only if `show` asks for it and it was kept.
     """
     before, after = shot.before, shot.array
     if show == ANONYMIZED or before is None:
@@ -84,22 +81,49 @@ def _stack(pictures: list[NDArray[Any]]) -> Tensor:
 
 
 class LiveDemo:
-    """The demo: `view` is the widget, `player` anonymizes."""
+    """A player of anonymized video with controls for the method, the detector and the view.
+
+    It works in a thread, and stops when its output is cleared or its cell is run again. Errors
+    appear below the controls. Files and cameras are shown at most 640 pixels wide. Without a front
+    end, it is a strip of three frames, and no camera is opened.
+
+    Implements the demo that the paper's authors describe on their project page. Differs from it:
+    faces are tracked, and the method can be changed during playback.
+
+    Args:
+        source: a file, `camera:0`, an address, or frames `(N, 3, H, W)` uint8 RGB.
+        method: a name from `anonymizers.names()`, `modifier-lite`, or a key of `methods`.
+        detector: a name from `detection.names()`, or a key of `detectors`.
+        every: frames from one detection to the next.
+        show: `anonymized only`, `before beside after` or `divider`. The last two send the originals
+            to the browser, and a saved notebook holds stills of them.
+        rate: frames per second of frames in memory.
+
+    Raises:
+        ConfigError: the method, detector or view is unknown, or `every` is below 1.
+        ImageError: the frames have another shape or type.
+        FaceDatasetError: weights are missing.
+    """
 
     def __init__(
         self,
         source: str | Path | Tensor,
         *,
-        method: str,
-        detector: str,
-        every: int,
-        show: str,
-        rate: float,
-        methods: Mapping[str, Anonymizer],
-        detectors: Mapping[str, detection.Detector],
-        clock: Clock,
+        method: str = SHIPPED,
+        detector: str = "ssh",
+        every: int = 1,
+        show: str = ANONYMIZED,
+        rate: float = 12,
+        methods: Mapping[str, Anonymizer] | None = None,
+        detectors: Mapping[str, detection.Detector] | None = None,
+        clock: Clock = time.perf_counter,
     ) -> None:
-        self.clock, self.methods, self.detectors = clock, dict(methods), dict(detectors)
+        if show not in VIEWS:
+            raise ConfigError(f"view '{show}' is unknown: use one of {', '.join(VIEWS)}")
+        if every < 1:
+            raise ConfigError(f"every {every}: use 1 or more")
+        _stop_others(None)
+        self.clock, self.methods, self.detectors = clock, dict(methods or {}), dict(detectors or {})
         self.last: Shot | None = None
         self._sent = self._read = -float("inf")
         self._png: bytes | None = None
@@ -163,9 +187,9 @@ class LiveDemo:
         self.every.observe(lambda change: self.player.restart(every=change["new"]), names="value")
         self.method.observe(partial(self._switched, "anonymizer", self._method), names="value")
         self.detector.observe(partial(self._switched, "detector", self._detector), names="value")
-        self.view.observe(lambda change: None if change["new"] else self.close(), names="comm")
         self.view._view_count = 0  # makes the front end count its views of the widget
-        self.view.observe(lambda change: None if change["new"] else self._pause(), names="_view_count")
+        gone = ["comm", "_view_count"]
+        self.view.observe(lambda change: None if change["new"] else self.close(), names=gone)
 
     def _method(self, name: str) -> Anonymizer:
         if name not in self.methods:
@@ -196,11 +220,6 @@ class LiveDemo:
         _stop_others(self)
         self._say("")
         self.player.play()
-
-    def _pause(self) -> None:
-        """Stop when no front end shows the widget any more."""
-        self.play.value = False
-        self.player.stop()
 
     def _shown(self) -> None:
         """Keep originals only while the reader asks for them."""
@@ -240,7 +259,7 @@ class LiveDemo:
         self.words.value = f"<p role='status'>{escape(words)}</p>" if words else ""
 
     def close(self) -> None:
-        """End the player; the widget keeps its last picture."""
+        """End the player, which releases the play button; the widget keeps its last picture."""
         self.player.stop()
         if self in _RUNNING:
             _RUNNING.remove(self)
@@ -275,63 +294,6 @@ class LiveDemo:
 def _stop_others(demo: LiveDemo | None) -> None:
     """At most one demo runs: the camera cannot be shared, and a cell that is run again makes a new demo."""
     for other in [one for one in _RUNNING if one is not demo]:
-        other.play.value = False
         other.close()
     if demo is not None and demo not in _RUNNING:
         _RUNNING.append(demo)
-
-
-def live_demo(
-    source: str | Path | Tensor,
-    *,
-    method: str = SHIPPED,
-    detector: str = "ssh",
-    every: int = 1,
-    show: str = ANONYMIZED,
-    rate: float = 12,
-    methods: Mapping[str, Anonymizer] | None = None,
-    detectors: Mapping[str, detection.Detector] | None = None,
-    clock: Clock = time.perf_counter,
-) -> LiveDemo:
-    """A player of anonymized video with controls for the method, the detector and the view.
-
-    It works in a thread, and stops when its output is cleared or its cell is run again. Errors
-    appear below the controls. Files and cameras are shown at most 640 pixels wide. Without a front
-    end, it is a strip of three frames, and no camera is opened.
-
-    Implements the demo that the paper's authors describe on their project page. Differs from it:
-    faces are tracked, and the method can be changed during playback.
-
-    Args:
-        source: a file, `camera:0`, an address, or frames `(N, 3, H, W)` uint8 RGB.
-        method: a name from `anonymizers.names()`, `modifier-lite`, or a key of `methods`.
-        detector: a name from `detection.names()`, or a key of `detectors`.
-        every: frames from one detection to the next.
-        show: `anonymized only`, `before beside after` or `divider`. The last two send the originals
-            to the browser, and a saved notebook holds stills of them.
-        rate: frames per second of frames in memory.
-        methods: your own anonymizers by name.
-        detectors: your own detectors by name.
-        clock: the current time in seconds.
-
-    Raises:
-        ConfigError: the method, detector or view is unknown, or `every` is below 1.
-        ImageError: the frames have another shape or type.
-        FaceDatasetError: weights are missing.
-    """
-    if show not in VIEWS:
-        raise ConfigError(f"view '{show}' is unknown: use one of {', '.join(VIEWS)}")
-    if every < 1:
-        raise ConfigError(f"every {every}: use 1 or more")
-    _stop_others(None)
-    return LiveDemo(
-        source,
-        method=method,
-        detector=detector,
-        every=every,
-        show=show,
-        rate=rate,
-        methods=methods or {},
-        detectors=detectors or {},
-        clock=clock,
-    )

@@ -1,7 +1,4 @@
-"""The consistency explorer: chosen people, a clip, and how similar D finds the faces.
-
-Here are the controls. `explorer_pictures` draws what they show.
-"""
+"""The controls of the consistency explorer; `explorer_pictures` draws what they show."""
 
 from __future__ import annotations
 
@@ -23,16 +20,58 @@ PLAY_INTERVAL = 400
 
 
 class ConsistencyExplorer:
-    """The explorer: `view` is the widget, `state` what it shows; None when nobody is chosen."""
+    """Shows whether the modified pictures of one person look like one new person, as in Fig. 6.
 
-    def __init__(self, material: Material, *, people: tuple[int, ...]) -> None:
-        self.material = material
+    The reader chooses people and a strength s. The explorer shows f and f + s (M(f) - f), the
+    similarities of all chosen pictures, and a clip with the similarity of consecutive faces. All
+    controls work with the keyboard. Without a front end, it is a picture of the first state.
+
+    Implements Ren et al., section 5.4, Fig. 6. Differs from the paper: it shows only M(f).
+
+    Args:
+        before: the same number of pictures, two or more, of each person; labels count from 0.
+        after: the same pictures modified.
+        classifier: D, which compares faces.
+        clip_before: frames of one clip; the first person in its first frame is followed.
+        clip_after: the same frames anonymized.
+        names: of the people, by default `A`, `B` and so on.
+        shown: number of people chosen at first.
+
+    Raises:
+        FaceDatasetError: a person has fewer than two pictures, or the numbers differ.
+    """
+
+    def __init__(
+        self,
+        before: FaceImages,
+        after: FaceImages,
+        classifier: SphereFace,
+        *,
+        clip_before: ActionFrames,
+        clip_after: ActionFrames,
+        names: Sequence[str] | None = None,
+        shown: int = 4,
+    ) -> None:
+        counts = before.labels.bincount()
+        if counts.min() < 2 or counts.min() != counts.max():
+            raise FaceDatasetError(
+                f"people have {int(counts.min())} to {int(counts.max())} pictures: "
+                "give the same number, two or more, of each person"
+            )
+        self.material = material = Material(
+            before=before,
+            after=after,
+            classifier=classifier,
+            clip_before=clip_before,
+            clip_after=clip_after,
+            names=list(names or ascii_uppercase[: len(counts)]),
+        )
         options = [(name, label) for label, name in enumerate(material.names)]
         last = len(material.clip_before)
         wide = {"style": {"description_width": "5.5em"}}
         self.people = widgets.SelectMultiple(
             options=options,
-            value=people,
+            value=tuple(range(min(shown, len(counts)))),
             rows=min(len(options), 8),
             description="People",
             tooltip="whose pictures",
@@ -66,7 +105,7 @@ class ConsistencyExplorer:
         self.view = widgets.VBox([chooser, self.faces, self.heat, player, self.clip, self.curve])
         for control in (self.people, self.strength, self.frame):
             control.observe(self._changed, names="value")
-        self.state: ExplorerState | None = None
+        self.state: ExplorerState | None = None  # None when nobody is chosen
         self._changed()
 
     def _changed(self, _: Any = None) -> None:
@@ -115,50 +154,3 @@ class ConsistencyExplorer:
     def _repr_mimebundle_(self, **kwargs: Any) -> MimeBundle:
         png = draw.picture(self.material, self.state or ExplorerState(people=(0,)))
         return mime_bundle(self.view, png=png, description=self.description)
-
-
-def explore_consistency(
-    before: FaceImages,
-    after: FaceImages,
-    classifier: SphereFace,
-    *,
-    clip_before: ActionFrames,
-    clip_after: ActionFrames,
-    names: Sequence[str] | None = None,
-    shown: int = 4,
-) -> ConsistencyExplorer:
-    """Shows whether the modified pictures of one person look like one new person, as in Fig. 6.
-
-    The reader chooses people and a strength s. The explorer shows f and f + s (M(f) - f), the
-    similarities of all chosen pictures, and a clip with the similarity of consecutive faces. All
-    controls work with the keyboard. Without a front end, it is a picture of the first state.
-
-    Implements Ren et al., section 5.4, Fig. 6. Differs from the paper: it shows only M(f).
-
-    Args:
-        before: the same number of pictures, two or more, of each person; labels count from 0.
-        after: the same pictures modified.
-        classifier: D, which compares faces.
-        clip_before: frames of one clip; the first person in its first frame is followed.
-        clip_after: the same frames anonymized.
-        names: a name for each person; by default `A`, `B` and so on.
-        shown: number of people chosen at first.
-
-    Raises:
-        FaceDatasetError: a person has fewer than two pictures, or the numbers differ.
-    """
-    counts = before.labels.bincount()
-    if counts.min() < 2 or counts.min() != counts.max():
-        raise FaceDatasetError(
-            f"people have {int(counts.min())} to {int(counts.max())} pictures: "
-            "give the same number, two or more, of each person"
-        )
-    material = Material(
-        before=before,
-        after=after,
-        classifier=classifier,
-        clip_before=clip_before,
-        clip_after=clip_after,
-        names=list(names or ascii_uppercase[: len(counts)]),
-    )
-    return ConsistencyExplorer(material, people=tuple(range(min(shown, len(counts)))))

@@ -1,11 +1,4 @@
-"""Plays frames, a file or a camera through the anonymizing stream in a thread; nothing here draws.
-
->>> meter = Meter(clock=iter([0.0, 0.5, 1.0]).__next__)
->>> for frames in (1, 2, 3):
-...     meter.tick(Tally(frames=frames, faces=4 * frames))
->>> meter.read().rate, meter.read().faces
-(2.0, 4.0)
-"""
+"""Plays frames, a file or a camera through the anonymizing stream in a thread; nothing here draws."""
 
 from __future__ import annotations
 
@@ -13,10 +6,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -58,18 +53,16 @@ class Footage:
 
 
 def footage(source: str | Path | Tensor, *, rate: float) -> Footage:
-    """The pictures of a source.
-
-    Args:
-        source: a file, `camera:0`, an address, or frames `(N, 3, H, W)` uint8 RGB.
-        rate: frames per second of frames in memory.
+    """The pictures of a file, `camera:0`, an address, or frames `(N, 3, H, W)` uint8 RGB at this rate.
 
     Raises:
         ImageError: the frames have another shape or type.
     """
     if not isinstance(source, Tensor):
         live = is_live(source)
-        return Footage(name=title(source), live=live, open=lambda stop: _of_video(source, live, stop))
+        video = partial(_of_video, source)
+        opening = (lambda stop: newest(video(stop))) if live else video
+        return Footage(name=title(source), live=live, open=opening)
     if source.ndim != 4 or source.shape[1] != 3 or str(source.dtype) != "torch.uint8":
         raise ImageError(
             f"frames of shape {tuple(source.shape)} and type {source.dtype}: pass RGB as (N, 3, H, W) uint8"
@@ -82,13 +75,7 @@ def _of_frames(frames: Tensor, rate: float) -> Generator[Timed]:
         yield index / rate, frame.permute(1, 2, 0).contiguous().numpy()
 
 
-def _of_video(source: str | Path, live: bool, stop: threading.Event) -> Generator[Timed]:
-    decoded = _decoded(source, stop)
-    with closing(newest(decoded) if live else decoded) as pictures:
-        yield from pictures
-
-
-def _decoded(source: str | Path, stop: threading.Event) -> Generator[Timed]:
+def _of_video(source: str | Path, stop: threading.Event) -> Generator[Timed]:
     with VideoReader(source, Settings(audio=False), stop=stop) as reader:
         for picture in reader.pictures("yuv420p"):
             pixels = picture.small(LONGEST).permute(1, 2, 0).mul(255).round()
@@ -101,9 +88,8 @@ def newest(items: Generator[T]) -> Generator[T]:
     So a slow consumer of a camera gets fewer pictures, but no old ones. An error is raised after
     the item before it.
     """
-    changed, left = threading.Condition(), threading.Event()
-    waiting: list[T] = []
-    ended: list[BaseException | None] = []
+    box: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()  # an item, then how it ended
+    left = threading.Event()
 
     def fill() -> None:
         error: BaseException | None = None
@@ -112,30 +98,23 @@ def newest(items: Generator[T]) -> Generator[T]:
                 for item in items:
                     if left.is_set():
                         break
-                    with changed:
-                        waiting[:] = [item]
-                        changed.notify_all()
+                    with suppress(Empty):
+                        box.get_nowait()
+                    box.put((item,))
         except BaseException as raised:
             error = raised
-        with changed:
-            ended.append(error)
-            changed.notify_all()
+        box.put(error)
 
     thread = threading.Thread(target=fill, name="newest", daemon=True)
     thread.start()
     try:
-        while True:
-            with changed:
-                changed.wait_for(lambda: bool(waiting or ended))
-                if not waiting:
-                    break
-                item = waiting.pop()
-            yield item
+        while isinstance(entry := box.get(), tuple):
+            yield entry[0]
     finally:
         left.set()
         thread.join(10)
-    if ended[0] is not None:
-        raise ended[0]
+    if entry is not None:
+        raise entry
 
 
 class Shot(ArrayPicture):
@@ -174,15 +153,15 @@ class Pace:
 class Meter:
     """Measures the pace over the last second, or over the last two frames if they take longer."""
 
-    def __init__(self, *, clock: Clock = time.perf_counter, window: float = WINDOW) -> None:
-        self.clock, self.window = clock, window
+    def __init__(self, *, clock: Clock = time.perf_counter) -> None:
+        self.clock = clock
         self.samples: deque[tuple[float, Tally]] = deque()
 
     def tick(self, tally: Tally) -> None:
         """Count another finished frame."""
         now = self.clock()
         self.samples.append((now, replace(tally)))
-        while len(self.samples) > 2 and self.samples[0][0] < now - self.window:
+        while len(self.samples) > 2 and self.samples[0][0] < now - WINDOW:
             self.samples.popleft()
 
     def reset(self) -> None:
@@ -208,8 +187,16 @@ class Meter:
 class Player:
     """Plays, pauses and stops footage; every picture it hands out is anonymized.
 
-    After any error it hands out nothing more, and calls `on_end` with the reason. A file starts
-    again at its end. A camera cannot be paused, so `pause` stops it.
+    After any error it hands out nothing more. A camera cannot be paused, so `pause` stops it.
+
+    Args:
+        footage: played no faster than it was recorded.
+        detector: may be replaced during playback by setting `player.detector`.
+        anonymizer: may be replaced in the same way; the tracks of the faces continue.
+        on_shot: called with every anonymized picture, in the player's thread.
+        on_end: called with the error; `""` if the footage ended or was stopped.
+        every: frames from one detection to the next; see `restart`.
+        repeat: start a file again at its end.
     """
 
     def __init__(
@@ -224,18 +211,6 @@ class Player:
         repeat: bool = True,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """Starts no thread; `play` does.
-
-        Args:
-            footage: played no faster than it was recorded.
-            detector: may be replaced during playback by setting `player.detector`.
-            anonymizer: may be replaced in the same way; the tracks of the faces continue.
-            on_shot: called with every anonymized picture, in the player's thread.
-            on_end: called with the error; `""` if the footage ended or was stopped.
-            every: frames from one detection to the next; see `restart`.
-            repeat: start a file again at its end.
-            clock: the current time in seconds.
-        """
         self.footage, self.detector, self.anonymizer = footage, detector, anonymizer
         self.on_shot, self.on_end, self.every, self.repeat = on_shot, on_end, every, repeat
         self.clock, self.meter, self.tally = clock, Meter(clock=clock), Tally()

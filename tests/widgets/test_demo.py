@@ -16,16 +16,7 @@ from anonlib.detection import Faces
 from anonlib.errors import CheckpointError, ConfigError
 from anonlib.video.stream import Tally
 from anonlib.widgets import demo as module
-from anonlib.widgets.demo import (
-    ANONYMIZED,
-    BESIDE,
-    DIVIDED,
-    SHOWN_RATE,
-    LiveDemo,
-    composed,
-    live_demo,
-    stills,
-)
+from anonlib.widgets.demo import ANONYMIZED, BESIDE, DIVIDED, SHOWN_RATE, LiveDemo, composed, stills
 from anonlib.widgets.player import Shot
 from anonlib.widgets.static import WIDGET_VIEW
 from tests.widgets.test_player import noise, one_face
@@ -48,7 +39,7 @@ def nobody(frames: Tensor) -> list[Faces]:
 def a_demo(source: Any = None, **options: Any) -> LiveDemo:
     known = {"ones": one_face, "none": nobody}
     settings = {"method": "mask", "detector": "ones", "detectors": known, "clock": Clock()}
-    return live_demo(noise(4) if source is None else source, **(settings | options))
+    return LiveDemo(noise(4) if source is None else source, **(settings | options))
 
 
 def a_shot(level: int = 100, *, before: int | None = None) -> Shot:

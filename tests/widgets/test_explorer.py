@@ -19,7 +19,7 @@ from anonlib.errors import FaceDatasetError
 from anonlib.experiment.actions import anonymize_clips
 from anonlib.networks import SphereFace
 from anonlib.widgets import explorer_pictures as draw
-from anonlib.widgets.explorer import ConsistencyExplorer, explore_consistency
+from anonlib.widgets.explorer import ConsistencyExplorer
 from anonlib.widgets.explorer_pictures import ExplorerState, Material
 from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
@@ -42,7 +42,7 @@ def material() -> Material:
 
 @pytest.fixture
 def explorer(material: Material) -> ConsistencyExplorer:
-    return explore_consistency(
+    return ConsistencyExplorer(
         material.before,
         material.after,
         material.classifier,
@@ -155,4 +155,4 @@ def test_people_need_as_many_pictures_as_each_other(material: Material) -> None:
     faces = material.before
     few = replace(faces, images=faces.images[:5], labels=faces.labels[:5], landmarks=faces.landmarks[:5])
     with pytest.raises(FaceDatasetError, match="people have 1 to 2 pictures: give the same number"):
-        explore_consistency(few, few, material.classifier, **clips)
+        ConsistencyExplorer(few, few, material.classifier, **clips)
