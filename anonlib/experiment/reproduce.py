@@ -6,6 +6,7 @@ Every stage leaves its result in the output folder, so the same call continues w
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,17 @@ class Experiment:
 
 
 def reproduce(
-    *, profile: Profile, out: Path, actions: Path | None = None, watch: bool = False, **options: Any
+    *,
+    profile: Profile,
+    out: Path,
+    seed: int = 0,
+    faces: Sequence[Path] = (),
+    exclude: Collection[str] = (),
+    actions: Path | None = None,
+    protocol: str = "split1",
+    device: str = "cpu",
+    progress: bool = True,
+    watch: bool = False,
 ) -> Reproduction:
     """Trains and measures everything that section 5 of the paper reports.
 
@@ -54,9 +65,9 @@ def reproduce(
     clips replace each of CASIA-WebFace, LFW, JHMDB and DALY that is not given; the action detectors of all
     methods start from the same weights and train for the same number of steps.
 
-    `watch` writes losses, TensorBoard events and pictures of training faces to the folder `watch`. All other
-    arguments are described as fields of `anonlib.experiment.run.Run`: `seed`, `faces`, `exclude`, `protocol`,
-    `device` and `progress`, too. The same call with the same folder resumes.
+    The same call with the same folder resumes. The arguments are described as fields of
+    `anonlib.experiment.run.Run`; `watch` writes losses, TensorBoard events and pictures of training faces to
+    the folder `watch`.
 
     Raises:
         CheckpointError: `out` holds a run of another profile, seed or set of data.
@@ -66,7 +77,17 @@ def reproduce(
     """
     if actions is not None:
         profile = fitted(profile, actions)
-    run = Run(out, profile, actions=actions, **options)
+    run = Run(
+        out,
+        profile,
+        seed=seed,
+        faces=faces,
+        exclude=exclude,
+        actions=actions,
+        protocol=protocol,
+        device=device,
+        progress=progress,
+    )
     experiment = prepare(run)
     modifier, classifier = train_modifier(experiment, OURS, watch=watch)
     random_modifier, random_classifier = train_modifier(experiment, RANDOM, watch=watch)

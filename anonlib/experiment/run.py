@@ -54,7 +54,7 @@ class Run:
     out: Path
     profile: Profile
     _: KW_ONLY
-    seed: int = 0
+    seed: int
     """Of images, clips, test people and weights."""
     faces: Sequence[Path] = ()
     """Folders of real face datasets; none for synthetic people."""

@@ -48,7 +48,8 @@ def tables_of(out: Path) -> dict[str, list[Row]]:
     """
     folder, data = out / "predictions", read_json(out / "stages" / "world.json")
     quality = read_json(out / "stages" / "quality.json")
-    results = {name: summarize(folder, name) for name in names()}
+    measured = [name for name in names() if (out / "stages" / f"method-{name}.json").exists()]
+    results = {name: summarize(folder, name) for name in measured}
     objectives = {"ascent": results[OURS], "random_label": summarize(folder, RANDOM)}
     pairs = load_pairs(folder)
     attacks = {

@@ -12,6 +12,7 @@ import torch
 
 from anonlib.anonymizers import names
 from anonlib.errors import CheckpointError, ResultsError
+from anonlib.experiment import tables
 from anonlib.experiment.predictions import rounded, save_arrays, save_predictions, save_test, summarize
 from anonlib.experiment.records import (
     agreement,
@@ -75,6 +76,7 @@ def folder(tmp_path: Path) -> Path:
         "stages/world.json": {"actions": ["wave", "run", "sit"], "faces_found": rows},
         "stages/quality.json": quality,
         "run.json": {"commit": "0123456789", "profile": "tiny", "seed": 0},
+        **{f"stages/method-{name}.json": {"seconds": 1.0} for name in (*names(), RANDOM)},
     }.items():
         (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_text(json.dumps(content))
@@ -112,6 +114,17 @@ def test_a_whole_folder_is_what_it_says(folder: Path):
         "faces_found",
     ]
     assert json.loads(describe_run(folder))["commit"] == "0123456789"
+
+
+def test_a_method_that_was_added_later_changes_no_table(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tables, "names", lambda: (*names(), "flip"))
+    assert "table1" in check_results(folder)
+
+
+def test_predictions_that_are_missing_are_named(folder: Path):
+    (folder / "predictions" / "mask.npz").unlink()
+    with pytest.raises(CheckpointError, match="mask"):
+        check_results(folder)
 
 
 def test_a_number_that_was_changed_is_found(folder: Path):
