@@ -11,13 +11,13 @@ from typing import Any
 
 _CLASS_OF = {
     "TrainingMonitor": ("monitor", "TrainingMonitor"),
-    "before_after": ("viewer", "before_after"),
+    "before_after": ("viewer", "BeforeAfter"),
     "explore_consistency": ("explorer", "ConsistencyExplorer"),
     "live_demo": ("demo", "LiveDemo"),
-    "user_study": ("questionnaire", "user_study"),
+    "user_study": ("questionnaire", "UserStudy"),
     "Meter": ("player", "Meter"),
 }
-"""The name in notebooks to the module and the name there."""
+"""The name in notebooks to the module and the class."""
 
 
 def __getattr__(name: str) -> Any:

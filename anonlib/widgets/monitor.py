@@ -1,7 +1,4 @@
-"""A monitor of a training: loss curves, the phase, the time left, and the same faces as M changes.
-
-`Watched` and the plain functions hold and read the state. `TrainingMonitor` is the widget.
-"""
+"""A monitor of a training: loss curves, the phase, the time left, and the same faces as M changes."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
@@ -26,7 +24,6 @@ from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundl
 if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
 
-Clock = Callable[[], float]
 QUARTERS = (0, 0.25, 0.5, 0.75, 1)
 
 
@@ -60,18 +57,14 @@ def starts(phases: Mapping[str, int]) -> dict[str, int]:
     >>> starts({"M and D": 150, "A alone": 100})
     {'M and D': 0, 'A alone': 150}
     """
-    steps = list(phases.values())
-    return {name: sum(steps[:k]) for k, name in enumerate(phases)}
+    return dict(zip(phases, accumulate(phases.values(), initial=0), strict=False))
 
 
 def add_row(watched: Watched, phase: str, row: Mapping[str, float], *, total: str | None = None) -> None:
-    """Add a row of losses; rows of an earlier run of the same steps are deleted.
+    """Add a row of losses to `watched`; rows of an earlier run of the same steps are deleted.
 
-    Args:
-        watched: changed in place.
-        phase: one of its phases.
-        row: `step` within the phase, and the losses.
-        total: if given, the losses are summed under this name.
+    The row holds the `step` within the phase, and the losses. They are summed under the name `total`
+    if it is given.
     """
     step = starts(watched.phases)[phase] + int(row["step"])
     losses = {name: value for name, value in row.items() if name != "step"}
@@ -84,28 +77,14 @@ def add_row(watched: Watched, phase: str, row: Mapping[str, float], *, total: st
 
 
 def picture_due(watched: Watched) -> bool:
-    """Whether another quarter of the first phase has ended since the last picture.
-
-    >>> watched = Watched(phases={"M and D": 100, "A alone": 50})
-    >>> add_row(watched, "M and D", {"step": 30})
-    >>> picture_due(watched)
-    True
-    >>> watched.pictures[watched.done] = torch.zeros(1, 3, 8, 8)
-    >>> add_row(watched, "M and D", {"step": 40})
-    >>> picture_due(watched)
-    False
-    """
+    """Whether another quarter of the first phase has ended since the last picture."""
     length = next(iter(watched.phases.values()))
     last = max(watched.pictures, default=0)
     return any(last < max(1, length * part) <= watched.done for part in QUARTERS)
 
 
 def progress_line(watched: Watched, *, seconds: float = 0.0) -> str:
-    """The progress of the training in words.
-
-    Args:
-        watched: the state of the training.
-        seconds: duration of the finished steps, to estimate the time left; 0 gives no estimate.
+    """The progress in words; `seconds` for the finished steps estimate the time left, 0 does not.
 
     >>> watched = Watched(phases={"M and D": 100, "A alone": 50})
     >>> progress_line(watched)
@@ -140,48 +119,16 @@ def monitor_figure(watched: Watched) -> Figure:
 def _draw_pictures(figure: Figure | SubFigure, pictures: Mapping[int, Tensor]) -> None:
     """One row of faces for each stored step."""
     axes = figure.add_subplot()
-    rows = [torch.cat(list(faces.cpu().clamp(0, 1)), dim=2) for faces in pictures.values()]
-    wall = torch.cat(rows, dim=1)  # (3, moments * S, faces * S)
+    faces = torch.stack([faces.cpu().clamp(0, 1) for faces in pictures.values()])
+    count, size = len(faces), faces.shape[-1]
     axes.set_anchor("N")
-    axes.imshow(wall.permute(1, 2, 0).numpy())
-    size = wall.shape[1] / len(rows)
+    axes.imshow(faces.permute(0, 3, 1, 4, 2).reshape(count * size, -1, 3).numpy())
     words = ["clear" if not done else f"{done} step{'s' * (done > 1)}" for done in pictures]
-    axes.set_yticks([(k + 0.5) * size for k in range(len(rows))], labels=words, fontsize=9)
+    axes.set_yticks([(k + 0.5) * size for k in range(count)], labels=words, fontsize=9)
     axes.set_xticks([])
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     axes.set_title("the same faces under M", fontsize=9)
-
-
-class Throttle:
-    """Limits an expensive step, such as drawing, to a share of the time.
-
-    >>> times = iter([0.0, 1.0, 10.0, 20.0])
-    >>> throttle = Throttle(share=0.1, clock=lambda: next(times))
-    >>> throttle.start(); throttle.stop()  # took one second, so it must wait nine
-    >>> throttle.ready(), throttle.ready()
-    (True, True)
-    """
-
-    def __init__(self, *, share: float, clock: Clock) -> None:
-        self.share, self.clock = share, clock
-        self.began, self.ended = 0.0, -float("inf")
-        self.spent = 0.0
-
-    def ready(self) -> bool:
-        """Whether enough time has passed since the last expensive step."""
-        cost = self.ended - self.began
-        return not self.spent or self.clock() - self.ended >= cost * (1 - self.share) / self.share
-
-    def start(self) -> None:
-        """The expensive step begins."""
-        self.began = self.clock()
-
-    def stop(self) -> None:
-        """The expensive step has ended."""
-        self.ended = self.clock()
-        self.spent += self.ended - self.began
 
 
 class TrainingMonitor:
@@ -189,6 +136,12 @@ class TrainingMonitor:
 
     Pass `report(phase)` to each training function. The picture in the cell that called `show` is
     updated at the end of every phase.
+
+    Args:
+        phases: name to the number of steps of the phase, in order.
+        faces: `(B, 3, S, S)` in [0, 1], shown again as M changes.
+        modify: the current M, `(B, 3, S, S)` to the same shape.
+        share: largest share of the time spent on drawing, except at the ends of phases.
     """
 
     def __init__(
@@ -198,20 +151,10 @@ class TrainingMonitor:
         faces: Tensor | None = None,
         modify: Callable[[Tensor], Tensor] | None = None,
         share: float = 0.04,
-        clock: Clock = time.perf_counter,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Shows an empty state.
-
-        Args:
-            phases: name to the number of steps of the phase, in order.
-            faces: `(B, 3, S, S)` in [0, 1], shown again as M changes.
-            modify: the current M, `(B, 3, S, S)` to the same shape.
-            share: largest share of the time spent on drawing, except at the ends of phases.
-            clock: the current time in seconds.
-        """
         self.watched = Watched(phases=dict(phases))
-        self.faces, self.modify, self.clock = faces, modify, clock
-        self.throttle = Throttle(share=share, clock=clock)
+        self.faces, self.modify, self.share, self.clock = faces, modify, share, clock
         self.begun: float | None = None
         self.shown: DisplayHandle | None = None
         self.words, self.picture = widgets.HTML(), widgets.HTML()
@@ -221,12 +164,7 @@ class TrainingMonitor:
         self.redraw()
 
     def report(self, phase: str, *, total: str | None = None) -> Report:
-        """The function that a training function calls with each row of losses.
-
-        Args:
-            phase: one of the phases.
-            total: if given, the losses of a row are summed under this name.
-        """
+        """The function that a training function calls with each row of losses; see `add_row`."""
         return partial(self.receive, phase, total=total)
 
     def receive(self, phase: str, row: Mapping[str, float], *, total: str | None = None) -> None:
@@ -237,20 +175,21 @@ class TrainingMonitor:
             with torch.no_grad():
                 self.watched.pictures[self.watched.done] = self.modify(self.faces).detach().cpu()
         over = row["step"] + 1 >= self.watched.phases[phase]
-        if over or self.throttle.ready():
+        if over or self.clock() >= self.rested:
             self.redraw()
         if over and self.shown is not None:
             self.shown.update(self)
 
     def redraw(self) -> None:
-        """Update the text and the picture."""
-        self.throttle.start()
-        seconds = 0.0 if self.begun is None else self.clock() - self.begun
+        """Update the text and the picture, and rest until drawing took only `share` of the time."""
+        start = self.clock()
+        seconds = 0.0 if self.begun is None else start - self.begun
         line = progress_line(self.watched, seconds=seconds)
         self.png = figure_png(monitor_figure(self.watched), dpi=90, colors=256)
         self.words.value = f'<p role="status" aria-live="polite">{escape(line)}</p>'
         self.picture.value = image_tag(self.png, description=self.describe())
-        self.throttle.stop()
+        end = self.clock()
+        self.rested = end + (end - start) * (1 - self.share) / self.share
 
     def describe(self) -> str:
         """The picture in words."""

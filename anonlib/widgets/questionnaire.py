@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
-import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
+from torchvision.utils import make_grid
 
 from anonlib.errors import ResultsError
 from anonlib.study import AnswerSheet, Question, Study, statistics
@@ -46,12 +45,28 @@ MET = ("The next people are known to you by name.", "Meet the next people; take 
 
 
 class UserStudy:
-    """The study for one participant; `view` is the widget."""
+    """The study for one participant; the keyboard works too: `Tab`, and `Space` to answer.
+
+    Each participant runs this once. Answers are written to `folder/person-NUMBER.csv`, see
+    `AnswerSheet`; names are not recorded. Without a front end, it is a picture of one question of
+    each kind. To continue an unfinished study, give the `participant` number that was shown.
+
+    Implements Ren et al., section 5.5. Differs from the paper: see `anonlib.study.build_study`.
+
+    Raises:
+        ResultsError: the participant's file is damaged, or belongs to another study.
+    """
 
     def __init__(
-        self, study: Study, sheet: AnswerSheet, *, clock: Callable[[], float] = time.monotonic
+        self,
+        study: Study,
+        *,
+        folder: str | Path = "answers",
+        participant: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.study, self.sheet, self.clock = study, sheet, clock
+        self.study, self.clock = study, clock
+        self.sheet = AnswerSheet(study, folder, participant=participant)
         self.title, self.picture, self.status = (widgets.HTML() for _ in range(3))
         self.begin = widgets.Button(description="Begin", tooltip="show the first question")
         self.begin.on_click(self._begun)
@@ -93,7 +108,10 @@ class UserStudy:
         self._show()
 
     def _show(self) -> None:
-        question = self.question
+        question, number = self.question, self.sheet.participant
+        self.status.value = (
+            f"<p>You are participant {number}. To go on later, give <code>participant={number}</code>.</p>"
+        )
         if question is None:
             self._show_end()
         elif question.kind != self.begun:
@@ -109,7 +127,6 @@ class UserStudy:
         self.title.value = f"<p>{BEFORE[kind].format(count=count, met=met)}</p>"
         self.picture.value = people_html(self.study) if kind == "Q2" else ""
         self.buttons.children = (self.begin,)
-        self.status.value = self._reminder()
 
     def _show_question(self, question: Question) -> None:
         kind = question.kind
@@ -118,22 +135,17 @@ class UserStudy:
         where = f"{count - left + 1} of {count}"
         self.title.value = f"<p role='status'><b>{ASKED[kind]}</b> ({where})</p>"
         faces = self.study.before if kind == "known" else self.study.after
-        self.picture.value = image_tag(row_png(faces, question.faces), description=describe(question))
+        look = "clear" if kind == "known" else "modified"
+        words = f"{len(question.faces)} {look} faces" if question.faces[1:] else f"one {look} face"
+        self.picture.value = image_tag(row_png(faces, question.faces), description=words)
         if self.buttons.children != (*self.choices[kind].values(),):
             self.buttons.children = (*self.choices[kind].values(),)
-        self.status.value = self._reminder()
 
     def _show_end(self) -> None:
         self.title.value = "<p role='status'>That was all. Thank you!</p>"
         self.picture.value = shares_html(self.sheet)
         self.buttons.children = ()
         self.status.value = f"<p>Your answers are in <code>{escape(str(self.sheet.path))}</code></p>"
-
-    def _reminder(self) -> str:
-        return (
-            f"<p>You are participant {self.sheet.participant}. To go on later, give "
-            f"<code>participant={self.sheet.participant}</code>.</p>"
-        )
 
     @property
     def description(self) -> str:
@@ -142,32 +154,24 @@ class UserStudy:
         return f"user study: {done} of {count} questions are answered; below, one of each kind"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> MimeBundle:
-        png = figure_png(questions_figure(self.study), dpi=90)
-        return mime_bundle(self.view, png=png, description=self.description)
+        study, first = self.study, {question.kind: question for question in reversed(self.study.questions)}
+        hidden, clear = (x.images.float() / 255 for x in (study.after, study.before))
+        figure = plot_questions(
+            pair=hidden[list(first["Q1"].faces)],
+            face=hidden[first["Q2"].faces[0]],
+            together=hidden[list(first["Q3"].faces)],
+            people={study.names[p]: clear[faces[0]] for p, faces in study.introduced.items() if faces},
+        )
+        return mime_bundle(self.view, png=figure_png(figure, dpi=90), description=self.description)
 
 
-def describe(question: Question) -> str:
-    """The pictures of a question in words that do not reveal the answer."""
-    count, kind = len(question.faces), "clear" if question.kind == "known" else "modified"
-    return f"one {kind} face" if count == 1 else f"{count} {kind} faces"
-
-
-def row_png(faces: FaceImages, indices: Sequence[int], *, side: int | None = None) -> bytes:
-    """Pictures in rows of up to `COLUMNS` with white gaps, as a PNG.
-
-    Args:
-        faces: the pictures of the study.
-        indices: of the pictures to show.
-        side: side of a picture in pixels; by default 256 for up to two pictures, else 128.
-    """
-    side = side or (256 if len(indices) <= 2 else 128)
+def row_png(faces: FaceImages, indices: Sequence[int]) -> bytes:
+    """Pictures in rows of up to `COLUMNS` with white gaps, as a PNG."""
+    side = 256 if len(indices) <= 2 else 128
     images = faces.images[list(indices)].float() / 255
     large = F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
     framed = F.pad(large, (4, 4, 4, 4), value=1)
-    columns = min(COLUMNS, len(framed))
-    blank = torch.ones(-len(framed) % columns, *framed.shape[1:])
-    rows = torch.cat([framed, blank]).unflatten(0, (-1, columns))
-    return picture_png(rows.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2))
+    return picture_png(make_grid(framed, nrow=COLUMNS, padding=0, pad_value=1))
 
 
 def people_html(study: Study) -> str:
@@ -190,36 +194,3 @@ def shares_html(sheet: AnswerSheet) -> str:
         for s in statistics(sheet.answers)
     ]
     return f"<table>{''.join(rows)}</table>"
-
-
-def questions_figure(study: Study) -> Figure:
-    """One question of each kind and the introduced people, for readers without a front end."""
-    first = {question.kind: question for question in reversed(study.questions)}
-    hidden, clear = (x.images.float() / 255 for x in (study.after, study.before))
-    return plot_questions(
-        pair=hidden[list(first["Q1"].faces)],
-        face=hidden[first["Q2"].faces[0]],
-        together=hidden[list(first["Q3"].faces)],
-        people={study.names[p]: clear[faces[0]] for p, faces in study.introduced.items() if faces},
-    )
-
-
-def user_study(study: Study, *, folder: str | Path = "answers", participant: int | None = None) -> UserStudy:
-    """Starts the study for one participant; the keyboard works too: `Tab`, and `Space` to answer.
-
-    Each participant runs this once. Answers are written to `folder/person-NUMBER.csv`, see
-    `AnswerSheet`; names are not recorded. Without a front end, it is a picture of one question of
-    each kind.
-
-    Implements Ren et al., section 5.5. Differs from the paper: see
-    `anonlib.study.build_study`.
-
-    Args:
-        study: from `synthetic_study` or `folder_study`.
-        folder: of the answer files.
-        participant: the number that was shown, to continue an unfinished study.
-
-    Raises:
-        ResultsError: the participant's file is damaged, or belongs to another study.
-    """
-    return UserStudy(study, AnswerSheet(study, folder, participant=participant))

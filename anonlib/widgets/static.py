@@ -26,22 +26,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-HEIGHT = 256
-"""Approximate height of an enlarged picture, in pixels."""
 MimeBundle = tuple[dict[str, Any], dict[str, Any]]
 
 
 def mime_bundle(widget: widgets.Widget, *, png: bytes, description: str) -> MimeBundle:
-    """The return value of a widget's `_repr_mimebundle_`.
+    """The return value of a widget's `_repr_mimebundle_`: data by MIME type, and its metadata.
 
-    Args:
-        widget: shown by a front end with a kernel.
-        png: the current state as a picture, from `figure_png` or `picture_png`.
-        description: the current state in a sentence, for readers who cannot see the picture.
-
-    Returns:
-        Data by MIME type, and its metadata with the description as alternative text. The classic
-        template of nbconvert uses this text; the lab template does not.
+    `png` is the current state as a picture, and `description` in a sentence, which is also the
+    alternative text. The classic template of nbconvert uses this text; the lab template does not.
     """
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     picture = b64encode(png).decode()
@@ -50,13 +42,7 @@ def mime_bundle(widget: widgets.Widget, *, png: bytes, description: str) -> Mime
 
 
 def figure_png(figure: Figure, *, dpi: int = 100, colors: int | None = None) -> bytes:
-    """A matplotlib figure as a PNG.
-
-    Args:
-        figure: the figure to draw.
-        dpi: pixels per inch.
-        colors: number of colours, up to 256, for a file of a third of the size; None keeps all.
-    """
+    """A matplotlib figure as a PNG; up to 256 `colors` make a file of a third of the size."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     if colors is None:
@@ -75,8 +61,8 @@ def picture_png(picture: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def enlarged(picture: Tensor, *, height: int = HEIGHT) -> Tensor:
-    """`(3, H, W)` enlarged smoothly by the whole factor that comes closest to this height."""
+def enlarged(picture: Tensor, *, height: int = 256) -> Tensor:
+    """`(3, H, W)` enlarged smoothly by the whole factor that comes closest to this height in pixels."""
     factor = max(1, round(height / picture.shape[-2]))
     if factor == 1:
         return picture

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from anonlib.widgets import monitor as module
 from anonlib.widgets.monitor import (
-    Throttle,
     TrainingMonitor,
     Watched,
     add_row,
@@ -75,16 +74,12 @@ def tags(html: str) -> list[tuple[str, dict[str, str | None]]]:
     return found
 
 
-def test_a_throttle_lets_through_at_most_its_share() -> None:
-    clock = Clock()
-    throttle = Throttle(share=0.05, clock=clock)
-    for _ in range(10_000):
+def test_drawing_takes_at_most_its_share_of_the_time(clock: Clock, drawings: Drawings) -> None:
+    monitor = TrainingMonitor({BOTH: 10_000}, share=0.05, clock=clock)
+    for step in range(5_000):
         clock.now += 0.3
-        if throttle.ready():
-            throttle.start()
-            clock.now += 2
-            throttle.stop()
-    assert 0.04 < (throttle.spent - 2) / clock.now <= 0.05  # the first comes at once
+        monitor.receive(BOTH, {"step": step, "L_adv": 0.0})
+    assert 0.04 < (drawings.count - 1) / clock.now <= 0.05  # the first comes at once
 
 
 def test_rows_in_quick_succession_are_kept_but_not_drawn(clock: Clock, drawings: Drawings) -> None:

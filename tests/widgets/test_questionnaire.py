@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.study.answers import AnswerSheet, read_answers
+from anonlib.study.answers import read_answers
 from anonlib.study.questions import Study, build_study
 from anonlib.types import FaceImages
-from anonlib.widgets.questionnaire import PAUSE, UserStudy, row_png, user_study
+from anonlib.widgets.questionnaire import PAUSE, UserStudy, row_png
 
 
 class Clock:
@@ -44,7 +44,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def shown(study: Study, clock: Clock, tmp_path: Path) -> UserStudy:
-    return UserStudy(study, AnswerSheet(study, tmp_path, participant=1234), clock=clock)
+    return UserStudy(study, folder=tmp_path, participant=1234, clock=clock)
 
 
 def click(shown: UserStudy, clock: Clock, name: str) -> None:
@@ -137,7 +137,7 @@ def test_going_on_says_how_many_are_left(
 ) -> None:
     for name in ("Begin", "same", "different"):
         click(shown, clock, name)
-    again = user_study(study, folder=tmp_path, participant=1234)
+    again = UserStudy(study, folder=tmp_path, participant=1234)
     assert "22 pairs" in again.title.value
     again.begin.click()
     assert "(3 of 24)" in again.title.value
@@ -158,8 +158,8 @@ def test_what_cannot_be_written_is_said_and_asked_again(
 
 def test_people_known_to_all_are_not_introduced(study: Study, tmp_path: Path) -> None:
     known = replace(study, introduced=dict.fromkeys(study.introduced, ()))
-    shown, clock = UserStudy(known, AnswerSheet(known, tmp_path)), Clock()
-    shown.clock = clock
+    clock = Clock()
+    shown = UserStudy(known, folder=tmp_path, clock=clock)
     go_to(shown, clock, "Q2")
     assert "known to you by name" in shown.title.value
     assert shown.picture.value == ""
@@ -167,19 +167,19 @@ def test_people_known_to_all_are_not_introduced(study: Study, tmp_path: Path) ->
 
 def test_names_cannot_smuggle_html(study: Study, tmp_path: Path) -> None:
     named = replace(study, names=dict.fromkeys(study.names, "<b>Bo"))
-    shown, clock = UserStudy(named, AnswerSheet(named, tmp_path)), Clock()
-    shown.clock = clock
+    clock = Clock()
+    shown = UserStudy(named, folder=tmp_path, clock=clock)
     go_to(shown, clock, "Q2")
     assert "<b>Bo" not in shown.picture.value
     assert "&lt;b&gt;Bo" in shown.picture.value
 
 
 def test_pictures_stand_in_rows_of_six_with_white_between(study: Study) -> None:
-    sheet = Image.open(BytesIO(row_png(study.after, range(8), side=10)))
-    assert sheet.size == (6 * 18, 2 * 18)
-    assert sheet.getpixel((2, 2)) == sheet.getpixel((60, 30)) == (255, 255, 255)
-    one = Image.open(BytesIO(row_png(study.after, [7], side=10)))
-    assert sheet.crop((18, 18, 36, 36)).tobytes() == one.tobytes()
+    sheet = Image.open(BytesIO(row_png(study.after, range(8))))
+    assert sheet.size == (6 * 136, 2 * 136)
+    assert sheet.getpixel((2, 2)) == sheet.getpixel((3 * 136, 200)) == (255, 255, 255)
+    last = Image.open(BytesIO(row_png(study.after, [5, 6, 7])))
+    assert sheet.crop((136, 136, 272, 272)).tobytes() == last.crop((272, 0, 408, 136)).tobytes()
 
 
 def test_without_a_front_end_there_is_a_picture(shown: UserStudy) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from anonlib.errors import ImageError
 from anonlib.widgets.static import enlarged, picture_png
-from anonlib.widgets.viewer import WipeState, before_after, turned, wiped
+from anonlib.widgets.viewer import BeforeAfter, wiped
 
 BLACK, GREY = torch.zeros(3, 8, 20), torch.full((3, 8, 20), 0.5)
 
@@ -28,9 +28,12 @@ def test_the_ends_of_the_divider_show_one_picture_whole() -> None:
 
 
 def test_turning_goes_round_and_keeps_the_divider() -> None:
-    state = WipeState(index=2, divider=0.3)
-    assert turned(state, by=1, count=3) == WipeState(index=0, divider=0.3)
-    assert turned(state, by=-1, count=3) == WipeState(index=1, divider=0.3)
+    viewer = BeforeAfter(torch.rand(3, 3, 8, 20), torch.rand(3, 3, 8, 20))
+    viewer.slider.value = 0.3
+    viewer.previous.click()
+    assert (viewer.index, viewer.slider.value) == (2, 0.3)
+    viewer.next.click()
+    assert (viewer.index, viewer.slider.value) == (0, 0.3)
 
 
 def test_png_keeps_pixels() -> None:
@@ -45,27 +48,27 @@ def test_enlarging_is_by_a_whole_factor() -> None:
 
 
 def test_slider_and_buttons_change_state_and_picture() -> None:
-    viewer = before_after(torch.rand(2, 3, 8, 20), torch.rand(2, 3, 8, 20))
+    viewer = BeforeAfter(torch.rand(2, 3, 8, 20), torch.rand(2, 3, 8, 20))
     seen = [viewer.picture.value]
     viewer.slider.value = 0.25
     seen.append(viewer.picture.value)
     viewer.next.click()
     seen.append(viewer.picture.value)
     assert len(set(seen)) == 3
-    assert viewer.state == WipeState(index=1, divider=0.25)
+    assert (viewer.index, viewer.slider.value) == (1, 0.25)
     assert "picture 2 (2 of 2)" in viewer.title.value
     viewer.previous.click()
     assert viewer.picture.value == seen[1]
 
 
 def test_the_picture_says_what_is_seen() -> None:
-    viewer = before_after(BLACK[None], GREY[None], labels=["<Ann>"])
+    viewer = BeforeAfter(BLACK[None], GREY[None], labels=["<Ann>"])
     assert "&lt;Ann&gt;: before on the left 50%" in viewer.picture.value
     assert "<Ann>" not in viewer.title.value
 
 
 def test_without_a_front_end_there_is_a_picture() -> None:
-    data, _ = before_after(BLACK[None], GREY[None])._repr_mimebundle_()
+    data, _ = BeforeAfter(BLACK[None], GREY[None])._repr_mimebundle_()
     assert Image.open(BytesIO(b64decode(data["image/png"]))).size == (640, 256)
     assert data["text/plain"].startswith("picture 1: before on the left")
 
@@ -73,8 +76,8 @@ def test_without_a_front_end_there_is_a_picture() -> None:
 def test_pictures_and_labels_must_fit() -> None:
     faces = torch.rand(2, 3, 8, 8)
     with pytest.raises(ImageError, match=r"give \(B, 3, H, W\) of the same shape twice"):
-        before_after(faces, faces[:1])
+        BeforeAfter(faces, faces[:1])
     with pytest.raises(ImageError, match=r"give \(B, 3, H, W\)"):
-        before_after(faces[:0], faces[:0])
+        BeforeAfter(faces[:0], faces[:0])
     with pytest.raises(ImageError, match="1 labels for 2 pairs"):
-        before_after(faces, faces, labels=["one"])
+        BeforeAfter(faces, faces, labels=["one"])
