@@ -76,9 +76,7 @@ def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor,
 def crop_pictures(
     paths: Sequence[Path], *, size: int, detect: DetectLandmarks | None = None, progress: bool = True
 ) -> Crops:
-    """Canonical crops of the faces in picture files, from the cache where it has them.
-
-    `detect` finds the landmarks, by default with MTCNN.
+    """Canonical crops of the faces in picture files, from the cache where it has them; by default of MTCNN.
 
     Raises:
         ImageError: a file is no readable picture.

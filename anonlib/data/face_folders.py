@@ -18,8 +18,6 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
 """File name endings of pictures, in lower or upper case."""
 _INNER = ("", "lfw-deepfunneled", "lfw_funneled", "lfw", "CASIA-WebFace", "images")
 """Where the folders of people may lie beside other folders."""
-_DEEPEST = 3
-"""How many folders may lie around the folders of people."""
 _SEE = "see data/README.md for the layout"
 _log = logging.getLogger(__name__)
 
@@ -155,7 +153,7 @@ class CASIAWebFace(FaceFolder):
 
 def _list_people(root: Path) -> dict[str, tuple[Path, ...]]:
     """People and their pictures, from the first folder in which there are any."""
-    for _ in range(_DEEPEST + 1):
+    for _ in range(4):  # the root, and up to three nested folders
         for inner in _INNER:
             folders = _folders_in(root / inner)
             if people := {folder.name: files for folder in folders if (files := _pictures_in(folder))}:

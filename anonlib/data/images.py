@@ -63,8 +63,7 @@ def read_image(path: str | Path) -> Tensor:
             warnings.simplefilter("ignore")  # about damaged metadata of a sound picture
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                _check_size(path, *picture.size)
-                pixels = _to_rgb(path, ImageOps.exif_transpose(picture))
+                pixels = _to_rgb(path, picture)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -83,7 +82,9 @@ def resize_picture(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return resize(picture[None].float(), size)[0].round().clamp(0, 255).to(torch.uint8)
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def _to_rgb(path: Path, picture: Image.Image) -> NDArray[np.uint8]:
+    """Pixels `(H, W, 3)` of a picture of any mode."""
+    width, height = picture.size
     if min(width, height) < SMALLEST_IMAGE:
         raise ImageError(
             f"'{path}' has {width}x{height} pixels, too few for a face: use "
@@ -91,10 +92,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
     if width * height > LARGEST_IMAGE:
         raise ImageError(f"'{path}' is too large with {width}x{height} pixels: scale it down")
-
-
-def _to_rgb(path: Path, picture: Image.Image) -> NDArray[np.uint8]:
-    """Pixels `(H, W, 3)` of a picture of any mode."""
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode == "F":
         raise ImageError(f"'{path}' holds floating-point numbers: save it with 8 bits a channel")
     if picture.mode.startswith("I"):
