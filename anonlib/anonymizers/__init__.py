@@ -16,21 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from anonlib.anonymizers import handcrafted
-from anonlib.anonymizers.frames import SMALLEST_FACE, anonymize_frames
+from anonlib.anonymizers import handcrafted as handcrafted
+from anonlib.anonymizers.frames import SMALLEST_FACE as SMALLEST_FACE, anonymize_frames as anonymize_frames
 from anonlib.anonymizers.learned import LearnedAnonymizer, load_anonymizer
 from anonlib.errors import ConfigError, ImageError, NumericError
-
-__all__ = [
-    "NEEDS",
-    "SHIPPED",
-    "SMALLEST_FACE",
-    "Anonymizer",
-    "anonymize_frames",
-    "create",
-    "handcrafted",
-    "names",
-]
 
 Anonymizer = Callable[[Tensor], Tensor]
 """Float RGB faces `(B, 3, H, W)` in [0, 1] to the same shape and range."""

@@ -1,12 +1,12 @@
 """Face recognisers that attack anonymized faces, and how many people they still recognise."""
 
 from anonlib.attack.verification import (
-    VerificationResult,
-    anonymize_faces,
-    compare_clear_and_modified,
-    face_features,
-    recognisability,
-    similarities,
-    verify_features,
-    verify_scores,
+    VerificationResult as VerificationResult,
+    anonymize_faces as anonymize_faces,
+    compare_clear_and_modified as compare_clear_and_modified,
+    face_features as face_features,
+    recognisability as recognisability,
+    similarities as similarities,
+    verify_features as verify_features,
+    verify_scores as verify_scores,
 )

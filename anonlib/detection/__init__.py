@@ -7,24 +7,16 @@ from typing import Any
 
 from torch import Tensor
 
-from anonlib.detection.cascade import CascadeDetector
-from anonlib.detection.faces import Faces, face_precision_recall, false_finds, missed_faces
-from anonlib.detection.mtcnn import MtcnnDetector
-from anonlib.detection.ssh import SshDetector, fast_ssh
+from anonlib.detection.cascade import CascadeDetector as CascadeDetector
+from anonlib.detection.faces import (
+    Faces as Faces,
+    face_precision_recall as face_precision_recall,
+    false_finds as false_finds,
+    missed_faces as missed_faces,
+)
+from anonlib.detection.mtcnn import MtcnnDetector as MtcnnDetector
+from anonlib.detection.ssh import SshDetector as SshDetector, fast_ssh
 from anonlib.errors import ConfigError
-
-__all__ = [
-    "CascadeDetector",
-    "Detector",
-    "Faces",
-    "MtcnnDetector",
-    "SshDetector",
-    "create",
-    "face_precision_recall",
-    "false_finds",
-    "missed_faces",
-    "names",
-]
 
 Detector = Callable[[Tensor], list[Faces]]
 """Maps frames `(B, 3, H, W)` in [0, 1] to the faces of each, on the CPU."""

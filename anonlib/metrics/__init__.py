@@ -1,35 +1,21 @@
 """Metrics: arrays in, numbers out."""
 
-from anonlib.metrics.average_precision import average_precision, precision_recall
-from anonlib.metrics.image_quality import gradient_energy, l1_distance
+from anonlib.metrics.average_precision import (
+    average_precision as average_precision,
+    precision_recall as precision_recall,
+)
+from anonlib.metrics.image_quality import gradient_energy as gradient_energy, l1_distance as l1_distance
 from anonlib.metrics.intervals import (
-    accuracy_interval,
-    counts_behind,
-    jackknife_interval,
-    proportion_interval,
+    accuracy_interval as accuracy_interval,
+    counts_behind as counts_behind,
+    jackknife_interval as jackknife_interval,
+    proportion_interval as proportion_interval,
 )
 from anonlib.metrics.verification import (
-    Pairs,
-    equal_error_rate,
-    roc,
-    tar_at_far,
-    verification_accuracy,
-    verification_pairs,
+    Pairs as Pairs,
+    equal_error_rate as equal_error_rate,
+    roc as roc,
+    tar_at_far as tar_at_far,
+    verification_accuracy as verification_accuracy,
+    verification_pairs as verification_pairs,
 )
-
-__all__ = [
-    "Pairs",
-    "accuracy_interval",
-    "average_precision",
-    "counts_behind",
-    "equal_error_rate",
-    "gradient_energy",
-    "jackknife_interval",
-    "l1_distance",
-    "precision_recall",
-    "proportion_interval",
-    "roc",
-    "tar_at_far",
-    "verification_accuracy",
-    "verification_pairs",
-]

@@ -1,19 +1,17 @@
 """The user study (section 5.5): questions, answers and their statistics."""
 
-from anonlib.study.answers import Answer, AnswerSheet, Share, read_answers, statistics
-from anonlib.study.questions import Question, Study, build_study, folder_study, synthetic_study
-from anonlib.study.rater import simulate
-
-__all__ = [
-    "Answer",
-    "AnswerSheet",
-    "Question",
-    "Share",
-    "Study",
-    "build_study",
-    "folder_study",
-    "read_answers",
-    "simulate",
-    "statistics",
-    "synthetic_study",
-]
+from anonlib.study.answers import (
+    Answer as Answer,
+    AnswerSheet as AnswerSheet,
+    Share as Share,
+    read_answers as read_answers,
+    statistics as statistics,
+)
+from anonlib.study.questions import (
+    Question as Question,
+    Study as Study,
+    build_study as build_study,
+    folder_study as folder_study,
+    synthetic_study as synthetic_study,
+)
+from anonlib.study.rater import simulate as simulate

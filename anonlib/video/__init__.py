@@ -5,24 +5,19 @@
 ... # doctest: +SKIP
 """
 
-from anonlib.video.images import anonymize_image
-from anonlib.video.jobs import anonymize_files
-from anonlib.video.ray import RayEngine
-from anonlib.video.settings import FileReport, Models, Report, Settings, load_models
-from anonlib.video.stream import Tally, anonymize_pictures, anonymize_stream
-from anonlib.video.videos import anonymize_video
-
-__all__ = [
-    "FileReport",
-    "Models",
-    "RayEngine",
-    "Report",
-    "Settings",
-    "Tally",
-    "anonymize_files",
-    "anonymize_image",
-    "anonymize_pictures",
-    "anonymize_stream",
-    "anonymize_video",
-    "load_models",
-]
+from anonlib.video.images import anonymize_image as anonymize_image
+from anonlib.video.jobs import anonymize_files as anonymize_files
+from anonlib.video.ray import RayEngine as RayEngine
+from anonlib.video.settings import (
+    FileReport as FileReport,
+    Models as Models,
+    Report as Report,
+    Settings as Settings,
+    load_models as load_models,
+)
+from anonlib.video.stream import (
+    Tally as Tally,
+    anonymize_pictures as anonymize_pictures,
+    anonymize_stream as anonymize_stream,
+)
+from anonlib.video.videos import anonymize_video as anonymize_video

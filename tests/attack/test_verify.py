@@ -16,8 +16,7 @@ from torch import Tensor
 from typer.testing import CliRunner, Result
 
 from anonlib import assets as paths
-from anonlib.attack import framing, recognizers, retrained
-from anonlib.attack import verify as verify_module
+from anonlib.attack import framing, recognizers, retrained, verify as verify_module
 from anonlib.attack.framing import crop_before_and_after
 from anonlib.attack.retrained import modified_people
 from anonlib.attack.verify import (

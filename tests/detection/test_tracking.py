@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from anonlib.detection import Faces
 from anonlib.detection.likeness import CutFinder, find_patches, grey_levels, sample_cells

@@ -11,8 +11,7 @@ from anonlib.anonymizers import create
 from anonlib.config import LiteModifierConfig
 from anonlib.detection.ssh import fast_ssh
 from anonlib.errors import ConfigError, ImageError
-from anonlib.networks import LiteModifier
-from anonlib.networks import compiled as compiled_module
+from anonlib.networks import LiteModifier, compiled as compiled_module
 from anonlib.networks.compiled import Compiled, compiled_if_possible
 
 BF16 = 0.05

@@ -13,8 +13,7 @@ from anonlib.errors import CheckpointError, NumericError
 from anonlib.geometry import align_faces
 from anonlib.losses import angular_softmax_loss, annealing
 from anonlib.networks import SphereFace
-from anonlib.training import classifier as module
-from anonlib.training import loop, train_classifier
+from anonlib.training import classifier as module, loop, train_classifier
 from anonlib.training.batches import face_batch
 from anonlib.training.classifier import identification_loss
 from anonlib.types import FaceImages

@@ -11,8 +11,7 @@ import torch
 from anonlib.config import TrainingConfig
 from anonlib.errors import NumericError
 from anonlib.networks import ActionDetector
-from anonlib.training import detector as module
-from anonlib.training import loop, train_detector
+from anonlib.training import detector as module, loop, train_detector
 from anonlib.training.batches import frame_batch
 from anonlib.types import ActionFrames
 

@@ -13,8 +13,7 @@ from PIL import Image
 
 from anonlib import anonymizers
 from anonlib.errors import CheckpointError, RefusedError, VideoError
-from anonlib.video import Models, Settings, anonymize_files, planning
-from anonlib.video import jobs as tasks_module
+from anonlib.video import Models, Settings, anonymize_files, jobs as tasks_module, planning
 from tests.video.conftest import nothing
 
 Make = Callable[..., Path]

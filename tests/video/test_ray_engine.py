@@ -25,8 +25,7 @@ from anonlib import anonymizers
 from anonlib.cli import app
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
-from anonlib.video import Models, Report, Settings, anonymize_files
-from anonlib.video import ray as engine_module
+from anonlib.video import Models, Report, Settings, anonymize_files, ray as engine_module
 from anonlib.video.ray import RayEngine, connected
 from tests.video.conftest import FIND_NONE, make_video, picture
 

@@ -17,8 +17,7 @@ import pytest
 
 from anonlib import anonymizers
 from anonlib.errors import ConfigError, VideoError
-from anonlib.video import Models, Settings, anonymize_video
-from anonlib.video import reader as reader_module
+from anonlib.video import Models, Settings, anonymize_video, reader as reader_module
 from tests.video.conftest import faces_at, frames_of, picture, pixels, stamps
 
 QUICK = Settings(method="mask", detector="mtcnn", every=1)
