@@ -52,7 +52,7 @@ book: setup ## the course as static HTML in book/_build; runs no notebook
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -E -b html -c book notebooks book/_build
 	@echo "open book/_build/README.html"
 
-format: setup ## let ruff mend what it can
+format: setup ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

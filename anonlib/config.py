@@ -118,7 +118,7 @@ class DataConfig:
     test_images: int = 10
     """Face images a test person."""
     validation_people: int = 600
-    """People, with 6 images each, on whom the state of M and D to keep is chosen."""
+    """People, with 6 images each, used to choose which checkpoint of M and D is kept."""
     pairs: int = 6000
     """Verification pairs in ten folds, half of them of one person, as in LFW."""
     train_clips: int = 310
@@ -152,9 +152,9 @@ class TrainingConfig:
     clear_weight: float = 1.0
     """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
-    """The ascent stops for faces whose L_D(M(f), i_f), which is unbounded, is above. Not in the paper."""
+    """A face with a larger L_D(M(f), i_f), which has no upper bound, gives M no gradient. Not in the paper."""
     judge_every: int = 500
-    """Iterations between two validation scores; M and D of the lowest score are kept."""
+    """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
     l1_weight: float = 1.0
     """lambda of Eq. (3). Not in the paper, which calls it "relatively small"."""
     modifier_lr: float = 3e-4

@@ -1,4 +1,4 @@
-"""Errors a user can mend: each names the thing at fault and what to do about it.
+"""Errors that a user can fix. Each names the cause and the fix.
 
 The command line prints them in one line and exits with code 2.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 class AnonlibError(Exception):
-    """Base of every error that the user, not the programmer, can mend."""
+    """Base of every error that the user, not the programmer, can fix."""
 
 
 class ConfigError(AnonlibError):

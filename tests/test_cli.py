@@ -148,7 +148,7 @@ def test_results_go_to_a_folder_named_after_the_profile(
             "error: 'r/table1.csv': the disk is full: free some space and run the same command again",
         ),
         (PermissionError(errno.EACCES, "Permission denied", "r"), 2, "error: 'r': Permission denied"),
-        (KeyboardInterrupt(), 130, "interrupted: the same command goes on where this one stopped"),
+        (KeyboardInterrupt(), 130, "interrupted: the same command resumes"),
     ],
 )
 def test_errors_take_one_line(

@@ -178,7 +178,7 @@ def test_ctrl_c_is_130(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("anonlib.video.jobs.anonymize_image", interrupt)
     result = call(photo, "--method", "mask")
-    assert result.exit_code == 130 and "goes on where this one stopped" in result.stderr
+    assert result.exit_code == 130 and "the same command resumes" in result.stderr
 
 
 def test_stdin_that_is_no_video_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

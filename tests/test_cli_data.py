@@ -22,7 +22,7 @@ def test_the_list_names_size_terms_and_where_to_ask() -> None:
     lines = call("list").output.splitlines()
     assert [line.split()[0] for line in lines[::5]] == ["lfw", "casia-webface", "jhmdb", "daly"]
     text = "\n".join(lines)
-    assert "ask:    http://www.cbsr.ia.ac.cn/english/CASIA-WebFace-Database.html" in text
+    assert "website: http://www.cbsr.ia.ac.cn/english/CASIA-WebFace-Database.html" in text
     assert text.count("get it: by hand") == 2 and text.count("anonlib data download") == 2
 
 
@@ -91,7 +91,7 @@ def test_a_download_says_what_came_and_how_to_check(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (KeyboardInterrupt(), 130, "interrupted: the same command goes on where this one stopped"),
+        (KeyboardInterrupt(), 130, "interrupted: the same command resumes"),
         (OSError(28, "No space left on device", "r/a.part"), 2, "error: 'r/a.part': the disk is f"),
         (DatasetError("no source of a works"), 2, "error: no source of a works"),
     ],

@@ -40,8 +40,8 @@ class BeforeAfter:
     original: Crops
     """`found` says whether the picture holds a face. Crops without a face are black in both."""
     modified: Crops
-    """`found` says whether the face is still detected. The landmarks are those detected on the
-    modified face, else those of the original, which an attacker could guess."""
+    """`found` says whether the face is still detected. If it is not, the landmarks are
+    those of the original; we assume that an attacker can guess them."""
 
     @property
     def found_again(self) -> float:

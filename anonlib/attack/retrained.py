@@ -38,8 +38,7 @@ def retrained_classifier(
     Training starts from the shipped weights with new identities and anneals the margin of A-Softmax again.
     Each of the `steps` updates sees 48 faces.
 
-    Implements Ren et al., section 5.6, Does the face classifier remain accurate?
-    Differs from the paper: the paper does not train a new classifier on modified faces.
+    Differs from the paper: the paper has no attacker that is retrained on modified faces.
 
     Raises:
         FaceDatasetError: fewer than two people outside the folds have two pictures.

@@ -19,8 +19,8 @@ BATCH = 128
 FAR = 1e-3
 """False accept rate at which the true accept rate is reported."""
 DIGITS = 5
-"""Cosines are rounded to so many decimals. Further ones depend on the order of summation, and with
-`mask`, where all features are equal, they would tell people apart."""
+"""Decimals to which cosines are rounded. Later decimals are rounding noise. With `mask`, where all features
+are equal, this noise would be read as a difference between people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

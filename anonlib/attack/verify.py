@@ -37,7 +37,7 @@ class Request:
     """What is measured."""
 
     method: str
-    """Name of an anonymizer; `modifier` is the shipped M of profile `laptop` without `weights`."""
+    """Name of an anonymizer; `modifier` without `weights` is the shipped M-trained."""
     weights: Path | None = None
     """File with the M that `modifier` uses instead."""
     folds: tuple[int, ...]
@@ -132,9 +132,9 @@ def verify_method(
 ) -> Verification:
     """Attacks a method on LFW.
 
-    Implements Ren et al., sections 5.1 and 5.6. Differs from the paper: the folds are a choice,
-    since D is trained on people of the other ones; `frame` anonymizes whole pictures; dlib and a
-    retrained D attack too.
+    Implements Ren et al., sections 5.1 and 5.6. Differs from the paper: only some folds are
+    tested, because D is trained on people of the others; `frame` anonymizes whole pictures; dlib and
+    a retrained D attack too.
 
     Args:
         root: LFW's folder, with pairs.txt in it or beside it.
@@ -210,7 +210,7 @@ def compare(faces: str, scores: np.ndarray, pairs: Pairs) -> Comparison:
 
 
 def named_anonymizer(method: str, *, weights: Path | None = None, device: str = "cpu") -> Anonymizer:
-    """`anonymizers.create`, in which `modifier` without weights is the shipped M of `laptop`."""
+    """`anonymizers.create`, in which `modifier` without weights is the shipped M-trained."""
     if method == "modifier" and weights is None:
         return create(method, trained_modifier(profile("laptop"), device=device))
     return create(method, weights=weights, device=device)

@@ -1,6 +1,6 @@
 """The command line: one function a command, one file each.
 
-An error that the user can mend ends in one line on stderr and exit code 2, Ctrl-C in exit code 130.
+An error that the user can fix ends in one line on stderr and exit code 2, Ctrl-C in exit code 130.
 Heavy packages are imported inside the commands, so that `anonlib --help` answers at once.
 """
 

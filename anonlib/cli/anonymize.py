@@ -66,7 +66,7 @@ def anonymize(
     no video. Of a folder, other files are left alone.
 
     An output appears when it is complete. With a folder or several inputs, an output that exists is
-    skipped, so the same command goes on where it was stopped. Ctrl-C ends the recording of a camera.
+    skipped, so the same command resumes. Ctrl-C ends the recording of a camera.
     No part of a face is logged or reported.
 
     --engine ray uses the cores of this machine, or the Ray cluster that RAY_ADDRESS names. Its

@@ -41,7 +41,9 @@ def reproduce(
     ] = None,
     actions: Annotated[
         Path | None,
-        typer.Option(metavar="ROOT", help="Real clips: the folder of JHMDB.", show_default="drawn clips"),
+        typer.Option(
+            metavar="ROOT", help="Real clips: the folder of JHMDB or DALY.", show_default="drawn clips"
+        ),
     ] = None,
     protocol: Annotated[str, typer.Option(help="Test clips: split1, or boxed (with true boxes).")] = "split1",
     pretrained: Annotated[
@@ -64,7 +66,7 @@ def reproduce(
     """Repeat the paper's experiment and print Table 1 and Figure 4.
 
     Trains the anonymizer and compares it with the hand-crafted methods. You may stop it with Ctrl-C
-    at any time: the same command goes on where it stopped.
+    at any time: the same command resumes.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ Weights = Annotated[
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turns errors that the user can mend, and Ctrl-C, into a line on stderr and an exit code."""
+    """Turns errors that the user can fix, and Ctrl-C, into a line on stderr and an exit code."""
     try:
         yield
     except BrokenPipeError:  # `anonlib ... | head`: typer ends quietly
@@ -40,7 +40,7 @@ def plain_errors() -> Iterator[None]:
             _stop(FAILED, f"error: {name}the disk is full: free some space and run the same command again")
         _stop(FAILED, f"error: {name}{error.strerror or error}")
     except KeyboardInterrupt:
-        _stop(INTERRUPTED, "interrupted: the same command goes on where this one stopped")
+        _stop(INTERRUPTED, "interrupted: the same command resumes")
 
 
 def _stop(code: int, *lines: str) -> NoReturn:

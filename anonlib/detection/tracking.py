@@ -17,7 +17,7 @@ from anonlib.detection.track import Array, Kind, Spot, Track, associate, overlap
 from anonlib.errors import NumericError
 
 LOOK_BACK = 5
-"""Frames before the last detection through which a new face is tracked backwards."""
+"""Earlier frames that are searched for a new face, counted from the last detector run."""
 NEAR, FAR = 4, 8
 """How far to search for a face, in cells of 1/16 of its box: one that was located in the frame
 before, and one that was not."""
@@ -66,14 +66,13 @@ class Tracker:
     A face stays hidden until one of these shows that it has left:
 
     - its grown box lies outside the frame;
-    - it was neither detected nor matched for `patience` frames, nor for `6 * every`. While it is
+    - for max(`patience`, `6 * every`) frames it was neither detected nor matched. While it is
       matched it stays hidden without limit;
-    - a cut was suspected, and it was not matched near its place for `LOOK_BACK` frames. Then these
-      frames are not covered either, unless `live`.
+    - a cut was suspected, and it was not matched near its place for `LOOK_BACK` frames. The face
+      is then not hidden in these frames either, except in live mode.
 
-    Known limit: a face is detected while another face, which was never detected, covers part of
-    it. Its patch then shows both, and the track may stay with the nearer face, so the farther one
-    is shown until it is detected again.
+    Known limit: if a face that was never detected covers part of a detected face, the track may follow
+    the nearer face. The farther face is then visible until it is detected again.
 
     Differs from the paper: all of it. The demo of Ren et al. treats each frame by itself.
     """
@@ -92,7 +91,7 @@ class Tracker:
         self.lookahead = 0 if live else every + LOOK_BACK
         self.tracks: list[Track] = []
         self.gone: list[Track] = []
-        """Ended tracks that still cover frames not yet shown."""
+        """Ended tracks that still cover frames not yet returned."""
         self.started = 0
         self.observations: dict[int, Observation] = {}
         self.time = -1
@@ -229,7 +228,7 @@ class Tracker:
         return _apart(track.box(), height, width) and _apart(track.smooth_box(self.time), height, width)
 
     def _begin(self, boxes: Array) -> None:
-        """Starts tracks, and tracks the new faces backwards through the frames not yet shown."""
+        """Starts tracks, and tracks the new faces backwards through the frames not yet returned."""
         if not len(boxes):
             return
         places = torch.from_numpy(boxes)

@@ -1,6 +1,6 @@
 """Section 5 of the paper in one call: Table 1, Fig. 4 and the ablations of section 5.6.
 
-Every stage leaves its result in the output folder, so the same call continues where it stopped.
+Every stage leaves its result in the output folder, so the same call resumes.
 """
 
 from __future__ import annotations

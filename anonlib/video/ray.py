@@ -244,9 +244,7 @@ class RayEngine:
                 ledger.forget.remote(row["index"])
                 yield row
         except ray.exceptions.RayError as error:
-            raise VideoError(
-                f"Ray ended ({type(error).__name__}): the same command goes on where it stopped"
-            ) from error
+            raise VideoError(f"Ray ended ({type(error).__name__}): the same command resumes") from error
         finally:
             ray.kill(ledger)  # without it, an attempt that still runs puts nothing in place
 

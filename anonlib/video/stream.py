@@ -1,4 +1,4 @@
-"""Frames in, the same frames without recognisable faces out, in order and in bounded memory."""
+"""Reads frames and returns them in order with the faces replaced, in bounded memory."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def anonymize_pictures(
     A picture is hidden as a whole if a side of it, scaled down for the detector, is under 8 pixels:
     nobody could be found in it.
 
-    At most `every + 5` pictures wait for the tracker, `together` for their batch, and five in and
+    Memory holds at most `every + 5` pictures in the tracker, `together` in a batch, and five in or
     before the detector.
 
     Implements Ren et al., section 5, applied to video. Differs from the paper: faces are tracked.

@@ -1,7 +1,7 @@
 """The drawn action world: short clips of one to three people, each doing one of ten actions.
 
-The clips have the structure of DALY, which cannot be redistributed. What shows a face-related action
-lies inside the enlarged face box; what shows another action lies outside it. The splits share no
+The clips have the structure of DALY, which cannot be redistributed. The object of a face-related
+action is inside the enlarged face box; the objects of other actions are outside. The splits share no
 people, no rooms and no looks of objects. See data/DATASET_CARD.md.
 
 Differs from the paper: drawn clips of synthetic people instead of DALY's videos.
@@ -67,7 +67,7 @@ def render_clips(
         size: height and width of a frame in pixels, at least 72 by 96.
 
     Raises:
-        ConfigError: unknown split or one without people, no clips or frames, a frame too small.
+        ConfigError: the split is unknown or has no people, no clips are asked for, or a frame is too small.
     """
     if split not in SPLITS:
         raise ConfigError(f"split '{split}' is unknown: use one of {', '.join(SPLITS)}")
