@@ -6,14 +6,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from anonlib.config import to_dict
 from anonlib.errors import CheckpointError, ConfigError, DatasetError, FaceDatasetError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SETS = ("lfw", "casia-webface", "jhmdb", "daly")
 """Sub-folders of `$ANONLIB_DATA`, each laid out as data/README.md says."""
@@ -69,6 +68,9 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: the file is missing, damaged or not of this project.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     try:
         content = path.read_bytes()
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])

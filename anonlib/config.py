@@ -152,7 +152,7 @@ class TrainingConfig:
     clear_weight: float = 1.0
     """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
-    """A face with a larger L_D(M(f), i_f), which has no upper bound, gives M no gradient. Not in the paper."""
+    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper."""
     judge_every: int = 500
     """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
     l1_weight: float = 1.0

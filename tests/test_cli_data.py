@@ -23,7 +23,7 @@ def test_the_list_names_size_terms_and_where_to_ask() -> None:
     assert [line.split()[0] for line in lines[::5]] == ["lfw", "casia-webface", "jhmdb", "daly"]
     text = "\n".join(lines)
     assert "website: http://www.cbsr.ia.ac.cn/english/CASIA-WebFace-Database.html" in text
-    assert text.count("get it: by hand") == 2 and text.count("anonlib data download") == 2
+    assert text.count("get:     by hand") == 2 and text.count("anonlib data download") == 2
 
 
 def test_help_names_the_commands() -> None:

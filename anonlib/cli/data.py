@@ -29,7 +29,7 @@ def list_data() -> None:
     for entry in CATALOG.values():
         way = "anonlib data download" if entry.parts else "by hand"
         typer.echo(f"{entry.name:<15}{entry.title}; {entry.holds}")
-        facts = {"size": entry.size, "terms": entry.terms, "website": entry.ask, "get it": way}
+        facts = {"size": entry.size, "terms": entry.terms, "website": entry.ask, "get": way}
         for label, value in facts.items():
             typer.echo(f"{'':<15}{label + ':':<9}{value}")
 
