@@ -45,10 +45,10 @@ def distil_classifier(
     checkpoint: Path | None = None,
     progress: bool = True,
 ) -> History:
-    """Trains D to give a face the direction that a teacher gives it.
+    """Trains D to give a face the same feature direction as a teacher network.
 
-    Differs from the paper: which starts D from weights trained on CASIA-WebFace; where that is not
-    at hand, a recogniser that has seen millions of faces says how alike those at hand are.
+    Differs from the paper: the paper starts D from weights trained on CASIA-WebFace. Here D learns the
+    features of a recogniser that was trained on millions of faces.
 
     Args:
         classifier: D, trained in place.
