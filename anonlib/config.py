@@ -24,6 +24,8 @@ from anonlib.errors import ConfigError
 
 ENLARGE = 1.6
 """Face boxes grow by this factor about their centre before they are modified (section 5.2)."""
+METHOD = "modifier-lite"
+"""How `anonlib anonymize` and `anonlib.video` hide faces unless another method is named."""
 
 
 def _require(condition: bool, message: str) -> None:

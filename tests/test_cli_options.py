@@ -49,6 +49,8 @@ CASES = {
         "device": Case(["--device", "cpu"], "device", "cpu"),
         "every": Case(["--every", "3"], "every", 3),
         "mask_scale": Case(["--mask-scale", "2.5"], "enlarge", 2.5),
+        "extent": Case(["--method", "swap", "--extent", "head"], "extent", "head"),
+        "seed": Case(["--method", "swap", "--seed", "3"], "seed", 3),
         "preview": Case(["--preview"], "preview", True),
         "hold": Case(["--hold"], "hold", True),
         "keep_metadata": Case(["--keep-metadata"], "keep_metadata", True),

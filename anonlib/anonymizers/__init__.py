@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from anonlib.anonymizers import handcrafted as handcrafted
 from anonlib.anonymizers.frames import SMALLEST_FACE as SMALLEST_FACE, anonymize_frames as anonymize_frames
 from anonlib.anonymizers.learned import LearnedAnonymizer, load_anonymizer
+from anonlib.anonymizers.sessions import Session as Session, enlarge_of as enlarge_of
 from anonlib.errors import ConfigError, ImageError, NumericError
 
 Anonymizer = Callable[[Tensor], Tensor]
@@ -39,6 +42,10 @@ _HANDCRAFTED: dict[str, Anonymizer] = {
 _LEARNED = "modifier"
 SHIPPED = "modifier-lite"
 """The modifier for real faces that ships with its weights."""
+SWAP = "swap"
+"""Replaces each face by that of a new person."""
+EXTENTS = ("face", "head")
+"""How much of a person `swap` replaces: the skin of the face, or hair, ears and neck too."""
 NEEDS = {
     _LEARNED: "needs --weights FILE, the M that you trained: "
     "weights/modifier.safetensors in the --out of `anonlib reproduce`"
@@ -49,7 +56,7 @@ NEEDS = {
 def names() -> tuple[str, ...]:
     """The methods of the paper: first no protection, then the hand-crafted ones, then M.
 
-    `create` also knows `modifier-lite`, which is for faces of real people.
+    `create` also knows `modifier-lite` and `swap`, which are for faces of real people.
 
     >>> names()[0], names()[-1]
     ('unanonymized', 'modifier')
@@ -58,28 +65,43 @@ def names() -> tuple[str, ...]:
 
 
 def create(
-    name: str, modifier: nn.Module | None = None, *, weights: Path | None = None, device: str = "cpu"
+    name: str,
+    modifier: nn.Module | None = None,
+    *,
+    weights: Path | None = None,
+    device: str = "cpu",
+    extent: str | None = None,
 ) -> Anonymizer:
-    """The anonymizer of that name, one of `names()` or `modifier-lite`.
+    """The anonymizer of that name, one of `names()`, `modifier-lite` or `swap`.
 
     Each face is treated by itself, whatever else is in the batch. The attribute `size` is the side
-    in pixels at which M works, None for other methods. Calling it raises `ImageError` for another
-    shape, type or range and for faces under 8 pixels a side, and `NumericError` for NaN or infinity.
+    in pixels at which M works, None for other methods. `enlarge` is how much larger than the detector's
+    box its crops are. `session` makes a `Session` of `swap`, None for other methods.
+    Calling it raises `ImageError` for another shape, type or range and for faces under 8 pixels a side,
+    and `NumericError` for NaN or infinity.
 
     Args:
         modifier: the trained M, for `modifier` only; see `LearnedAnonymizer`.
         weights: a file with the trained M instead, for `modifier` only; see `learned.load_modifier`.
-        device: where M of `weights` or `modifier-lite` runs, `cpu` or `cuda`.
+        device: where the networks of `weights`, `modifier-lite` or `swap` run, `cpu` or `cuda`.
+        extent: how much of a person `swap` replaces, one of `EXTENTS`; by default the face.
 
     Raises:
-        ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name.
+        ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name;
+            or the extent is unknown or for another name.
         CheckpointError: the file of weights is missing, damaged or of another network.
         FaceDatasetError: the shipped weights are missing.
     """
-    if name not in (*names(), SHIPPED):
-        raise ConfigError(f"anonymizer '{name}' is unknown: use one of {', '.join((*names(), SHIPPED))}")
+    known = (*names(), SHIPPED, SWAP)
+    if name not in known:
+        raise ConfigError(f"anonymizer '{name}' is unknown: use one of {', '.join(known)}")
+    if extent is not None and (name != SWAP or extent not in EXTENTS):
+        raise ConfigError(f"extent '{extent}': use one of {', '.join(EXTENTS)}, with method '{SWAP}' alone")
     if weights is not None and (name != _LEARNED or modifier is not None):
         raise ConfigError(f"weights '{weights}' are for method '{_LEARNED}' alone, without another M")
+    if name == SWAP:
+        swap: Any = import_module("anonlib.anonymizers.swap")
+        return _Checked(swap.Swap(extent=extent or EXTENTS[0], device=device))
     if name == SHIPPED:
         return _Checked(load_anonymizer(device=device))
     if name != _LEARNED:
@@ -101,6 +123,16 @@ class _Checked:
     def size(self) -> int | None:
         """Side in pixels at which M works, None for other methods."""
         return getattr(self.method, "size", None)
+
+    @property
+    def enlarge(self) -> float:
+        """How much larger than the detector's box its crops are."""
+        return enlarge_of(self.method)
+
+    @property
+    def session(self) -> Callable[[int | None], Session] | None:
+        """Makes a session for a file from a seed or None; None for methods that do not remember."""
+        return getattr(self.method, "session", None)
 
     def __call__(self, faces: Tensor) -> Tensor:
         shape = tuple(faces.shape)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from anonlib.anonymizers.sessions import Session, enlarge_of, merge_overlaps, session_of
 from anonlib.config import ENLARGE
 from anonlib.errors import ImageError, NumericError
 from anonlib.geometry import box_corners, clip_boxes, enlarge_boxes, resize
@@ -18,7 +20,19 @@ SMALLEST_FACE = 8
 Corners = tuple[int, int, int, int]
 Margins = tuple[float, float, float, float]
 """How much of a face lies beyond the frame on the left, top, right and bottom, in sides of its crop."""
+Padding = tuple[int, int, int, int]
+"""The same in pixels on the left, right, top and bottom, as `F.pad` takes them."""
 LARGEST_MARGIN = 4.0
+
+
+class Region(NamedTuple):
+    """The part of a frame that is cut out and replaced."""
+
+    corners: Corners
+    """Whole pixels inside the frame, at least 8 a side."""
+    margins: Margins
+    row: int
+    """Which of the boxes it is."""
 
 
 def anonymize_frames(
@@ -28,7 +42,8 @@ def anonymize_frames(
 
     Every face is cut from the original frame, in whole pixels. Where two regions overlap, the
     later one is on top, so no pixel of a face keeps its original value. Regions under 8x8 pixels
-    grow to 8x8; boxes outside the frame are ignored.
+    grow to 8x8; boxes outside the frame are ignored. A method with a `session` gets regions of its
+    own size, and every face is another person.
 
     Implements Ren et al., section 3.1 and 5.2. Differs from the paper: none.
 
@@ -44,37 +59,40 @@ def anonymize_frames(
     height, width = frames.shape[2:]
     if min(height, width) < SMALLEST_FACE:
         raise ImageError(f"frames of {height}x{width} pixels are too small to hold a face")
+    enlarge = enlarge_of(anonymizer)
     regions = [
-        (frame, corners, margins)
+        (frame, region)
         for frame, boxes in enumerate(face_boxes)
-        for corners, margins in face_regions(boxes, height=height, width=width)
+        for region in face_regions(boxes, height=height, width=width, enlarge=enlarge)
     ]
-    modified = anonymize_crops(
-        [frames[i][:, y0:y1, x0:x1] for i, (x0, y0, x1, y1), _ in regions],
-        anonymizer,
-        margins=[margins for _, _, margins in regions],
+    modified = anonymize_regions(
+        [frames[i][:, y0:y1, x0:x1] for i, ((x0, y0, x1, y1), *_) in regions],
+        session_of(anonymizer) or anonymizer,
+        regions=[region for _, region in regions],
+        frames=[i for i, _ in regions],
+        tracks=range(len(regions)),
     )
     out = frames.clone()
-    for (i, (x0, y0, x1, y1), _), face in zip(regions, modified, strict=True):
+    for (i, ((x0, y0, x1, y1), *_)), face in zip(regions, modified, strict=True):
         out[i, :, y0:y1, x0:x1] = face
     return out
 
 
-def face_regions(
-    boxes: Tensor, *, height: int, width: int, enlarge: float = ENLARGE
-) -> list[tuple[Corners, Margins]]:
+def face_regions(boxes: Tensor, *, height: int, width: int, enlarge: float = ENLARGE) -> list[Region]:
     """Enlarged boxes in whole pixels inside the frame, at least 8 a side, with their margins.
 
     Boxes are `(n, 4)` xyxy pixels; those outside the frame, of at least 8x8 pixels, are ignored.
 
     >>> face_regions(torch.tensor([[0.0, 10.0, 10.0, 20.0]]), height=30, width=40)
-    [((0, 7, 13, 23), (0.23, 0.0, 0.0, 0.0))]
+    [Region(corners=(0, 7, 13, 23), margins=(0.23, 0.0, 0.0, 0.0), row=0)]
     """
     whole = enlarge_boxes(boxes.reshape(-1, 4), enlarge)
     clipped = clip_boxes(whole, height=height, width=width)
-    inside = (clipped[:, 2:] > clipped[:, :2]).all(dim=1)
+    rows = (clipped[:, 2:] > clipped[:, :2]).all(dim=1).nonzero().flatten()
     regions = []
-    for box, (x0, y0, x1, y1) in zip(whole[inside].tolist(), box_corners(clipped[inside]), strict=True):
+    for row, box, (x0, y0, x1, y1) in zip(
+        rows.tolist(), whole[rows].tolist(), box_corners(clipped[rows]), strict=True
+    ):
         (x0, x1), (y0, y1) = _at_least(x0, x1, width), _at_least(y0, y1, height)
         beyond = (
             -box[0] / (x1 - x0),
@@ -83,7 +101,7 @@ def face_regions(
             (box[3] - height) / (y1 - y0),
         )
         left, top, right, bottom = (round(min(max(b, 0.0), LARGEST_MARGIN), 2) for b in beyond)
-        regions.append(((x0, y0, x1, y1), (left, top, right, bottom)))
+        regions.append(Region((x0, y0, x1, y1), (left, top, right, bottom), row))
     return regions
 
 
@@ -94,6 +112,48 @@ def _at_least(low: int, high: int, limit: int) -> tuple[int, int]:
         return low, high
     low = min(max(low - missing // 2, 0), limit - SMALLEST_FACE)
     return low, low + SMALLEST_FACE
+
+
+def anonymize_regions(
+    crops: list[Tensor],
+    method: Callable[[Tensor], Tensor] | Session,
+    *,
+    regions: Sequence[Region],
+    frames: Sequence[int],
+    tracks: Sequence[int],
+) -> list[Tensor]:
+    """Anonymized crops of the regions, in order and of the same shapes, by a method or by a session of it.
+
+    A session gets the crops as they are, filled beyond the border of the frame by repeating it. It
+    leaves parts of them unchanged, so where two regions of a frame overlap, see `merge_overlaps`.
+
+    Args:
+        crops: `(3, h, w)` in [0, 1], in order of time.
+        frames: the frame of each region.
+        tracks: the track of each region.
+
+    Raises:
+        ImageError: the method returned another shape or number of faces.
+        NumericError: it returned NaN or infinity.
+    """
+    margins = [region.margins for region in regions]
+    if not isinstance(method, Session):
+        return anonymize_crops(crops, method, margins=margins)
+    if not crops:
+        return []
+    padding = [_padding(crop, m) for crop, m in zip(crops, margins, strict=True)]
+    padded = [_padded(crop, p) for crop, p in zip(crops, padding, strict=True)]
+    places = [
+        (region.corners[0] - left, region.corners[1] - top)
+        for region, (left, _, top, _) in zip(regions, padding, strict=True)
+    ]
+    modified = method.replace(padded, list(tracks), places)
+    if [face.shape for face in modified] != [face.shape for face in padded]:
+        raise ImageError("the session returned faces of other shapes: it must keep number and shapes")
+    if not all(bool(torch.isfinite(face).all()) for face in modified):
+        raise NumericError("the anonymizer returned NaN or infinity")
+    merged = merge_overlaps(padded, modified, corners=places, frames=frames)
+    return [_cut(*each).clamp(0, 1) for each in zip(merged, crops, padding, strict=True)]
 
 
 def anonymize_crops(
@@ -114,16 +174,22 @@ def anonymize_crops(
     if size is None:
         return _anonymize_whole(crops, anonymizer, size)
     padding = [_padding(crop, m) for crop, m in zip(crops, margins, strict=True)]
-    padded = [F.pad(c[None], p, mode="replicate")[0] for c, p in zip(crops, padding, strict=True)]
+    padded = [_padded(crop, p) for crop, p in zip(crops, padding, strict=True)]
     modified = _anonymize_whole(padded, anonymizer, size)
-    return [
-        face[:, top : top + crop.shape[1], left : left + crop.shape[2]]
-        for face, crop, (left, _, top, _) in zip(modified, crops, padding, strict=True)
-    ]
+    return [_cut(*each) for each in zip(modified, crops, padding, strict=True)]
 
 
-def _padding(crop: Tensor, margins: Margins) -> tuple[int, int, int, int]:
-    """Left, right, top and bottom margin in pixels, as `F.pad` takes them."""
+def _padded(crop: Tensor, padding: Padding) -> Tensor:
+    return F.pad(crop[None], padding, mode="replicate")[0] if any(padding) else crop
+
+
+def _cut(face: Tensor, crop: Tensor, padding: Padding) -> Tensor:
+    """What was a crop before it was padded."""
+    left, _, top, _ = padding
+    return face[:, top : top + crop.shape[1], left : left + crop.shape[2]]
+
+
+def _padding(crop: Tensor, margins: Margins) -> Padding:
     height, width = crop.shape[1:]
     left, top, right, bottom = margins
     return round(left * width), round(right * width), round(top * height), round(bottom * height)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from anonlib.cli.shared import Device, Weights, plain_errors
-from anonlib.config import ENLARGE
+from anonlib.config import ENLARGE, METHOD
 from anonlib.errors import ConfigError
 
 
@@ -34,15 +34,35 @@ def anonymize(
     ] = None,
     method: Annotated[
         str, typer.Option(help="How faces are hidden; `anonlib methods` lists the methods.")
-    ] = "modifier-lite",
+    ] = METHOD,
     weights: Weights = None,
     detector: Annotated[str, typer.Option(help="How faces are found: ssh, cascade or mtcnn.")] = "ssh",
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as JSON.")] = None,
     device: Device = "auto",
     every: Annotated[int, typer.Option(help="Detect faces in every n-th frame; track between.", min=1)] = 2,
     mask_scale: Annotated[
-        float, typer.Option(help="How much larger than the face the replaced region is.", min=1)
-    ] = ENLARGE,
+        float | None,
+        typer.Option(
+            help="How much larger than the face the replaced region is.",
+            min=1,
+            show_default=f"{ENLARGE}; swap takes what it needs",
+        ),
+    ] = None,
+    extent: Annotated[
+        Literal["face", "head"] | None,
+        typer.Option(
+            help="How much of a person --method swap replaces: the face, or hair, ears and neck too.",
+            show_default="face",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Repeat the people that --method swap draws. Keep it secret.",
+            min=0,
+            show_default="new people in each run",
+        ),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="One file only, 3 seconds of a video.")] = False,
     hold: Annotated[
         bool, typer.Option("--hold", help="Replace a frame by coarse blocks where a face may have been lost.")
@@ -96,6 +116,8 @@ def anonymize(
         device=device,
         every=every,
         enlarge=mask_scale,
+        extent=extent,
+        seed=seed,
         hold=hold,
         audio=not no_audio,
         keep_metadata=keep_metadata,

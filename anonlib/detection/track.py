@@ -64,6 +64,8 @@ class Spot:
 class Track:
     """One face. Times are frame numbers."""
 
+    number: int
+    """Its number in the video, from 0 on; a person who comes back is a new track."""
     patch: Tensor
     """`(16, 16)` brightness, see `likeness`."""
     weight: Tensor

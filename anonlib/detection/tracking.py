@@ -47,6 +47,8 @@ class Cover:
 
     boxes: Array
     """`(n, 4)` xyxy pixels of the small frame, the least certain first, not enlarged."""
+    tracks: list[int]
+    """The number of the track of each box: one face has one number from its first frame to its last."""
     bridged: int
     """Number of boxes that the detector missed although it ran."""
     unsure: bool
@@ -235,11 +237,11 @@ class Tracker:
         others = torch.from_numpy(np.concatenate([boxes, *[t.box()[None] for t in self.tracks]]))
         patches, _ = sample_cells(self.observations[self.time].levels, places)
         for box, patch, clear in zip(boxes, patches, clear_cells(places, others), strict=True):
-            track = Track(patch=patch, weight=clear, last_located=self.time)
+            track = Track(number=self.started, patch=patch, weight=clear, last_located=self.time)
+            self.started += 1
             track.place(self.time, *_centre_and_size(box))
             self._look_back(track)
             self.tracks.append(track)
-        self.started += len(boxes)
 
     def _look_back(self, track: Track) -> None:
         """Adds earlier places of a new face: where it matches, and where the detector did not run."""
@@ -278,8 +280,10 @@ class Tracker:
         kinds = np.array([t.path[time].kind for t in tracks])
         boxes = np.array([t.smooth_box(time) for t in tracks]).reshape(-1, 4)
         asked = self.observations[time].faces is not None
+        needed = ~_inside_detected(boxes, kinds)
         return Cover(
-            boxes=boxes[~_inside_detected(boxes, kinds)],
+            boxes=boxes[needed],
+            tracks=[t.number for t, shown in zip(tracks, needed, strict=True) if shown],
             bridged=int((kinds != Kind.DETECTED).sum()) if asked else 0,
             unsure=any(t.unsure(time) for t in tracks),
         )

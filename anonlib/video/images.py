@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
+from anonlib.anonymizers.sessions import derived_seed
 from anonlib.data.images import LARGEST_IMAGE
 from anonlib.errors import ImageError
 from anonlib.files import Opened, complete
@@ -77,7 +78,7 @@ def anonymize_image(
     models = models or load_models(settings)
     # The pages of a TIFF are unrelated pictures; those of an animation are tracked like a video.
     changed: list[ArrayPicture] = []
-    for group in [pages] if kind in _ANIMATED else [[page] for page in pages]:
+    for number, group in enumerate([pages] if kind in _ANIMATED else [[page] for page in pages]):
         changed += anonymize_pictures(
             group,
             detector=models.detector,
@@ -85,6 +86,7 @@ def anonymize_image(
             every=settings.every if len(group) > 1 else 1,
             enlarge=settings.enlarge,
             hold=settings.hold,
+            seed=derived_seed(settings.seed, number),
             tally=report,
         )
     first, *rest = [_savable(image_of(page), kind) for page in changed]

@@ -116,7 +116,7 @@ def in_turn(run: Run) -> Reports:
                 report = FileReport(input=title(file.source), output=str(file.out), kind=file.kind)
                 report.status, report.warnings = "skipped", ["its output has appeared since the run began"]
             else:
-                report = perform(file, run.settings, run.load, on_frame=on_frame)
+                report = perform(file, run.settings.for_file(index), run.load, on_frame=on_frame)
         yield index, report
         if run.settings.preview and report.status in ("done", "partial"):
             return

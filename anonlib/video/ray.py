@@ -106,7 +106,7 @@ class Worker:
             if tries <= TRIES:
                 claim = partial(self.ask, "claim", index)
                 opened = partial(complete, overwrite=self.settings.overwrite, claim=claim)
-                report = perform(task, self.settings, self._loaded, opened=opened)
+                report = perform(task, self.settings.for_file(index), self._loaded, opened=opened)
             else:
                 report = FileReport(input=str(task.source), output=str(task.out), kind=task.kind)
                 words = f"'{task.source}': {TRIES} workers died of it: try it alone, without --engine ray"

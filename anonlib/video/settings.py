@@ -11,7 +11,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,8 +21,10 @@ from torch import Tensor
 
 import anonlib
 from anonlib import anonymizers, detection
+from anonlib.anonymizers import EXTENTS, SWAP
+from anonlib.anonymizers.sessions import derived_seed
 from anonlib.assets import data_path
-from anonlib.config import ENLARGE
+from anonlib.config import ENLARGE, METHOD
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
 from anonlib.files import chosen_device, complete
@@ -44,7 +46,7 @@ class Settings:
     anonlib.errors.ConfigError: every 0: use 1 to look for faces in each frame, or more
     """
 
-    method: str = "modifier-lite"
+    method: str = METHOD
     """How faces are hidden, see `anonlib.anonymizers.names`."""
     weights: Path | None = None
     """The trained M, for method `modifier` only; see `anonlib.anonymizers.create`."""
@@ -54,8 +56,12 @@ class Settings:
     """Where the networks run: auto (a GPU if there is one), cpu or cuda."""
     every: int = 2
     """The detector runs on every n-th frame; faces are tracked in between."""
-    enlarge: float = ENLARGE
-    """How much larger than the face the replaced region is."""
+    enlarge: float | None = None
+    """How much larger than the face the replaced region is; None for what the method needs."""
+    extent: str | None = None
+    """How much of a person method `swap` replaces, see `anonlib.anonymizers.EXTENTS`; None for `face`."""
+    seed: int | None = None
+    """Repeats the people that method `swap` draws; None for new ones in each run."""
     hold: bool = False
     """Whether a frame in which a face may have been lost is replaced by a few blocks of colour."""
     audio: bool = True
@@ -75,8 +81,19 @@ class Settings:
             raise ConfigError(f"device '{self.device}': use one of {', '.join(DEVICES)}")
         if self.every < 1:
             raise ConfigError(f"every {self.every}: use 1 to look for faces in each frame, or more")
-        if not 1 <= self.enlarge <= 10:
+        if self.enlarge is not None and not 1 <= self.enlarge <= 10:
             raise ConfigError(f"mask scale {self.enlarge:g}: use 1 to 10; the paper uses {ENLARGE}")
+        for name, value in (("extent", self.extent), ("seed", self.seed)):
+            if value is not None and self.method != SWAP:
+                raise ConfigError(f"{name} {value} is for method '{SWAP}', not for '{self.method}'")
+        if self.extent not in (None, *EXTENTS):
+            raise ConfigError(f"extent '{self.extent}': use one of {', '.join(EXTENTS)}")
+        if self.seed is not None and self.seed < 0:
+            raise ConfigError(f"seed {self.seed}: use 0 or more")
+
+    def for_file(self, index: int) -> Settings:
+        """The settings of one file of a run: with a seed of its own, so that no two share a person."""
+        return replace(self, seed=derived_seed(self.seed, index))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +119,9 @@ def load_models(settings: Settings) -> Models:
     device = chosen_device(settings.device)
     return Models(
         detector=detection.create(settings.detector, device=device, unsure=True),
-        anonymizer=anonymizers.create(settings.method, weights=settings.weights, device=device),
+        anonymizer=anonymizers.create(
+            settings.method, weights=settings.weights, device=device, extent=settings.extent
+        ),
         hashes={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weight_files(settings)},
     )
 
@@ -146,6 +165,8 @@ class FileReport(Tally):
         if self.status in ("skipped", "no media"):
             return [f"note: {self.input}: left alone, {warning}" for warning in self.warnings]
         counted = f"{_plural(self.faces, 'face')} in {_plural(self.frames, 'frame')}"
+        if self.ways:
+            counted += f" ({', '.join(f'{count} {way}' for way, count in sorted(self.ways.items()))})"
         word = "error" if self.status == "partial" else "note"
         warnings = [f"{word}: {self.input}: {warning}" for warning in self.warnings]
         return [f"{self.input} -> {self.output}: {counted}", *warnings]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -19,8 +19,9 @@ from torch import Tensor
 
 from anonlib import anonymizers, detection
 from anonlib.anonymizers import SMALLEST_FACE
-from anonlib.anonymizers.frames import anonymize_crops, face_regions
-from anonlib.config import ENLARGE
+from anonlib.anonymizers.frames import anonymize_regions, face_regions
+from anonlib.anonymizers.sessions import Session, enlarge_of, session_of
+from anonlib.config import ENLARGE, METHOD
 from anonlib.detection import Faces
 from anonlib.detection.likeness import CutFinder, grey_levels
 from anonlib.detection.tracking import Cover, Observation, Tracker
@@ -45,6 +46,8 @@ class Tally:
     """Pictures that came out."""
     faces: int = 0
     """Faces replaced, over all pictures."""
+    ways: dict[str, int] = field(default_factory=dict)
+    """How many of them went which way, if the method has several: `swapped`, `veiled`."""
     tracks: int = 0
     """Faces tracked; a person who comes back counts again."""
     misses_bridged: int = 0
@@ -64,6 +67,8 @@ class Found(Generic[P]):
     picture: P
     boxes: Tensor
     """`(n, 4)` float xyxy pixels of the picture, not enlarged, the least certain first."""
+    tracks: list[int]
+    """The number of the track of each box."""
     hold: bool = False
     """Whether the whole picture is hidden."""
 
@@ -74,11 +79,12 @@ def anonymize_pictures(
     detector: Callable[[Tensor], list[Faces]],
     anonymizer: Callable[[Tensor], Tensor],
     every: int = 1,
-    enlarge: float = ENLARGE,
+    enlarge: float | None = None,
     hold: bool = False,
     live: bool = False,
     together: int = 1,
     patience: int = 30,
+    seed: int | None = None,
     tally: Tally | None = None,
 ) -> Iterator[P]:
     """The pictures in order, every face replaced in place.
@@ -87,6 +93,9 @@ def anonymize_pictures(
     the detector or the anonymizer fails, the error is raised and no further picture comes out.
     A picture is hidden as a whole if a side of it, scaled down for the detector, is under 8 pixels:
     nobody could be found in it.
+
+    If the method remembers (`anonymizers.Session`), all pictures are one session: a face keeps its
+    new person while it is tracked. Who leaves and comes back is a new track, and so a new person.
 
     Memory holds at most `every + 5` pictures in the tracker, `together` in a batch, and five in or
     before the detector.
@@ -98,31 +107,37 @@ def anonymize_pictures(
         detector: `(1, 3, h, w)` in [0, 1] to the faces of one picture, at most 640 pixels long.
         anonymizer: faces `(N, 3, h, w)` in [0, 1] to the same shape.
         every: the detector runs on every n-th picture and at cuts; 1 or more.
-        enlarge: factor by which boxes grow about their centres, 1 or more.
+        enlarge: factor by which boxes grow about their centres, 1 or more; None for the method's own.
         hold: hides the whole picture if a box in it is only a prediction, see `tracking.Cover`.
         live: lets every picture out at once, with boxes by prediction alone.
         together: pictures whose faces pass through the anonymizer in one batch.
         patience: pictures for which a face that is not located stays hidden.
+        seed: repeats the people that a method draws; by default they are new in each run.
 
     Raises:
-        ConfigError: `every`, `together`, `patience` or `enlarge` is too small.
+        ConfigError: `every`, `together`, `patience` or `enlarge` is too small, or the method draws
+            no people, so that a seed has no meaning.
     """
+    enlarge = enlarge_of(anonymizer) if enlarge is None else enlarge
     for name, value in (("every", every), ("together", together), ("enlarge", enlarge)):
         if not value >= 1:
             raise ConfigError(f"{name} {value}: use 1 or more")
     if patience < 0:
         raise ConfigError(f"patience {patience}: use 0 or more pictures")
+    session = session_of(anonymizer, seed)
+    if session is None and seed is not None:
+        raise ConfigError(f"seed {seed}: this method draws no people; leave the seed out")
     tally = Tally() if tally is None else tally
     tracker = Tracker(every=every, live=live, patience=patience)
     observed = ahead(_observe(pictures, detector, every, tally), 1 if live else DEPTH)
     found = _track(observed, tracker, hold, tally)
-    return _replace(found, anonymizer, enlarge, 1 if live else together, tally)
+    return _replace(found, session or anonymizer, enlarge, 1 if live else together, tally)
 
 
 def anonymize_stream(
     frames: Iterable[NDArray[Any]],
     *,
-    method: str | Callable[[Tensor], Tensor] = "modifier-lite",
+    method: str | Callable[[Tensor], Tensor] = METHOD,
     weights: Path | None = None,
     detector: str | Callable[[Tensor], list[Faces]] = "ssh",
     device: str = "cpu",
@@ -210,23 +225,27 @@ def _track(
             yield Found(
                 picture=waiting.popleft(),
                 boxes=torch.from_numpy(cover.boxes * scale).float(),
+                tracks=cover.tracks,
                 hold=(hold and cover.unsure) or _too_small(*small),
             )
 
 
 def _replace(
     found: Generator[Found[P], None, None],
-    anonymizer: Callable[[Tensor], Tensor],
+    method: Callable[[Tensor], Tensor] | Session,
     enlarge: float,
     together: int,
     tally: Tally,
 ) -> Iterator[P]:
     """The pictures with their faces replaced, `together` of them in one batch."""
+    before = Counter(tally.ways)
     with closing(found):
         while batch := list(islice(found, together)):
             start = perf_counter()
-            tally.faces += replace_faces(batch, anonymizer, enlarge=enlarge)
+            tally.faces += replace_faces(batch, method, enlarge=enlarge)
             tally.modification_seconds += perf_counter() - start
+            if isinstance(method, Session):
+                tally.ways = dict(before + method.counts)
             while batch:
                 one = batch.pop(0)
                 tally.frames += 1
@@ -236,31 +255,36 @@ def _replace(
 
 @torch.no_grad()
 def replace_faces(
-    found: Sequence[Found[P]], anonymizer: Callable[[Tensor], Tensor], *, enlarge: float = ENLARGE
+    found: Sequence[Found[P]], method: Callable[[Tensor], Tensor] | Session, *, enlarge: float = ENLARGE
 ) -> int:
-    """Replaces the faces of pictures in place, all in one batch.
+    """Replaces the faces of pictures in place, all in one batch, by a method or a session of it.
 
-    Every crop is taken before the first is replaced. If the anonymizer fails, nothing is changed.
-    The arguments are those of `anonymize_pictures`. Returns the number of faces replaced.
+    Every crop is taken before the first is replaced. If the method fails, nothing is changed.
+    Returns the number of faces replaced.
 
     Raises:
-        ImageError: the anonymizer returned another shape.
-        NumericError: the anonymizer returned NaN or infinity.
+        ImageError: the method returned another shape.
+        NumericError: the method returned NaN or infinity.
     """
     whole = [one.hold or _too_small(one.picture.height, one.picture.width) for one in found]
     regions = [
-        (one.picture, corners, margins)
-        for one, hidden in zip(found, whole, strict=True)
+        (frame, region)
+        for frame, (one, hidden) in enumerate(zip(found, whole, strict=True))
         if not hidden
-        for corners, margins in face_regions(
+        for region in face_regions(
             one.boxes, height=one.picture.height, width=one.picture.width, enlarge=enlarge
         )
     ]
-    size: int | None = getattr(anonymizer, "size", None)
-    crops = [picture.crop(corners, size) for picture, corners, _ in regions]
-    faces = anonymize_crops(crops, anonymizer, margins=[margins for *_, margins in regions])
-    for (picture, corners, _), face in zip(regions, faces, strict=True):
-        picture.paste(corners, face)
+    size: int | None = getattr(method, "size", None)
+    faces = anonymize_regions(
+        [found[frame].picture.crop(region.corners, size) for frame, region in regions],
+        method,
+        regions=[region for _, region in regions],
+        frames=[frame for frame, _ in regions],
+        tracks=[found[frame].tracks[region.row] for frame, region in regions],
+    )
+    for (frame, region), face in zip(regions, faces, strict=True):
+        found[frame].picture.paste(region.corners, face)
     for one, hidden in zip(found, whole, strict=True):
         if hidden:
             hide_whole(one.picture)

@@ -90,6 +90,7 @@ def _anonymize(
             enlarge=settings.enlarge,
             hold=settings.hold,
             live=is_live(reader.source),
+            seed=settings.seed,
             tally=report,
         )
         with closing(ahead(anonymized, _CHANGED)) as changed:

@@ -97,7 +97,7 @@ def test_all_faces_of_pictures_taken_together_are_one_batch():
 def test_overlapping_faces_are_cut_before_the_first_is_replaced():
     picture = ArrayPicture(np.full((48, 64, 3), 100, np.uint8))
     boxes = torch.tensor([[10.0, 10.0, 20.0, 20.0], [15.0, 10.0, 25.0, 20.0]])
-    assert replace_faces([Found(picture=picture, boxes=boxes)], lambda f: f / 2) == 2
+    assert replace_faces([Found(picture=picture, boxes=boxes, tracks=[0, 1])], lambda f: f / 2) == 2
     assert set(np.unique(picture.array)) == {50, 100}
 
 
@@ -252,7 +252,7 @@ def test_faces_of_all_pictures_and_sizes_pass_together() -> None:
     pictures = [ArrayPicture(array.copy()), YuvPicture(frame)]
     boxes = torch.tensor([[10.0, 10.0, 21.0, 25.0], [50.0, 30.0, 61.0, 41.0]])
     black = Black()
-    found = [Found(picture=picture, boxes=boxes) for picture in pictures]
+    found = [Found(picture=picture, boxes=boxes, tracks=[0, 1]) for picture in pictures]
     assert replace_faces(found, black, enlarge=1.0) == 4
     assert black.shapes == [(4, 3, 16, 16)]
     for picture in pictures:
