@@ -87,6 +87,8 @@ def test_options_reach_the_report(photo: Path, tmp_path: Path) -> None:
         "device": "auto",
         "every": 3,
         "enlarge": 2,
+        "extent": None,
+        "seed": None,
         "hold": True,
         "audio": False,
         "keep_metadata": True,

@@ -1,0 +1,167 @@
+"""What a session remembers of each face: points smoothed in time, and what to do when they are lost.
+
+Nothing passes from the real face that was not seen in it before: smoothing forgets, it adds nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+CUTOFF = 0.05
+"""Cutoff frequency for a face at rest, in cycles a frame."""
+GAIN = 16.0
+"""Growth of the cutoff per speed, in sizes of the face a frame. The lag in a steady motion is at most
+1 / (2 pi GAIN), 1% of that size."""
+SPEED_CUTOFF = 0.1
+"""Cutoff of the speed itself."""
+PATIENCE = 10
+"""Frames for which a face whose points are lost keeps the last ones."""
+MOST = 500
+"""Tracks of a file that are remembered."""
+
+
+class OneEuro:
+    """One-euro filter of a vector or of points: strong smoothing at rest, next to none in fast motion.
+
+    All points share one cutoff, from the root mean square of their speeds, so that they keep their
+    arrangement. Time is counted in frames.
+
+    Implements Casiez, Roussel and Vogel, "1 Euro Filter", CHI 2012.
+    Differs from the paper: one cutoff for all points; speeds are in sizes of the face, so that near and
+    far faces are smoothed alike.
+
+    >>> smooth = OneEuro()
+    >>> [smooth(np.array([value])).round(3).tolist() for value in (2.0, 2.0, 2.0)]
+    [[2.0], [2.0], [2.0]]
+    """
+
+    def __init__(self, *, cutoff: float = CUTOFF, gain: float = GAIN) -> None:
+        """Starts without a value.
+
+        Args:
+            cutoff: cutoff frequency at rest, in cycles a frame.
+            gain: growth of the cutoff per speed.
+        """
+        self.cutoff, self.gain = cutoff, gain
+        self.value: Array | None = None
+        self.speed: Array | float = 0.0
+        self._raw: Array | None = None
+
+    def __call__(self, value: Array, size: float = 1.0) -> Array:
+        """The next frame's vector `(d,)` or points `(n, d)`, smoothed; `size` is in the same unit."""
+        if self.value is None or self._raw is None:
+            self.value, self._raw = value.copy(), value.copy()
+            return self.value.copy()
+        share = _share(SPEED_CUTOFF)
+        self.speed = share * (value - self._raw) + (1 - share) * self.speed
+        self._raw = value.copy()
+        pace = float(np.sqrt(np.mean(np.square(self.speed).sum(axis=-1)))) / size
+        share = _share(self.cutoff + self.gain * pace)
+        self.value += share * (value - self.value)
+        return self.value.copy()
+
+    def move(self, scale: float, shift: Array) -> None:
+        """Moves the last value to `scale * value + shift`."""
+        if self.value is not None and self._raw is not None:
+            self.value, self._raw = scale * self.value + shift, scale * self._raw + shift
+
+
+def _share(cutoff: float) -> float:
+    """Weight of the new value in a low-pass filter with this cutoff, in cycles a frame."""
+    rate = 2 * math.pi * cutoff
+    return rate / (1 + rate)
+
+
+@dataclass(slots=True, kw_only=True)
+class Box:
+    """Where the crop of a face lies in the frame, in pixels; its size stands for that of the face."""
+
+    centre: Array
+    """`(2,)` x, y."""
+    size: float
+    """Geometric mean of its sides."""
+
+    @staticmethod
+    def of(corner: tuple[int, int], height: int, width: int) -> Box:
+        """The box of a crop with this upper left corner.
+
+        >>> Box.of((10, 20), 40, 10)
+        Box(centre=array([15., 40.]), size=20.0)
+        """
+        return Box(
+            centre=np.array([corner[0] + width / 2, corner[1] + height / 2]), size=(height * width) ** 0.5
+        )
+
+
+class TrackMemory:
+    """The mesh points of one face over time.
+
+    The place of the face, which is the mean of its points, and its shape around it are smoothed apart:
+    the mean of many points hardly trembles and is left almost as it is, and a face that moves fast
+    without turning keeps a calm shape.
+    """
+
+    def __init__(self) -> None:
+        self.lost = 0
+        """Frames since the points were last seen."""
+        self._box: Box | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._place, self._shape = OneEuro(cutoff=4 * CUTOFF), OneEuro()
+
+    def points(self, seen: Array | None, box: Box) -> Array | None:
+        """Smoothed points `(n, d)` of the next frame: x, y in pixels of the frame, then depth if there is.
+
+        If none were seen, the last ones move along with the box for `PATIENCE` frames; None after
+        that, or if there never were any. Points that come back continue where these ended.
+
+        Args:
+            seen: the measured points, or None if they are not to be trusted.
+            box: the crop of the face in the frame.
+        """
+        before, self._box = self._box, box
+        if seen is None:
+            self.lost += 1
+            return self._carried(before, box)
+        self.lost = 0
+        middle = seen.mean(axis=0)
+        return self._place(middle, box.size) + self._shape(seen - middle, box.size)
+
+    def _carried(self, before: Box | None, box: Box) -> Array | None:
+        """The last points, moved as the box has moved."""
+        if self.lost > PATIENCE or before is None or self._place.value is None:
+            self._forget()
+            return None
+        scale = box.size / before.size
+        shift = np.zeros_like(self._place.value)
+        shift[:2] = box.centre - scale * before.centre
+        self._place.move(scale, shift)
+        self._shape.move(scale, np.zeros(1))
+        return self._place.value + self._shape.value
+
+
+class Memories:
+    """The memories of the tracks of one file; the `MOST` that occurred last are kept.
+
+    >>> memories = Memories()
+    >>> memories.of(3) is memories.of(3), memories.of(3) is memories.of(4)
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._tracks: dict[int, TrackMemory] = {}
+
+    def of(self, track: int) -> TrackMemory:
+        """The memory of a track; a new one if the track is new."""
+        memory = self._tracks.pop(track, None) or TrackMemory()
+        self._tracks[track] = memory
+        if len(self._tracks) > MOST:
+            del self._tracks[next(iter(self._tracks))]
+        return memory

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from anonlib.anonymizers.swap.smooth import GAIN, MOST, PATIENCE, Box, Memories, OneEuro, TrackMemory
+
+SIZE = 200.0
+"""Pixels of a crop."""
+
+
+def box(x: float = 100, y: float = 100, size: float = SIZE) -> Box:
+    return Box(centre=np.array([x, y]), size=size)
+
+
+def mesh(count: int = 468) -> np.ndarray:
+    return np.random.default_rng(0).uniform(50, 150, (count, 2))
+
+
+def test_a_constant_passes_unchanged() -> None:
+    smooth, value = OneEuro(), np.array([3.0, -2.0])
+    assert all(np.array_equal(smooth(value), value) for _ in range(20))
+
+
+def test_a_step_follows_the_filter_by_hand_and_converges() -> None:
+    """Gain 0: a plain low-pass filter, of which the weight of the new value is r / (1 + r)."""
+    smooth = OneEuro(cutoff=0.1, gain=0)
+    share = 0.2 * math.pi / (1 + 0.2 * math.pi)
+    out = [float(smooth(np.array([value]))[0]) for value in (0.0, 1.0, 1.0, 1.0)]
+    assert out == pytest.approx([0, share, 1 - (1 - share) ** 2, 1 - (1 - share) ** 3])
+    smooth = OneEuro()
+    out = [float(smooth(np.array([value]))[0]) for value in [0.0] * 5 + [1.0] * 15]
+    assert out[5] > 0.9 and abs(out[-1] - 1) < 0.01  # a jump of the size of the face is followed at once
+
+
+def test_the_speed_opens_the_filter_by_hand() -> None:
+    smooth = OneEuro(cutoff=0.05, gain=2)
+    smooth(np.array([0.0, 0.0]))
+    rate = 0.2 * math.pi  # of the speed's own filter
+    speed = 0.1 * rate / (1 + rate)
+    rate = 2 * math.pi * (0.05 + 2 * speed)
+    assert smooth(np.array([0.1, 0.0])).tolist() == pytest.approx([0.1 * rate / (1 + rate), 0])
+
+
+def test_trembling_of_half_a_percent_is_reduced_by_half() -> None:
+    rng = np.random.default_rng(1)
+    still, memory = mesh(), TrackMemory()
+    raw = [still + rng.normal(0, 0.005 * SIZE, still.shape) for _ in range(120)]
+    out = np.array([memory.points(points, box()) for points in raw])
+    assert out[20:].std(axis=0).mean() < 0.5 * np.array(raw)[20:].std(axis=0).mean()
+    assert np.diff(out[20:], axis=0).std() < 0.35 * np.diff(raw[20:], axis=0).std()
+
+
+@pytest.mark.parametrize("speed", [0.5, 2.0, 10.0, 40.0])
+def test_a_moving_face_lags_by_less_than_2_pixels_of_200(speed: float) -> None:
+    memory, still = TrackMemory(), mesh()
+    for t in range(60):
+        out = memory.points(still + np.array([speed * t, 0]), box(100 + speed * t))
+    assert out is not None
+    lag = (still + np.array([speed * 59, 0]) - out)[:, 0]
+    assert 0 <= lag.max() < SIZE / (2 * math.pi * GAIN) < 2
+    assert np.ptp(lag) < 1e-9  # its shape is exact
+
+
+def test_a_turning_face_lags_by_less_than_2_pixels_of_200() -> None:
+    """Points on a cylinder of 80 pixels, which turns by six degrees a frame."""
+    memory, angles = TrackMemory(), np.linspace(-1.2, 1.2, 60)
+    for t in range(15):
+        turned = np.stack([80 * np.sin(angles + math.radians(6 * t)), 100 + 0 * angles], 1)
+        out = memory.points(turned, box())
+    assert out is not None
+    assert np.sqrt(np.mean((out - turned) ** 2)) < 2
+
+
+def test_lost_points_move_along_with_the_box_and_then_end() -> None:
+    memory, seen = TrackMemory(), np.array([[90.0, 90, 5], [110, 130, -5]])
+    assert memory.points(seen, box()) == pytest.approx(seen)
+    out = memory.points(None, box(120, 100, 2 * SIZE))  # moved by 20 and twice as large
+    assert out == pytest.approx(np.array([[100.0, 80, 10], [140, 160, -10]]))
+    rest = [memory.points(None, box(120, 100, 2 * SIZE)) for _ in range(PATIENCE)]
+    assert [points is not None for points in rest] == [True] * (PATIENCE - 1) + [False]
+    assert memory.lost == PATIENCE + 1
+    assert memory.points(seen, box()) == pytest.approx(seen) and memory.lost == 0
+
+
+def test_points_that_come_back_do_not_jump_back() -> None:
+    memory, still = TrackMemory(), mesh()
+    for t in range(30):
+        seen = None if 10 <= t < 15 else still + np.array([3.0 * t, 0])
+        out = memory.points(seen, box(100 + 3.0 * t))
+        assert out is not None
+        assert np.abs(out - still - np.array([3.0 * t, 0])).max() < 3.5, t
+
+
+def test_a_face_that_was_never_seen_has_no_points() -> None:
+    memory = TrackMemory()
+    assert memory.points(None, box()) is None and memory.points(None, box()) is None
+
+
+def test_only_the_last_tracks_are_kept() -> None:
+    memories = Memories()
+    first = memories.of(0)
+    for track in range(1, MOST):
+        memories.of(track)
+        assert memories.of(0) is first
+    for track in range(MOST, 2 * MOST):
+        memories.of(track)
+    assert memories.of(0) is not first
