@@ -20,13 +20,18 @@ _INSTALL = "pip install 'anonlib[openvino]'"
 
 
 def compiled_if_possible(
-    network: nn.Module, example: Tensor, *, threads: int | None = None, free_sides: bool = False
+    network: nn.Module,
+    example: Tensor,
+    *,
+    threads: int | None = None,
+    free_sides: bool = False,
+    exact: bool = False,
 ) -> nn.Module:
     """`Compiled`, or with a warning the network itself where OpenVINO is not installed."""
     if importlib.util.find_spec("openvino") is None:
         _warn_once()
         return network
-    return Compiled(network, example, threads=threads, free_sides=free_sides)
+    return Compiled(network, example, threads=threads, free_sides=free_sides, exact=exact)
 
 
 @functools.cache
@@ -40,11 +45,17 @@ class Compiled(nn.Module):
     """A network that OpenVINO runs on the CPU, for inference only; it has no parameters.
 
     On processors with bfloat16 OpenVINO computes in that format: outputs in [0, 1] then differ
-    from PyTorch's by about 0.01. On others it computes in float32.
+    from PyTorch's by about 0.01. On others, and if `exact`, it computes in float32.
     """
 
     def __init__(
-        self, network: nn.Module, example: Tensor, *, threads: int | None = None, free_sides: bool = False
+        self,
+        network: nn.Module,
+        example: Tensor,
+        *,
+        threads: int | None = None,
+        free_sides: bool = False,
+        exact: bool = False,
     ) -> None:
         """Traces the network with an example `(B, C, H, W)`, puts it into evaluation mode, compiles it.
 
@@ -53,6 +64,7 @@ class Compiled(nn.Module):
             example: later batches may have any length.
             threads: of the CPU; None leaves the choice to OpenVINO.
             free_sides: whether later images may differ from the example in H and W.
+            exact: whether to compute in float32 everywhere, for outputs that are pixels.
 
         Raises:
             ConfigError: OpenVINO is not installed.
@@ -70,8 +82,8 @@ class Compiled(nn.Module):
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            options["INFERENCE_PRECISION_HINT"] = "bf16"
+        rounds = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") and not exact
+        options["INFERENCE_PRECISION_HINT"] = "bf16" if rounds else "f32"
         self.shape = None if free_sides else tuple(example.shape[1:])
         self.request = core.compile_model(model, "CPU", options).create_infer_request()
 
