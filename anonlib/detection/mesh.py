@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +55,7 @@ class MeshLandmarks:
     Implements the region of interest of Kartynnik et al., Real-time Facial Surface Geometry from
     Monocular Video on Mobile GPUs, 2019, section 2: upright by the eyes, 1.5 times the face.
     Differs from the paper: without a start, the first window is the middle of the crop; the network
-    looks again, up to four times in all, until the window fits the points that it found in it.
+    looks again, twice to four times in all, until the window fits the points that it found in it.
     """
 
     def __init__(self, *, network: Network | None = None, device: str = "cpu") -> None:
@@ -99,7 +99,8 @@ class MeshLandmarks:
             for i in todo:
                 lost = look == 0 and starts[i] is not None and scores[i] < PRESENT
                 windows[i] = _first(crops[i], None) if lost else _around(points[i])
-            todo = [i for i in todo if not windows[i].close(before[i])]
+            guessed = [look == 0 and not _is_mesh(start) for start in starts]
+            todo = [i for i in todo if guessed[i] or not windows[i].close(before[i])]
         return points, scores
 
     def _look(self, crops: Sequence[Tensor], windows: list[_Window]) -> tuple[Tensor, Tensor]:
@@ -133,12 +134,16 @@ def _check(crops: Sequence[Tensor], starts: Sequence[Tensor | None]) -> None:
         )
 
 
+def _is_mesh(start: Tensor | None) -> TypeGuard[Tensor]:
+    return start is not None and len(start) == POINTS
+
+
 def _first(crop: Tensor, start: Tensor | None) -> _Window:
     """Where to look first."""
     height, width = crop.shape[1:]
     if start is None:
         return _Window(width / 2, height / 2, 0.0, _FIRST_LOOK * max(height, width))
-    if len(start) == POINTS:
+    if _is_mesh(start):
         return _around(start)
     eyes, mouth, across = start[:2].mean(0), start[3:].mean(0), start[1] - start[0]
     side = 4.2 * max(across.norm().item(), 0.8 * (mouth - eyes).norm().item(), 1.0)
