@@ -118,20 +118,23 @@ def anonymize_pictures(
         ConfigError: `every`, `together`, `patience` or `enlarge` is too small, or the method draws
             no people, so that a seed has no meaning.
     """
-    enlarge = enlarge_of(anonymizer) if enlarge is None else enlarge
     for name, value in (("every", every), ("together", together), ("enlarge", enlarge)):
-        if not value >= 1:
+        if value is not None and not value >= 1:
             raise ConfigError(f"{name} {value}: use 1 or more")
     if patience < 0:
         raise ConfigError(f"patience {patience}: use 0 or more pictures")
     session = session_of(anonymizer, seed)
     if session is None and seed is not None:
         raise ConfigError(f"seed {seed}: this method draws no people; leave the seed out")
+    if session is not None and enlarge is not None and enlarge < enlarge_of(anonymizer):
+        least = enlarge_of(anonymizer)
+        raise ConfigError(f"enlarge {enlarge:g}: this method needs {least:g} or more to hide a whole face")
     tally = Tally() if tally is None else tally
     tracker = Tracker(every=every, live=live, patience=patience)
     observed = ahead(_observe(pictures, detector, every, tally), 1 if live else DEPTH)
     found = _track(observed, tracker, hold, tally)
-    return _replace(found, session or anonymizer, enlarge, 1 if live else together, tally)
+    factor = (lambda: enlarge_of(anonymizer)) if enlarge is None else (lambda: enlarge)
+    return _replace(found, session or anonymizer, factor, 1 if live else together, tally)
 
 
 def anonymize_stream(
@@ -233,7 +236,7 @@ def _track(
 def _replace(
     found: Generator[Found[P], None, None],
     method: Callable[[Tensor], Tensor] | Session,
-    enlarge: float,
+    enlarge: Callable[[], float],
     together: int,
     tally: Tally,
 ) -> Iterator[P]:
@@ -242,7 +245,7 @@ def _replace(
     with closing(found):
         while batch := list(islice(found, together)):
             start = perf_counter()
-            tally.faces += replace_faces(batch, method, enlarge=enlarge)
+            tally.faces += replace_faces(batch, method, enlarge=enlarge())
             tally.modification_seconds += perf_counter() - start
             if isinstance(method, Session):
                 tally.ways = dict(before + method.counts)

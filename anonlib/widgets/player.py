@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anonlib.anonymizers.frames import anonymize_crops
+from anonlib.anonymizers.sessions import enlarge_of, session_of
 from anonlib.detection import Faces
 from anonlib.errors import AnonlibError, ImageError
 from anonlib.video.opening import is_live, title
@@ -184,6 +186,37 @@ class Meter:
         )
 
 
+class _Chosen:
+    """The player's anonymizer of the moment as a session, which begins anew when it is exchanged."""
+
+    def __init__(self, player: Player) -> None:
+        self.counts: Counter[str] = Counter()
+        self._player, self._last = player, player.anonymizer
+        self._session = session_of(self._last)
+
+    @property
+    def enlarge(self) -> float:
+        """That of the anonymizer of the moment."""
+        return enlarge_of(self._player.anonymizer)
+
+    def session(self, seed: int | None) -> _Chosen:
+        """Itself."""
+        return self
+
+    def replace(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> list[Tensor]:
+        """The crops with their faces replaced, see `anonymizers.Session`."""
+        method = self._player.anonymizer
+        if method is not self._last:
+            self._last, self._session = method, session_of(method)
+        if self._session is not None:
+            return self._session.replace(crops, tracks, corners)
+        return anonymize_crops(crops, method, margins=[(0, 0, 0, 0)] * len(crops))
+
+    def __call__(self, faces: Tensor) -> Tensor:
+        """Faces alone, without a session."""
+        return self._player.anonymizer(faces)
+
+
 class Player:
     """Plays, pauses and stops footage; every picture it hands out is anonymized.
 
@@ -192,7 +225,8 @@ class Player:
     Args:
         footage: played no faster than it was recorded.
         detector: may be replaced during playback by setting `player.detector`.
-        anonymizer: may be replaced in the same way; the tracks of the faces continue.
+        anonymizer: may be replaced in the same way; the tracks of the faces continue, and a method
+            that draws people draws new ones.
         on_shot: called with every anonymized picture, in the player's thread.
         on_end: called with the error; `""` if the footage ended or was stopped.
         every: frames from one detection to the next; see `restart`.
@@ -296,7 +330,7 @@ class Player:
         changed = anonymize_pictures(
             pictures,
             detector=lambda x: self.detector(x),
-            anonymizer=lambda x: self.anonymizer(x),
+            anonymizer=_Chosen(self),
             every=self.every,
             live=self.footage.live,
             tally=tally,

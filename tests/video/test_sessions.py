@@ -88,6 +88,11 @@ def test_the_mask_scale_of_the_user_comes_first() -> None:
     assert people.made[0].calls[0][2] == [(20, 0)]
 
 
+def test_a_mask_scale_that_leaves_part_of_the_face_out_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"enlarge 1\.6: this method needs 2 or more"):
+        stream(People(), Script(()), enlarge=1.6)
+
+
 def test_a_session_that_fails_shows_nothing_more() -> None:
     calls: list[int] = []
 

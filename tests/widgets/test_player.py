@@ -16,6 +16,7 @@ from anonlib.errors import ImageError, NumericError, VideoError
 from anonlib.video.demo_clip import write_clip
 from anonlib.video.stream import Tally
 from anonlib.widgets.player import Footage, Meter, Player, Shot, Timed, footage, newest
+from tests.anonymizers.test_sessions import People
 
 FACE = torch.tensor([[20.0, 20.0, 40.0, 40.0]])
 
@@ -71,6 +72,18 @@ def test_every_picture_comes_out_in_order_with_its_face_masked() -> None:
     assert [s.seconds for s in seen.shots] == [n / 1e6 for n in range(4)]
     assert all(not s.array[20:40, 20:40].any() and s.array[0, 0].all() for s in seen.shots)
     assert player.tally.frames == player.tally.faces == 4 and not player.running
+
+
+def test_a_method_that_remembers_has_one_session_a_run_and_another_one_after_an_exchange() -> None:
+    one, two, seen = People(), People(), Seen()
+    player = a_player(footage(noise(8), rate=1e6), seen, anonymizer=one)
+    player.on_shot = lambda shot: (seen.shot(shot), setattr(player, "anonymizer", two))  # type: ignore[func-returns-value]
+    player.play()
+    assert seen.ended.wait(20) and seen.words == ""
+    assert len(one.made) == len(two.made) == 1
+    counts = [people.made[0].counts["swapped"] for people in (one, two)]
+    assert sum(counts) == 8 and min(counts) > 0
+    assert all((shot.array[25:35, 25:35] == 26).all() for shot in seen.shots)
 
 
 def test_what_was_before_is_kept_only_on_demand() -> None:
