@@ -110,6 +110,8 @@ class TrackMemory:
     def __init__(self) -> None:
         self.lost = 0
         """Frames since the points were last seen."""
+        self.last: Array | None = None
+        """What `points` returned for the frame before: where to look first in the next one."""
         self._box: Box | None = None
         self._forget()
 
@@ -129,10 +131,12 @@ class TrackMemory:
         before, self._box = self._box, box
         if seen is None:
             self.lost += 1
-            return self._carried(before, box)
-        self.lost = 0
-        middle = seen.mean(axis=0)
-        return self._place(middle, box.size) + self._shape(seen - middle, box.size)
+            self.last = self._carried(before, box)
+        else:
+            self.lost = 0
+            middle = seen.mean(axis=0)
+            self.last = self._place(middle, box.size) + self._shape(seen - middle, box.size)
+        return self.last
 
     def _carried(self, before: Box | None, box: Box) -> Array | None:
         """The last points, moved as the box has moved."""

@@ -78,10 +78,10 @@ def test_lost_points_move_along_with_the_box_and_then_end() -> None:
     memory, seen = TrackMemory(), np.array([[90.0, 90, 5], [110, 130, -5]])
     assert memory.points(seen, box()) == pytest.approx(seen)
     out = memory.points(None, box(120, 100, 2 * SIZE))  # moved by 20 and twice as large
-    assert out == pytest.approx(np.array([[100.0, 80, 10], [140, 160, -10]]))
+    assert out == pytest.approx(np.array([[100.0, 80, 10], [140, 160, -10]])) and memory.last is out
     rest = [memory.points(None, box(120, 100, 2 * SIZE)) for _ in range(PATIENCE)]
     assert [points is not None for points in rest] == [True] * (PATIENCE - 1) + [False]
-    assert memory.lost == PATIENCE + 1
+    assert memory.lost == PATIENCE + 1 and memory.last is None
     assert memory.points(seen, box()) == pytest.approx(seen) and memory.lost == 0
 
 
