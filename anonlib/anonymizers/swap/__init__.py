@@ -1,0 +1,62 @@
+"""`swap`: each face is replaced by the face of a person who does not exist.
+
+An image-to-image network hides the original in its output, even if the output looks like somebody
+else. So the person is removed first, and only a few numbers pass to the new face. The steps:
+
+    detection.MeshLandmarks   468 points of the face
+    state                     turn, place and expression: 14 numbers
+    person                    a random person, one for each track
+    render                    this person's face in that state
+    blend, light              where it goes, in the light of the picture
+    veil                      what happens where the points are not to be trusted
+    session, smooth           one file: who was drawn for which track, and points smoothed in time
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from anonlib.anonymizers.swap.model import MeshModel, mesh_model_file
+from anonlib.anonymizers.swap.session import SwapSession
+from anonlib.assets import data_path
+from anonlib.detection.mesh import MeshLandmarks
+
+ENLARGE = {"face": 2.0, "head": 3.0}
+"""The crop of each extent, in multiples of the detector's box."""
+
+
+def files(extent: str) -> list[Path]:
+    """The shipped files that `swap` reads with this extent."""
+    return [data_path("weights", "face-mesh.safetensors"), mesh_model_file()]
+
+
+class Swap:
+    """The method; see the module. Every face of a plain call becomes a new random person.
+
+    Differs from the paper: the paper's M is a network that sees the face; here nothing sees it.
+    """
+
+    def __init__(self, *, extent: str = "face", device: str = "cpu") -> None:
+        """Loads the networks and the mesh model.
+
+        Raises:
+            CheckpointError: a shipped file is damaged.
+            FaceDatasetError: a shipped file is missing.
+        """
+        self.extent, self.enlarge = extent, ENLARGE[extent]
+        self.model = MeshModel.load()
+        self.landmarks = MeshLandmarks(device=device)
+
+    def __call__(self, faces: Tensor) -> Tensor:
+        """Crops `(B, 3, H, W)` in [0, 1], each with a face in the middle, to the same with other people."""
+        out = self.session().replace(list(faces), list(range(len(faces))), [(0, 0)] * len(faces))
+        return torch.stack(out) if out else faces.clone()
+
+    def session(self, seed: int | None = None) -> SwapSession:
+        """A session for one file, with people of its own; random people without a seed."""
+        seed = secrets.randbits(63) if seed is None else seed
+        return SwapSession(self.landmarks, self.model, enlarge=self.enlarge, seed=seed)

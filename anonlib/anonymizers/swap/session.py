@@ -1,0 +1,98 @@
+"""Replaces the faces of one file, frame after frame, and remembers who was drawn for which track."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anonlib.anonymizers.swap.blend import Window, draw_face, paste
+from anonlib.anonymizers.swap.model import MeshModel
+from anonlib.anonymizers.swap.person import Person, context, draw_person
+from anonlib.anonymizers.swap.smooth import MOST, Box, Memories
+from anonlib.anonymizers.swap.state import read_state, turn
+from anonlib.anonymizers.swap.veil import veil
+from anonlib.detection.mesh import MeshLandmarks
+
+SURE = 0.8
+"""Smallest score of the mesh network at which its points are trusted."""
+MOST_AWAY, LEAST_SHARE, MOST_SHARE = 0.25, 0.2, 0.95
+"""Of a trusted mesh: distance of its middle from that of the crop, and height, in sides of the crop."""
+SMALLEST = 16.0
+"""Smallest height in pixels of a face that is replaced; smaller ones are veiled."""
+MOST_TURN = 0.9
+"""Largest yaw in radians of a face that is replaced."""
+
+
+class SwapSession:
+    """A `Session` of `swap`; a face whose points are not to be trusted is veiled."""
+
+    def __init__(self, landmarks: MeshLandmarks, model: MeshModel, *, enlarge: float, seed: int) -> None:
+        """The person of a track depends on the seed, the track's number and the first picture's surroundings.
+
+        Args:
+            enlarge: the crops are the detector's boxes enlarged by this factor.
+        """
+        self.landmarks, self.model, self.enlarge, self.seed = landmarks, model, enlarge, seed
+        self.counts: Counter[str] = Counter()
+        self._people: dict[int, Person] = {}
+        self._memories = Memories()
+
+    @torch.inference_mode()
+    def replace(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> list[Tensor]:
+        """The crops `(3, h, w)` in [0, 1] with other people's faces; see `anonymizers.Session`."""
+        memories = [self._memories.of(track) for track in tracks]
+        offsets = [np.array([*corner, 0.0]) for corner in corners]
+        starts = [
+            None if memory.last is None else torch.from_numpy(memory.last - offset).float()
+            for memory, offset in zip(memories, offsets, strict=True)
+        ]
+        found, scores = self.landmarks(crops, starts)
+        out = []
+        for i, crop in enumerate(crops):
+            sure = float(scores[i]) >= SURE and in_the_middle(found[i], crop)
+            seen = found[i].numpy() + offsets[i] if sure else None
+            smooth = memories[i].points(seen, Box.of(corners[i], *crop.shape[1:]))
+            points = None if smooth is None else torch.from_numpy(smooth - offsets[i]).float()
+            out.append(self._replaced(crop, tracks[i], points, sure=sure))
+        return out
+
+    def _replaced(self, crop: Tensor, track: int, points: Tensor | None, *, sure: bool) -> Tensor:
+        """The crop with a new face. If the points are only remembered, the old face is veiled below it."""
+        drawable = points is not None and self._drawable(points)
+        self.counts["swapped" if drawable else "veiled"] += 1
+        base = crop if drawable and sure else veil(crop[None], enlarge=self.enlarge)[0]
+        if points is None or not drawable:
+            return base
+        window = Window.around(points, crop)
+        return paste(base, window, *draw_face(window, self._person(crop, track, points), self.model))
+
+    def _drawable(self, points: Tensor) -> bool:
+        """Whether the face is large enough and not turned too far."""
+        height = float(points[:, 1].max() - points[:, 1].min())
+        return (
+            height >= SMALLEST and abs(float(turn(read_state(points[None], self.model))[0, 0])) <= MOST_TURN
+        )
+
+    def _person(self, crop: Tensor, track: int, points: Tensor) -> Person:
+        """The person of this track; drawn when the track is new."""
+        person = self._people.pop(track, None)
+        if person is None:
+            state = read_state(points[None], self.model)
+            surroundings = context(crop, points[self.model.oval, :2], state)
+            person = draw_person(self.model, surroundings, np.random.default_rng([self.seed, track]))
+        self._people[track] = person
+        if len(self._people) > MOST:
+            del self._people[next(iter(self._people))]
+        return person
+
+
+def in_the_middle(points: Tensor, crop: Tensor) -> bool:
+    """Whether a mesh `(468, 3)` can be that of the face in the middle of the crop `(3, h, w)`."""
+    height, width = crop.shape[1:]
+    low, high = points[:, :2].amin(0), points[:, :2].amax(0)
+    away = ((low + high) / 2 / torch.tensor([width, height]) - 0.5).abs().max()
+    share = float(high[1] - low[1]) / height
+    return float(away) <= MOST_AWAY and LEAST_SHARE <= share <= MOST_SHARE
