@@ -23,15 +23,18 @@ from torch import Tensor
 from anonlib.anonymizers.swap.model import MeshModel, mesh_model_file
 from anonlib.anonymizers.swap.session import SwapSession
 from anonlib.assets import data_path
+from anonlib.detection.eyes import EyeLandmarks
 from anonlib.detection.mesh import MeshLandmarks
 
 ENLARGE = {"face": 2.0, "head": 3.0}
 """The crop of each extent, in multiples of the detector's box."""
+NETWORKS = ("face-mesh", "eye-mesh")
+"""The shipped networks that `swap` reads."""
 
 
 def files(extent: str) -> list[Path]:
     """The shipped files that `swap` reads with this extent."""
-    return [data_path("weights", "face-mesh.safetensors"), mesh_model_file()]
+    return [*(data_path("weights", f"{name}.safetensors") for name in NETWORKS), mesh_model_file()]
 
 
 class Swap:
@@ -49,7 +52,7 @@ class Swap:
         """
         self.extent, self.enlarge = extent, ENLARGE[extent]
         self.model = MeshModel.load()
-        self.landmarks = MeshLandmarks(device=device)
+        self.landmarks, self.eyes = MeshLandmarks(device=device), EyeLandmarks(device=device)
 
     def __call__(self, faces: Tensor) -> Tensor:
         """Crops `(B, 3, H, W)` in [0, 1], each with a face in the middle, to the same with other people."""
@@ -59,4 +62,4 @@ class Swap:
     def session(self, seed: int | None = None) -> SwapSession:
         """A session for one file, with people of its own; random people without a seed."""
         seed = secrets.randbits(63) if seed is None else seed
-        return SwapSession(self.landmarks, self.model, enlarge=self.enlarge, seed=seed)
+        return SwapSession(self.landmarks, self.eyes, self.model, enlarge=self.enlarge, seed=seed)

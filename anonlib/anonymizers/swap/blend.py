@@ -57,12 +57,17 @@ class Window:
         return float(self.points[:, 1].max() - self.points[:, 1].min())
 
 
-def draw_face(window: Window, person: Person, model: MeshModel) -> tuple[Tensor, Tensor]:
-    """The new face `(3, h, w)` in [0, 1] and its opacity `(1, h, w)` in the window."""
+def draw_face(window: Window, person: Person, model: MeshModel, *, openings: Tensor) -> tuple[Tensor, Tensor]:
+    """The new face `(3, h, w)` in [0, 1] and its opacity `(1, h, w)` in the window.
+
+    `openings` `(1, 2)` of the eyes, see `read_state`.
+    """
     height, width = window.picture.shape[1:]
-    state, outline = read_state(window.points[None], model), window.points[model.oval, :2]
+    state = read_state(window.points[None], model, openings=openings)
+    outline = window.points[model.oval, :2]
     mesh = place_mesh(person.shape, state, outline, model)
-    skin, drawn = draw_mesh(mesh, person.texture, model, height=height, width=width)
+    texture = person.texture + torch.einsum("e,echw->chw", state.expression[0], model.changes)
+    skin, drawn = draw_mesh(mesh, texture, model, height=height, width=width)
     opacity = soft_inside(drawn, edge=max(1, round(EDGE * window.face_height)))
     field = light_field(window.picture, (opacity > 0.5).float(), sigma=SCALE * window.face_height)
     return lit(skin, field), opacity[None]

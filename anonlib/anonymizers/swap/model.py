@@ -68,6 +68,7 @@ class MeshModel:
         self.inside = t["inside"].bool()
         """`(H, W)` pixels of the texture that hold skin."""
         self.mean, self.scale, self._basis = t["texture.mean"], t["texture.scale"], t["texture.basis"]
+        self._changes = t["texture.expression"].float() * t["texture.expression_scale"][:, None]
         self.spread = t["texture.spread"]
         """`(K,)` standard deviations of the texture's components over people of one look."""
         self.look = t["look"]
@@ -89,12 +90,19 @@ class MeshModel:
             raise CheckpointError(f"'{path}' is no mesh model: restore it from the repository") from error
 
     def texture(self, components: Tensor) -> Tensor:
-        """Skin `(3, H, W)` for texture components `(K,)`: luma, blue and red difference.
+        """Skin `(3, H, W)` at mean expression for texture components `(K,)`: luma, blue and red difference.
 
         It holds no light and no colour of the face as a whole: values are relative to the mean luma of
         the face, and its coarse part is 0.
         """
-        flat = self.mean + (components * self.scale) @ self._basis.float()
+        return self._plane(self.mean + (components * self.scale) @ self._basis.float())
+
+    @cached_property
+    def changes(self) -> Tensor:
+        """`(7, 3, H, W)` change of the texture with each measure: teeth, wrinkles, lids."""
+        return torch.stack([self._plane(change) for change in self._changes])
+
+    def _plane(self, flat: Tensor) -> Tensor:
         luma, small = int(self.inside.sum()), self.inside[::2, ::2]
         texture = torch.zeros(3, *TEXTURE)
         texture[0][self.inside] = flat[:luma]

@@ -14,6 +14,7 @@ from anonlib.anonymizers.swap.person import Person, context, draw_person
 from anonlib.anonymizers.swap.smooth import MOST, Box, Memories
 from anonlib.anonymizers.swap.state import read_state, turn
 from anonlib.anonymizers.swap.veil import veil
+from anonlib.detection.eyes import EyeLandmarks, eye_opening
 from anonlib.detection.mesh import MeshLandmarks
 
 SURE = 0.8
@@ -24,18 +25,23 @@ SMALLEST = 16.0
 """Smallest height in pixels of a face that is replaced; smaller ones are veiled."""
 MOST_TURN = 0.9
 """Largest yaw in radians of a face that is replaced."""
+ONE_EYE = 0.4
+"""Yaw in radians from which only the near eye is measured."""
 
 
 class SwapSession:
     """A `Session` of `swap`; a face whose points are not to be trusted is veiled."""
 
-    def __init__(self, landmarks: MeshLandmarks, model: MeshModel, *, enlarge: float, seed: int) -> None:
+    def __init__(
+        self, landmarks: MeshLandmarks, eyes: EyeLandmarks, model: MeshModel, *, enlarge: float, seed: int
+    ) -> None:
         """The person of a track depends on the seed, the track's number and the first picture's surroundings.
 
         Args:
             enlarge: the crops are the detector's boxes enlarged by this factor.
         """
-        self.landmarks, self.model, self.enlarge, self.seed = landmarks, model, enlarge, seed
+        self.landmarks, self.eyes, self.model = landmarks, eyes, model
+        self.enlarge, self.seed = enlarge, seed
         self.counts: Counter[str] = Counter()
         self._people: dict[int, Person] = {}
         self._memories = Memories()
@@ -43,7 +49,6 @@ class SwapSession:
     @torch.inference_mode()
     def replace(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> list[Tensor]:
         """The crops `(3, h, w)` in [0, 1] with other people's faces; see `anonymizers.Session`."""
-        self._memories.frame += 1
         memories = [self._memories.of(track) for track in tracks]
         offsets = [np.array([*corner, 0.0]) for corner in corners]
         starts = [
@@ -60,6 +65,14 @@ class SwapSession:
             out.append(self._replaced(crop, tracks[i], points, sure=sure))
         return out
 
+    def _eyes(self, crop: Tensor, track: int, points: Tensor) -> Tensor:
+        """The opening of both eyes `(1, 2)`, smoothed; of a turned head the near eye counts for both."""
+        seen = eye_opening(self.eyes([crop], points[None])[0])[0]
+        yaw = float(turn(read_state(points[None], self.model))[0, 0])
+        if abs(yaw) > ONE_EYE:
+            seen = seen[[0, 0] if yaw > 0 else [1, 1]]
+        return torch.from_numpy(self._memories.of(track).eyes(seen.numpy())).float()[None]
+
     def _replaced(self, crop: Tensor, track: int, points: Tensor | None, *, sure: bool) -> Tensor:
         """The crop with a new face. If the points are only remembered, the old face is veiled below it."""
         drawable = points is not None and self._drawable(points)
@@ -68,7 +81,8 @@ class SwapSession:
         if points is None or not drawable:
             return base
         window = Window.around(points, crop)
-        return paste(base, window, *draw_face(window, self._person(crop, track, points), self.model))
+        person, openings = self._person(crop, track, points), self._eyes(crop, track, points)
+        return paste(base, window, *draw_face(window, person, self.model, openings=openings))
 
     def _drawable(self, points: Tensor) -> bool:
         """Whether the face is large enough and not turned too far."""
@@ -78,8 +92,7 @@ class SwapSession:
         )
 
     def _person(self, crop: Tensor, track: int, points: Tensor) -> Person:
-        """The person of this track; drawn when the face is new."""
-        track = self._memories.person(track)
+        """The person of this track; drawn when the track is new."""
         person = self._people.pop(track, None)
         if person is None:
             state = read_state(points[None], self.model)

@@ -1,0 +1,128 @@
+"""One person for each track, nothing of the real face but the state, and no clear face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from anonlib.anonymizers import create
+from anonlib.anonymizers.swap import Swap
+from anonlib.anonymizers.swap.render import fill_polygon
+from anonlib.anonymizers.swap.session import SwapSession
+
+
+class Fixed:
+    """Landmarks that are given, instead of found."""
+
+    def __init__(self, points: Tensor, score: float = 1.0) -> None:
+        self.points, self.score = points, score
+
+    def __call__(self, crops: Sequence[Tensor], starts: object = None) -> tuple[Tensor, Tensor]:
+        return self.points.expand(len(crops), -1, -1), torch.full((len(crops),), self.score)
+
+
+def half_open(crops: Sequence[Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
+    """Eyelids that do not depend on the picture, and no irises."""
+    angle = torch.arange(16) * torch.pi / 8
+    lid = torch.stack([angle.cos(), -0.3 * angle.sin()], -1)
+    return lid.expand(len(crops), 2, 16, 2), torch.zeros(len(crops), 2, 5, 2)
+
+
+@pytest.fixture(scope="module")
+def swap() -> Swap:
+    return Swap()
+
+
+def once(swap: Swap, crop: Tensor, *, seed: int, track: int = 1, points: Tensor | None = None) -> Tensor:
+    landmarks = swap.landmarks if points is None else Fixed(points)
+    eyes = swap.eyes if points is None else half_open
+    session = SwapSession(landmarks, eyes, swap.model, enlarge=2.0, seed=seed)  # type: ignore[arg-type]
+    return session.replace([crop], [track], [(0, 0)])[0]
+
+
+def inside(swap: Swap, crop: Tensor) -> Tensor:
+    """The pixels of the face, without its border."""
+    points = swap.landmarks([crop])[0][0]
+    middle = points[swap.model.oval, :2].mean(0)
+    return fill_polygon((points[swap.model.oval, :2] - middle) * 0.8 + middle, height=256, width=256)
+
+
+def test_a_face_is_replaced_and_the_rest_stays_bit_for_bit(swap: Swap, crops: Tensor) -> None:
+    for crop in crops:
+        new = once(swap, crop, seed=1)
+        face = inside(swap, crop)
+        assert (new - crop)[:, face].abs().mean() > 0.03
+        assert torch.equal(new[:, :20], crop[:, :20]) and torch.equal(new[..., :20], crop[..., :20])
+        assert new.min() >= 0 and new.max() <= 1
+
+
+def test_a_seed_repeats_a_run_and_tracks_are_different_people(swap: Swap, crops: Tensor) -> None:
+    first = once(swap, crops[0], seed=1)
+    face = inside(swap, crops[0])
+    assert torch.equal(first, once(swap, crops[0], seed=1))
+    assert (first - once(swap, crops[0], seed=2))[:, face].abs().mean() > 0.01
+    assert (first - once(swap, crops[0], seed=1, track=2))[:, face].abs().mean() > 0.01
+
+
+def test_without_a_seed_two_files_show_two_people(swap: Swap, crops: Tensor) -> None:
+    one, two = (swap.session().replace([crops[0]], [1], [(0, 0)])[0] for _ in range(2))
+    assert (one - two)[:, inside(swap, crops[0])].abs().mean() > 0.01
+
+
+def test_one_track_keeps_its_person(swap: Swap, crops: Tensor) -> None:
+    session = swap.session(5)
+    first = session.replace([crops[0]], [3], [(0, 0)])[0]
+    session.replace([crops[1]], [4], [(0, 0)])
+    again = session.replace([crops[0]], [3], [(0, 0)])[0]
+    assert (first - again)[:, inside(swap, crops[0])].abs().mean() < 0.01
+    assert session.counts == {"swapped": 3}
+
+
+def test_details_of_the_real_face_do_not_pass(swap: Swap, crops: Tensor) -> None:
+    """With the same points, a fine pattern over the whole face changes next to nothing in the result."""
+    points, face = swap.landmarks([crops[0]])[0][0], inside(swap, crops[0])
+    pattern = torch.rand(1, 256, 256, generator=torch.Generator().manual_seed(0)) - 0.5
+    changed = (crops[0] + pattern * face).clamp(0, 1)
+    new, other = (once(swap, crop, seed=1, points=points) for crop in (crops[0], changed))
+    assert (changed - crops[0])[:, face].abs().mean() > 0.1
+    assert (new - other)[:, face].abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("fault", ["low score", "too small", "beside the middle"])
+def test_a_face_whose_points_are_not_to_be_trusted_is_veiled(swap: Swap, crops: Tensor, fault: str) -> None:
+    points = swap.landmarks([crops[0]])[0][0]
+    if fault == "too small":
+        points = (points - 128) * 0.1 + 128
+    if fault == "beside the middle":
+        points = points + torch.tensor([90.0, 0, 0])
+    landmarks = Fixed(points, 0.3 if fault == "low score" else 1.0)
+    session = SwapSession(landmarks, swap.eyes, swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
+    new = session.replace([crops[0]], [1], [(0, 0)])[0]
+    assert session.counts == {"veiled": 1}
+    assert (new - crops[0])[:, inside(swap, crops[0])].abs().mean() > 0.02
+
+
+def test_a_lost_face_keeps_its_person_over_a_veil(swap: Swap, crops: Tensor) -> None:
+    landmarks = Fixed(swap.landmarks([crops[0]])[0][0])
+    session = SwapSession(landmarks, swap.eyes, swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
+    first = session.replace([crops[0]], [1], [(0, 0)])[0]
+    landmarks.score = 0.0
+    lost = session.replace([crops[0]], [1], [(0, 0)])[0]
+    core = inside(swap, crops[0])
+    assert (lost - first)[:, core].abs().mean() < 0.05 and session.counts == {"swapped": 2}
+    assert not torch.equal(lost, first)  # the border is veiled
+
+
+def test_large_faces_are_drawn_small_and_enlarged(swap: Swap, crops: Tensor) -> None:
+    large = torch.nn.functional.interpolate(crops[:1], scale_factor=4, mode="bicubic").clamp(0, 1)[0]
+    small, big = once(swap, crops[0], seed=1), once(swap, large, seed=1)
+    shrunk = torch.nn.functional.interpolate(big[None], (256, 256), mode="area")[0]
+    assert (shrunk - small).abs().mean() < 0.03
+
+
+def test_the_plain_call_replaces_each_face_by_another_person(crops: Tensor) -> None:
+    new = create("swap")(crops[:1].expand(2, -1, -1, -1))
+    assert new.shape == (2, 3, 256, 256) and (new[0] - new[1]).abs().amax() > 0.05
