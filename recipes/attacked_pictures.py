@@ -1,0 +1,180 @@
+"""Pictures of LFW and of training people, clear and modified, cropped alike and kept in a folder.
+
+Parts: `choice`, fold 5; `test`, folds 6-10; `train`, CelebA and LFW people in no pair of folds 5-10, without
+those whom dlib matches with a person in these pairs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anonlib.anonymizers import anonymize_frames, create
+from anonlib.attack import recognizers
+from anonlib.attack.framing import nearest_landmarks
+from anonlib.data.face_crops import crop_face
+from anonlib.data.face_folders import FaceFolder
+from anonlib.data.images import read_image
+from anonlib.data.lfw import lfw_pairs, people_in_folds
+from anonlib.detection import MtcnnDetector
+from anonlib.detection.mesh import MeshLandmarks
+from anonlib.experiment.datasets import LFW_TEST_FOLDS
+from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform
+from anonlib.networks.dlib_resnet import DlibResNet
+from anonlib.types import FaceImages
+from recipes.face_context import filled, head_outline, inside, scaled_oval
+
+CROP = 192
+FOLDS = {"choice": (5,), "test": LFW_TEST_FOLDS}
+MATCH = 0.45
+"""A training person closer than this to a person in folds 5-10, by dlib's features, is dropped."""
+PICTURES = {"lfw": 4, "other": 10}
+"""Pictures of a training person at most."""
+FIVE = ((33, 133), (263, 362), (1, 1), (61, 61), (291, 291))
+NUDGE = torch.tensor(
+    [[0.0053, -0.0008], [0.0080, -0.0005], [0.0060, -0.0081], [0.0060, 0.0087], [0.0055, 0.0100]]
+)
+"""Median difference of MTCNN's landmarks from the means of those points on fold 5, in sides of the crop."""
+SMALLEST = 40
+"""Smallest face in pixels that MTCNN looks for; faces in LFW have about 100."""
+
+
+def five_landmarks(mesh: np.ndarray) -> Tensor:
+    """Five landmarks `(5, 2)` like MTCNN's from a mesh `(468, 2)`."""
+    points = torch.from_numpy(np.stack([mesh[list(pair)].mean(axis=0) for pair in FIVE])).float()
+    back = similarity_transform(CANONICAL_LANDMARKS[None], points[None])[0, :, :2]
+    return points + NUDGE @ back.T
+
+
+def listed(lfw: Path, others: list[Path]) -> list[tuple[str, str, Path]]:
+    """Part (`choice`, `test` or `train`), person and file of every picture that is used."""
+    folder, files = FaceFolder(lfw), {}
+    for part, folds in FOLDS.items():
+        for pair in lfw_pairs(lfw, folds):
+            for name, number in pair[:2]:
+                file = folder.pictures(name)[number - 1]
+                files.setdefault(file, (part, name, file))
+    tested = people_in_folds(lfw, [fold for folds in FOLDS.values() for fold in folds])
+    out = list(files.values())
+    for root in (folder, *map(FaceFolder, others)):
+        names = [n for n in root.people_with(2) if root is not folder or n not in tested]
+        most = PICTURES["lfw" if root is folder else "other"]
+        out += [("train", f"{root.root.name}/{n}", file) for n in names for file in root.pictures(n)[:most]]
+    return out
+
+
+def clear(lfw: Path, others: list[Path], work: Path) -> None:
+    """Writes `index.npz` (files, people, parts, meshes, landmarks, features) and crops `clear_PART.npy`."""
+    chosen, find = listed(lfw, others), MeshLandmarks()
+    images, places = np.zeros((len(chosen), 3, CROP, CROP), np.uint8), torch.zeros(len(chosen), 2, 3)
+    meshes, landmarks = np.zeros((len(chosen), 468, 2), np.float32), torch.zeros(len(chosen), 5, 2)
+    for n, (_, _, file) in enumerate(chosen):
+        picture = read_image(file)
+        mesh = find([picture / 255])[0][0, :, :2].numpy()
+        five = five_landmarks(mesh)
+        crop, landmarks[n] = crop_face(picture, five, size=CROP)
+        images[n] = crop.numpy()
+        places[n] = similarity_transform(five[None], CANONICAL_LANDMARKS * CROP)[0]
+        meshes[n] = moved(mesh, places[n].numpy())
+    part, person, files = (np.array([str(x) for x in column]) for column in zip(*chosen, strict=True))
+    features = dlib_clear(torch.from_numpy(images), landmarks)
+    near = matches(features, part, person)
+    print(f"{len(near)} of {len(np.unique(person[part == 'train']))} training people dropped")
+    part[np.isin(person, near) & (part == "train")] = "dropped"
+    for name in ("train", *FOLDS):
+        np.save(work / f"clear_{name}.npy", images[part == name])
+    columns = {"files": files, "person": person, "part": part, "mesh": meshes, "features": features}
+    np.savez(work / "index.npz", landmarks=landmarks.numpy(), place=places.numpy(), **columns)
+
+
+def moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Points `(N, 2)` under an affine map `(2, 3)`."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def dlib_clear(images: Tensor, landmarks: Tensor) -> np.ndarray:
+    """dlib's features, not normalised, `(N, 128)`."""
+    network, out = DlibResNet(recognizers.model_file("dlib")).to(memory_format=torch.channels_last), []
+    with torch.inference_mode():
+        for part, points in zip(images.split(64), landmarks.split(64), strict=True):
+            out.append(network(recognizers.face_chips(part, points).float() / 255))
+    return torch.cat(out).numpy()
+
+
+def matches(features: np.ndarray, part: np.ndarray, person: np.ndarray) -> list[str]:
+    """Training people one of whose pictures is closer than MATCH to a picture of folds 5-10."""
+    train, other = features[part == "train"], features[part != "train"]
+    square = (train**2).sum(1)[:, None] + (other**2).sum(1) - 2 * train @ other.T
+    return sorted(set(person[part == "train"][square.min(axis=1) < MATCH**2]))
+
+
+class Index:
+    """The pictures of one part, as `clear` lists them."""
+
+    def __init__(self, work: Path, part: str) -> None:
+        stored = np.load(work / "index.npz")
+        rows = stored["part"] == part
+        self.work, self.part = work, part
+        self.files, self.people, self.mesh = (stored[name][rows] for name in ("files", "person", "mesh"))
+        self.landmarks = torch.from_numpy(stored["landmarks"][rows])
+        self.features = torch.from_numpy(stored["features"][rows])
+        self.place = stored["place"][rows]
+        """`(N, 2, 3)`: from pixels of the picture to pixels of the crop."""
+
+    def crops(self, method: str = "clear") -> np.ndarray:
+        """`(N, 3, CROP, CROP)` uint8 of a method, made if they are missing."""
+        path = self.work / f"{file_name(method)}_{self.part}.npy"
+        if not path.exists():
+            make = changed if method.startswith(("context:", "field:")) else anonymized
+            np.save(path, make(method, self))
+        return np.load(path, mmap_mode="r")
+
+    def faces(self, method: str = "clear", landmarks: Tensor | None = None) -> FaceImages:
+        """The crops of a method with landmarks, by default the original's."""
+        images = torch.from_numpy(np.array(self.crops(method)))
+        points = self.landmarks if landmarks is None else landmarks
+        return FaceImages(images=images, labels=torch.zeros(len(images)).long(), landmarks=points)
+
+    def found(self, method: str) -> Tensor | None:
+        """MTCNN's landmarks of modified crops `(N, 5, 2)`, NaN where it finds no face; None for context."""
+        path = self.work / f"{file_name(method)}_{self.part}_found.npy"
+        return torch.from_numpy(np.load(path)) if path.exists() else None
+
+
+def changed(method: str, index: Index) -> np.ndarray:
+    """`context:X` and `field:S[:X]`, made on the crops."""
+    kind, *rest = method.split(":")
+    sigma = float(rest.pop(0)) if kind == "field" else None
+    extent, crops = rest[0] if rest else "1.0", index.crops()
+    out = np.zeros(crops.shape, np.uint8)
+    for n, mesh in enumerate(index.mesh):
+        outline = head_outline(mesh) if extent == "head" else scaled_oval(mesh, float(extent))[None]
+        eyes = float((index.landmarks[n, 1] - index.landmarks[n, 0]).norm())
+        out[n] = filled(crops[n], inside(outline, CROP, CROP), sigma and sigma * eyes)
+    return out
+
+
+def anonymized(method: str, index: Index) -> np.ndarray:
+    """Whole pictures anonymized as `anonlib anonymize` does, then cropped; also writes what MTCNN finds."""
+    name, _, extent = method.partition(":")
+    anonymizer, detector = create(name, extent=extent or None), MtcnnDetector(smallest=SMALLEST)
+    out = np.zeros((len(index.files), 3, CROP, CROP), np.uint8)
+    found = np.full((len(index.files), 5, 2), np.nan, np.float32)
+    for n, file in enumerate(index.files):
+        back = np.linalg.inv(np.vstack([index.place[n], [0, 0, 1]]))[:2].astype(np.float32)
+        mesh, five = moved(index.mesh[n], back), torch.from_numpy(moved(index.landmarks[n].numpy(), back))
+        box = torch.from_numpy(np.concatenate([mesh.min(axis=0), mesh.max(axis=0)]))
+        hidden = anonymize_frames(read_image(Path(file))[None] / 255, [box[None]], anonymizer)
+        out[n] = crop_face((hidden[0] * 255).round().to(torch.uint8), five, size=CROP)[0].numpy()
+        if index.part != "train" and (again := nearest_landmarks(detector(hidden)[0], five)) is not None:
+            found[n] = moved(again.numpy(), index.place[n])
+    if index.part != "train":
+        np.save(index.work / f"{file_name(method)}_{index.part}_found.npy", found)
+    return out
+
+
+def file_name(method: str) -> str:
+    return method.replace(":", "-")
