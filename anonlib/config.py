@@ -24,7 +24,7 @@ from anonlib.errors import ConfigError
 
 ENLARGE = 1.6
 """Face boxes grow by this factor about their centre before they are modified (section 5.2)."""
-METHOD = "modifier-lite"
+METHOD = "swap"
 """How `anonlib anonymize` and `anonlib.video` hide faces unless another method is named."""
 
 

@@ -59,10 +59,10 @@ def test_methods_are_listed_in_order() -> None:
     lines = call("methods").output.splitlines()
     names = [line.split()[0] for line in lines]
     assert names[:2] == ["unanonymized", "blur8"]
-    assert names[-2:] == ["modifier", "modifier-lite"]
-    assert lines[-1] == "modifier-lite  Learned, for real faces"
-    assert len(names) == 12
-    assert "(needs --weights FILE, the M that you trained: " in lines[-2]
+    assert names[-3:] == ["modifier", "modifier-lite", "swap"]
+    assert lines[-1] == "swap           New people, for real faces"
+    assert len(names) == 13
+    assert "(needs --weights FILE, the M that you trained: " in lines[-3]
 
 
 def test_profiles_are_listed() -> None:

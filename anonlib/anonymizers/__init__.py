@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +20,7 @@ from anonlib.anonymizers import handcrafted as handcrafted
 from anonlib.anonymizers.frames import SMALLEST_FACE as SMALLEST_FACE, anonymize_frames as anonymize_frames
 from anonlib.anonymizers.learned import LearnedAnonymizer, load_anonymizer
 from anonlib.anonymizers.sessions import Session as Session, enlarge_of as enlarge_of
+from anonlib.anonymizers.swap import Swap
 from anonlib.errors import ConfigError, ImageError, NumericError
 
 Anonymizer = Callable[[Tensor], Tensor]
@@ -100,8 +99,7 @@ def create(
     if weights is not None and (name != _LEARNED or modifier is not None):
         raise ConfigError(f"weights '{weights}' are for method '{_LEARNED}' alone, without another M")
     if name == SWAP:
-        swap: Any = import_module("anonlib.anonymizers.swap")
-        return _Checked(swap.Swap(extent=extent or EXTENTS[0], device=device))
+        return _Checked(Swap(extent=extent or EXTENTS[0], device=device))
     if name == SHIPPED:
         return _Checked(load_anonymizer(device=device))
     if name != _LEARNED:

@@ -15,7 +15,7 @@ from anonlib.config import ENLARGE
 
 CHANGED = 1 / 512
 """A pixel has changed if a colour differs by more than this, half a step of 8 bits."""
-CORE = 0.4
+CORE = 0.6
 """Of two faces on one pixel the later is on top up to this distance from its centre, in half sides
 of its crop, and beyond it the nearer one."""
 

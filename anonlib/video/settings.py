@@ -21,7 +21,7 @@ from torch import Tensor
 
 import anonlib
 from anonlib import anonymizers, detection
-from anonlib.anonymizers import EXTENTS, SWAP
+from anonlib.anonymizers import EXTENTS, SWAP, swap
 from anonlib.anonymizers.sessions import derived_seed
 from anonlib.assets import data_path
 from anonlib.config import ENLARGE, METHOD
@@ -133,6 +133,8 @@ def weight_files(settings: Settings) -> list[Path]:
     ['face-detector.safetensors', 'pnet.pt', 'rnet.pt', 'onet.pt']
     """
     files = [settings.weights] if settings.weights else []
+    if settings.method == SWAP:
+        files += swap.files(settings.extent or EXTENTS[0])
     if settings.method == anonymizers.SHIPPED:
         files.append(data_path("weights", f"{anonymizers.SHIPPED}.safetensors"))
     if settings.detector != "mtcnn":

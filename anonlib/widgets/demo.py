@@ -22,7 +22,8 @@ from PIL import Image
 from torch import Tensor
 
 from anonlib import anonymizers, detection
-from anonlib.anonymizers import SHIPPED, Anonymizer
+from anonlib.anonymizers import SHIPPED, SWAP, Anonymizer
+from anonlib.config import METHOD
 from anonlib.errors import AnonlibError, ConfigError, ImageError
 from anonlib.viz.pictures import plot_strip, plot_words
 from anonlib.widgets.player import Clock, Player, Shot, footage
@@ -92,7 +93,7 @@ class LiveDemo:
 
     Args:
         source: a file, `camera:0`, an address, or frames `(N, 3, H, W)` uint8 RGB.
-        method: a name from `anonymizers.names()`, `modifier-lite`, or a key of `methods`.
+        method: a name from `anonymizers.names()`, `modifier-lite`, `swap`, or a key of `methods`.
         detector: a name from `detection.names()`, or a key of `detectors`.
         every: frames from one detection to the next.
         show: `anonymized only`, `before beside after` or `divider`. The last two send the originals
@@ -109,7 +110,7 @@ class LiveDemo:
         self,
         source: str | Path | Tensor,
         *,
-        method: str = SHIPPED,
+        method: str = METHOD,
         detector: str = "ssh",
         every: int = 1,
         show: str = ANONYMIZED,
@@ -143,7 +144,7 @@ class LiveDemo:
     def _build(self, method: str, detector: str, every: int, show: str) -> None:
         wide = {"description_width": "5.5em"}
         offered = [name for name in anonymizers.names() if name not in HIDDEN]
-        methods = list(dict.fromkeys([method, SHIPPED, *offered, *self.methods]))
+        methods = list(dict.fromkeys([method, SWAP, SHIPPED, *offered, *self.methods]))
         detectors = list(dict.fromkeys([detector, *detection.names(), *self.detectors]))
         self.play = widgets.ToggleButton(
             description="Play", tooltip="play, or pause", layout={"width": "7em"}

@@ -334,7 +334,7 @@ def test_the_report_says_what_an_auditor_asks(video: Make, tmp_path: Path, mask_
     run([video()], tmp_path / "out.mp4", mask_all, report=report, every=1)
     read = json.loads(report.read_text())
     assert read["weights_sha256"] == {"x": "1"}
-    assert read["settings"]["method"] == "modifier-lite" and read["settings"]["every"] == 1
+    assert read["settings"]["method"] == "swap" and read["settings"]["every"] == 1
     assert {"anonlib", "torch", "av"} <= set(read["versions"])
     [file] = read["files"]
     assert (file["status"], file["frames"], file["faces"]) == ("done", 12, 12)

@@ -49,6 +49,7 @@ class SwapSession:
     @torch.inference_mode()
     def replace(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> list[Tensor]:
         """The crops `(3, h, w)` in [0, 1] with other people's faces; see `anonymizers.Session`."""
+        self._memories.frame += 1
         memories = [self._memories.of(track) for track in tracks]
         offsets = [np.array([*corner, 0.0]) for corner in corners]
         starts = [
@@ -92,7 +93,8 @@ class SwapSession:
         )
 
     def _person(self, crop: Tensor, track: int, points: Tensor) -> Person:
-        """The person of this track; drawn when the track is new."""
+        """The person of this track; drawn when the face is new."""
+        track = self._memories.person(track)
         person = self._people.pop(track, None)
         if person is None:
             state = read_state(points[None], self.model)

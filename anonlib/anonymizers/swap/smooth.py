@@ -22,6 +22,8 @@ SPEED_CUTOFF = 0.1
 """Cutoff of the speed itself."""
 PATIENCE = 10
 """Frames for which a face whose points are lost keeps the last ones."""
+NEAR = 0.3
+"""Mean distance of the points of two tracks on one face, in heights of the face."""
 MOST = 500
 """Tracks of a file that are remembered."""
 
@@ -112,6 +114,10 @@ class TrackMemory:
         """Frames since the points were last seen."""
         self.last: Array | None = None
         """What `points` returned for the frame before: where to look first in the next one."""
+        self.person: int | None = None
+        """The track that its person was drawn for, see `Memories.person`."""
+        self.frame = 0
+        """The newest frame in which it occurred."""
         self.eyes = OneEuro()
         """Smooths the opening of both eyes."""
         self._box: Box | None = None
@@ -162,12 +168,36 @@ class Memories:
     """
 
     def __init__(self) -> None:
+        self.frame = 0
+        """Number of the current frame; to be counted up by the session."""
         self._tracks: dict[int, TrackMemory] = {}
 
     def of(self, track: int) -> TrackMemory:
         """The memory of a track; a new one if the track is new."""
         memory = self._tracks.pop(track, None) or TrackMemory()
         self._tracks[track] = memory
+        memory.frame = self.frame
         if len(self._tracks) > MOST:
             del self._tracks[next(iter(self._tracks))]
         return memory
+
+    def person(self, track: int) -> int:
+        """The track whose person a track with points gets.
+
+        This is its own number, unless its points are those of another track now or in the frame before:
+        when the detector jumps, a second track begins on one face, and the person must stay.
+        """
+        memory = self._tracks[track]
+        if memory.person is not None:
+            return memory.person
+        now = [one for one in self._tracks.values() if one.frame >= self.frame - 1]
+        people = [one.person for one in now if one.person is not None and _near(one, memory)]
+        memory.person = people[-1] if people else track
+        return memory.person
+
+
+def _near(one: TrackMemory, other: TrackMemory) -> bool:
+    if one.last is None or other.last is None:
+        return False
+    apart = np.linalg.norm(one.last[:, :2] - other.last[:, :2], axis=1).mean()
+    return bool(apart < NEAR * np.ptp(other.last[:, 1]))

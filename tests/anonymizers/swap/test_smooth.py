@@ -108,3 +108,20 @@ def test_only_the_last_tracks_are_kept() -> None:
     for track in range(MOST, 2 * MOST):
         memories.of(track)
     assert memories.of(0) is not first
+
+
+def test_a_second_track_on_one_face_keeps_the_person() -> None:
+    memories, still = Memories(), mesh()
+
+    def see(track: int, points: np.ndarray) -> int:
+        memories.of(track).points(points, box())
+        return memories.person(track)
+
+    memories.frame = 1
+    assert see(4, still) == 4 and see(5, still + 90) == 5  # side by side
+    memories.frame = 2
+    assert see(6, still + 10) == 4 and see(7, still + 85) == 5
+    memories.frame = 3
+    assert see(6, still + 90) == 4, "a person once chosen stays"
+    memories.frame = 5
+    assert see(8, still) == 8, "the other track was there too long ago"
