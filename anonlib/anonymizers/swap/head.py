@@ -1,0 +1,274 @@
+"""Replaces a whole head: hair, ears, neck and outline, for `--extent head`.
+
+1. `HeadParser` finds old hair, skin and clothes. Together with a fixed ellipse they say what is taken away.
+2. The hole is filled smoothly: from the background, and below the shoulder line from the clothes.
+3. A drawn head is put there: neck, ears and a rough face, in front of it hair. Its outline is a random one of
+   a model (principal components of signed distances), turned to the pose; hair is drawn as smeared noise
+   along the direction of the strands.
+
+What passes from the real head: place, size, roll, yaw and pitch; mean colour of the face and the slope of its
+brightness; where hats, hands and clothes are in front. What stays outside the hole shows how far the old hair
+reached only where it was larger than the ellipse.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anonlib.anonymizers.swap.head_frame import ABOVE, SIDE, HeadFrame, places
+from anonlib.anonymizers.swap.strands import comb
+from anonlib.anonymizers.swap.surrounding import fill, grain_like
+from anonlib.assets import data_path, load_weights
+from anonlib.errors import ImageError
+from anonlib.networks.head import head_parser, head_shader
+
+COARSE = 48
+"""Side of the frame in which the surrounding is continued."""
+LARGEST = 320
+"""A head is drawn with at most this many pixels a side of the frame."""
+DARKEST = 0.03
+"""Added before logarithms of colours."""
+ANGLES = 48
+"""Directions in which the reach of the old head is measured, seen from `CENTRE`."""
+CENTRE = -0.05
+"""Below the point between the ears, in heights of the face."""
+FARTHEST, MARGIN = 1.5, 0.05
+"""Largest reach, and how much is added, in heights of the face."""
+LEAST = (0.62, 0.8)
+"""Half axes of the ellipse that is always taken away, in heights of the face."""
+
+
+class Head(NamedTuple):
+    """A crop with another head."""
+
+    crop: Tensor
+    """`(3, h, w)`; outside the changed region the pixels are those of the input."""
+    front: Tensor
+    """`(1, h, w)` opacity of the hair in front of the face, which no drawn face may cover."""
+    tone: Tensor
+    """`(3,)` RGB of the drawn skin, in the mean over the face."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadStyle:
+    """What one new head looks like, whatever its pose; drawn once a track."""
+
+    outline: Tensor
+    """`(K,)` scores of the outline of hair and skin."""
+    tone: Tensor
+    """`(4,)` random numbers for the colour of hair."""
+    strands: Tensor
+    """`(1, 2, 256, 256)` fine and coarse strands, of variance 1."""
+
+
+class HeadModel:
+    """Statistics of heads, and the two networks; everything that the file `heads.safetensors` holds."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        tensors = {name: x.float() for name, x in tensors.items()}
+        self.parser, self.shader = head_parser().eval(), head_shader().eval()
+        for network, prefix in ((self.parser, "parser."), (self.shader, "shader.")):
+            own = {k.removeprefix(prefix): x for k, x in tensors.items() if k.startswith(prefix)}
+            network.load_state_dict(own)
+        self._t = tensors
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> HeadModel:
+        """Read the shipped file, or another one.
+
+        Raises:
+            FaceDatasetError: the shipped file is missing.
+            CheckpointError: the file is missing or damaged.
+        """
+        return cls(load_weights(path or data_path("face_model", "heads.safetensors"))[0])
+
+    @torch.no_grad()
+    def style(self, generator: torch.Generator) -> HeadStyle:
+        """A random head: a kind of hair, a deviation from it, a colour and strands."""
+        shares = self._t["cluster.share"].sqrt()
+        kind = torch.multinomial(shares, 1, generator=generator)[0]
+        mean, spread = self._t["cluster.mean"][kind], self._t["cluster.spread"][kind]
+        outline = mean + 0.55 * spread * torch.randn(len(mean), generator=generator).clamp(-2, 2)
+        tone = torch.cat([torch.rand(1, generator=generator), torch.randn(3, generator=generator)])
+        still = torch.zeros(())
+        look = self._shaded(self._outline(outline, still, still), torch.zeros(2))
+        return HeadStyle(outline, tone, comb(look[:, 4:6], 256, generator))
+
+    @torch.no_grad()
+    def replace(self, crop: Tensor, points: Tensor, style: HeadStyle) -> Head:
+        """Put a head of this style in the place of the one in the crop.
+
+        Args:
+            crop: `(3, h, w)` in [0, 1], at least 3 faces wide and high, else some of the old hair remains.
+            points: `(468, 3)` the mesh of the face, in pixels of the crop.
+
+        Raises:
+            ImageError: crop or points have another shape.
+        """
+        if crop.ndim != 3 or crop.shape[0] != 3 or points.shape != (468, 3):
+            raise ImageError(
+                f"crop {tuple(crop.shape)} with points {tuple(points.shape)}: pass (3, h, w) and (468, 3)"
+            )
+        height, width = crop.shape[1:]
+        frame = HeadFrame.of(points)
+        side = 16 * round(min(max(SIDE * float(frame.unit), 96), LARGEST) / 16)
+        grid = frame.to_frame(side, height=height, width=width)
+        old = F.grid_sample(crop[None], grid, padding_mode="border", align_corners=False)
+        parts = self.parser(_resized(old, self.parser.side) - 0.5).softmax(1)
+        new, front, tone = self._drawn(old, parts, frame, style)
+        grid = frame.to_picture(height=height, width=width)
+        new = F.grid_sample(torch.cat([new, front], 1), grid, padding_mode="border", align_corners=False)[0]
+        new = new * (grid[0].abs() < 1).all(-1)
+        opacity = torch.where(new[3:4] < 1 / 255, 0.0, new[3:4])
+        return Head(crop + opacity * (new[:3].clamp(0, 1) - crop), new[4:5], tone)
+
+    def _drawn(
+        self, old: Tensor, parts: Tensor, frame: HeadFrame, style: HeadStyle
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """RGB and opacity of all that changes `(1, 4, S, S)`, opacity of hair `(1, 1, S, S)`, tone."""
+        side = old.shape[-1]
+        hole = Hole(side, _reach(parts))
+        new = self._surrounding(old, parts, hole)
+        skin, light = _face_light(old, parts)
+        outline = self._outline(style.outline, frame.yaw, frame.pitch)
+        look = _resized(self._shaded(outline, light), side)
+        hair_edge, skin_edge = _resized(outline, side).split(1, 1)
+        pixel = SIDE / side
+        noise = grain_like(old, 1 - hole.depth, torch.Generator().manual_seed(0))
+        _, y = places(side)
+        bare = (skin_edge / (2.2 * pixel) + 0.5).clamp(0, 1) * (1 - _step(y, 0.75, 0.95))
+        new = new.lerp((skin + look[:, 1:4]).exp() - DARKEST, bare)
+        fine, coarse = _resized(style.strands, side).split(1, 1)
+        new = (new + noise).lerp(old, _resized(_in_front(parts), side))
+        edge = hair_edge + 0.012 * (fine + coarse).clamp(-3, 3)
+        hair = (edge / (3.5 * pixel) + 0.35).clamp(0, 1)
+        relief = 0.8 * look[:, 6:].exp() * (fine + coarse)
+        colour = (self._tone(skin, style) + look[:, :1] + relief).exp() - DARKEST
+        new = new.lerp(colour + noise, hair)
+        opacity = hole.depth.maximum(bare).maximum(hair)
+        return torch.cat([new, opacity], 1), hair, (skin[0, :, 0, 0].exp() - DARKEST).clamp(0, 1)
+
+    def _surrounding(self, old: Tensor, parts: Tensor, hole: Hole) -> Tensor:
+        """The frame without the old head: background above, clothes below the shoulder line.
+
+        Near the edge of the hole it is the mirror image of what is outside, further in it is smooth.
+        """
+        side = old.shape[-1]
+        hidden = F.max_pool2d(_resized(hole.depth, COARSE), 3, 1, 1)
+        outside = (hidden < 0.1).float()
+        person = 1 - _resized(parts[:, 3:], COARSE)
+        known = torch.cat([outside * _step(1 - person, 0.6, 0.95), outside * _step(person, 0.6, 0.95)])
+        smooth = _resized(fill(_resized(old, COARSE).expand(2, -1, -1, -1), known + 1e-9), side)
+        usual = _resized(self._t["body"], COARSE)
+        covered = _step(_resized(fill(person - usual, outside + 1e-9) + usual, side), 0.38, 0.62)
+        mirrored = F.grid_sample(old, hole.mirror, padding_mode="border", align_corners=False)
+        behind = F.grid_sample(parts[:, 3:], hole.mirror, align_corners=False)
+        shallow = 1 - _step(hole.inward, 0.2, 0.5)
+        background = smooth[:1].lerp(mirrored, shallow * _step(behind, 0.8, 0.95))
+        body = smooth[1:].lerp(mirrored, shallow * _step(1 - behind, 0.8, 0.95) * (hole.inside))
+        return background.lerp(body, covered)
+
+    def _outline(self, scores: Tensor, yaw: Tensor, pitch: Tensor) -> Tensor:
+        """Distance into hair and into skin `(1, 2, 64, 64)`, in heights of the face."""
+        turn = torch.stack([yaw, pitch, yaw**2, yaw * pitch, pitch**2, yaw**3])
+        row = self._t["outline.mean"] + turn @ self._t["outline.pose"] + scores @ self._t["outline.basis"]
+        return row.reshape(1, 2, self.shader.side, self.shader.side)
+
+    def _shaded(self, outline: Tensor, light: Tensor) -> Tensor:
+        """The seven outputs of the shader for an outline and light from the right and from below."""
+        cover = (20 * outline + 0.5).clamp(0, 1)
+        field = light.reshape(1, 2, 1, 1).expand(-1, -1, *outline.shape[2:])
+        look: Tensor = self.shader(torch.cat([cover, field], 1))
+        return look
+
+    def _tone(self, skin: Tensor, style: HeadStyle) -> Tensor:
+        """Log RGB of hair `(1, 3, 1, 1)`: a natural tone that goes with the skin, never blue."""
+        near = torch.exp(-(((self._t["tone.skin"] - skin.mean()) / 0.5) ** 2)) * self._t["tone.share"]
+        kind = torch.searchsorted(near.cumsum(0), style.tone[:1] * near.sum())[0].clamp(max=len(near) - 1)
+        tone = self._t["tone.mean"][kind] + 0.12 * style.tone[1] + 0.03 * style.tone[1:]
+        red, green, blue = (tone + skin[0, :, 0, 0]).tolist()
+        green = min(green, red)
+        return torch.tensor([red, green, min(blue, green)]).reshape(1, 3, 1, 1)
+
+
+def _reach(parts: Tensor) -> Tensor:
+    """How far the old head reaches in each direction, `(1, 1, 1, ANGLES)`, smoothed."""
+    hair, skin = parts[:, :1], parts[:, 1:2]
+    _, y = places(parts.shape[-1])
+    head = hair + skin * (1 - _step(y, 0.62, 0.8))
+    angle = (torch.arange(ANGLES) + 0.5) * 2 * math.pi / ANGLES - math.pi
+    radius = torch.linspace(0, FARTHEST, 40)[:, None]
+    x, y = radius * angle.sin(), radius * angle.cos() + CENTRE
+    grid = torch.stack([2 * x / SIDE, 2 * (y + ABOVE) / SIDE - 1], -1)[None]
+    seen = F.grid_sample(head, grid, align_corners=False) > 0.3
+    found = (seen * radius).amax(2, keepdim=True) + MARGIN
+    ellipse = 1 / ((angle.sin() / LEAST[0]) ** 2 + (angle.cos() / LEAST[1]) ** 2).sqrt()
+    reach = F.pad(found.maximum(ellipse), (6, 6, 0, 0), mode="circular")
+    reach = F.max_pool2d(reach, (1, 5), 1)
+    return F.avg_pool2d(F.avg_pool2d(reach, (1, 5), 1), (1, 5), 1)
+
+
+class Hole:
+    """The region that is taken away, in a frame of `side` pixels."""
+
+    def __init__(self, side: int, reach: Tensor) -> None:
+        """`reach` as from `_reach`."""
+        x, y = places(side)
+        y = y - CENTRE
+        radius = (x**2 + y**2).sqrt().clamp(min=1e-4)
+        turn = torch.atan2(x, y) / math.pi * ANGLES / (ANGLES + 2)
+        row = F.pad(reach, (1, 1, 0, 0), mode="circular")
+        place = torch.stack([turn, torch.zeros_like(turn)], -1)[None]
+        far = F.grid_sample(row, place, padding_mode="border", align_corners=False)[0, 0]
+        self.inward = (far - radius)[None, None]
+        """Distance from the edge `(1, 1, side, side)`, positive inside."""
+        self.depth = _step(self.inward, 0.0, 0.07)
+        """Opacity of the new surrounding `(1, 1, side, side)`."""
+        across = torch.where(radius < far, 2 * far - radius, radius) / radius
+        x, y = 2 * x * across / SIDE, 2 * (y * across + CENTRE + ABOVE) / SIDE - 1
+        self.inside = ((x.abs() < 1) & (y.abs() < 1)).float()
+        """Whether the mirror image lies in the frame."""
+        self.mirror = torch.stack([x, y], -1)[None]
+        """Grid for `grid_sample` that mirrors what is outside into the hole."""
+
+
+def _in_front(parts: Tensor) -> Tensor:
+    """Clothes and other things in front of the neck, which stay: `(1, 1, n, n)` in [0, 1]."""
+    _, y = places(parts.shape[-1])
+    clear = parts[:, 2:3] * (1 - F.max_pool2d(parts[:, :1], 5, 1, 2))
+    return _step(clear, 0.35, 0.65) * _step(y, 0.45, 0.55)
+
+
+def _face_light(old: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean log RGB of the face `(1, 3, 1, 1)`, and the slope of its log luma to the right and down `(2,)`."""
+    old = (_resized(old, COARSE) + DARKEST).log()
+    x, y = places(COARSE)
+    face = ((x / 0.3) ** 2 + ((y - 0.1) / 0.38) ** 2 < 1) * (_resized(parts[:, 1:2], COARSE) > 0.5)
+    count = face.sum().clamp(min=1)
+    mean = (old * face).sum((2, 3), keepdim=True) / count
+    luma = (old - mean).mean(1) * face[:, 0]
+    slopes = []
+    for place in (x, y):
+        place = (place - (place * face).sum() / count) * face[0, 0] / (SIDE / 2)
+        slopes.append((luma * place).sum() / (place.square().sum() + 0.01))
+    return mean, torch.stack(slopes).clamp(-1.2, 1.2)
+
+
+def _resized(x: Tensor, side: int) -> Tensor:
+    if x.shape[-1] == side:
+        return x
+    smaller = side < x.shape[-1]
+    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False, antialias=smaller)
+
+
+def _step(x: Tensor, low: float, high: float) -> Tensor:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
