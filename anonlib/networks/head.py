@@ -31,6 +31,8 @@ class _Block(nn.Module):
 class HeadNet(nn.Module):
     """A U-Net that also sees each pixel's place; `(B, inputs, side, side)` to `(B, outputs, side, side)`."""
 
+    place: Tensor
+
     def __init__(self, *, inputs: int, outputs: int, side: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.side = side

@@ -26,7 +26,7 @@ from anonlib.anonymizers.swap.head_frame import ABOVE, SIDE, HeadFrame, places
 from anonlib.anonymizers.swap.strands import comb
 from anonlib.anonymizers.swap.surrounding import fill, grain_like
 from anonlib.assets import data_path, load_weights
-from anonlib.errors import ImageError
+from anonlib.errors import CheckpointError, ImageError
 from anonlib.networks.head import head_parser, head_shader
 
 COARSE = 48
@@ -41,8 +41,15 @@ CENTRE = -0.05
 """Below the point between the ears, in heights of the face."""
 FARTHEST, MARGIN = 1.5, 0.05
 """Largest reach, and how much is added, in heights of the face."""
+JAW, EARS = [172, 152, 397], [234, 454]
+"""Points of the mesh."""
 LEAST = (0.62, 0.8)
 """Half axes of the ellipse that is always taken away, in heights of the face."""
+
+
+def heads_file() -> Path:
+    """The shipped statistics and networks."""
+    return data_path("face_model", "heads.safetensors")
 
 
 class Head(NamedTuple):
@@ -65,7 +72,7 @@ class HeadStyle:
     tone: Tensor
     """`(4,)` random numbers for the colour of hair."""
     strands: Tensor
-    """`(1, 2, 256, 256)` fine and coarse strands, of variance 1."""
+    """`(1, 2, 192, 192)` fine and coarse strands, of variance 1."""
 
 
 class HeadModel:
@@ -78,6 +85,9 @@ class HeadModel:
             own = {k.removeprefix(prefix): x for k, x in tensors.items() if k.startswith(prefix)}
             network.load_state_dict(own)
         self._t = tensors
+        still = torch.zeros(())
+        kinds = torch.cat([self._outline(scores, still, still) for scores in tensors["cluster.mean"]])
+        self._long = (kinds[:, 0, _beside(self.shader.side)] > 0).float().mean(1) > 0.2
 
     @classmethod
     def load(cls, path: Path | None = None) -> HeadModel:
@@ -87,19 +97,27 @@ class HeadModel:
             FaceDatasetError: the shipped file is missing.
             CheckpointError: the file is missing or damaged.
         """
-        return cls(load_weights(path or data_path("face_model", "heads.safetensors"))[0])
+        path = path or heads_file()
+        try:
+            return cls(load_weights(path)[0])
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(f"head model {path} is of another kind: restore it ({error})") from error
 
     @torch.no_grad()
-    def style(self, generator: torch.Generator) -> HeadStyle:
-        """A random head: a kind of hair, a deviation from it, a colour and strands."""
-        shares = self._t["cluster.share"].sqrt()
+    def style(self, crop: Tensor, points: Tensor, generator: torch.Generator) -> HeadStyle:
+        """A random head: a kind of hair, a deviation from it, a colour and strands.
+
+        Of the real head (crop and points as in `replace`) it takes one bit: whether the hair is long.
+        """
+        frame = HeadFrame.of(points)
+        parts = self._parts(_cut(crop, frame, self.parser.side))
+        long = bool(parts[0, 0, _beside(self.parser.side)].mean() > 0.35)
+        shares = self._t["cluster.share"].sqrt() * (self._long == long)
         kind = torch.multinomial(shares, 1, generator=generator)[0]
         mean, spread = self._t["cluster.mean"][kind], self._t["cluster.spread"][kind]
-        outline = mean + 0.55 * spread * torch.randn(len(mean), generator=generator).clamp(-2, 2)
+        outline = mean + 0.4 * spread * torch.randn(len(mean), generator=generator).clamp(-2, 2)
         tone = torch.cat([torch.rand(1, generator=generator), torch.randn(3, generator=generator)])
-        still = torch.zeros(())
-        look = self._shaded(self._outline(outline, still, still), torch.zeros(2))
-        return HeadStyle(outline, tone, comb(look[:, 4:6], 256, generator))
+        return HeadStyle(outline, tone, comb(192, generator))
 
     @torch.no_grad()
     def replace(self, crop: Tensor, points: Tensor, style: HeadStyle) -> Head:
@@ -119,10 +137,9 @@ class HeadModel:
         height, width = crop.shape[1:]
         frame = HeadFrame.of(points)
         side = 16 * round(min(max(SIDE * float(frame.unit), 96), LARGEST) / 16)
-        grid = frame.to_frame(side, height=height, width=width)
-        old = F.grid_sample(crop[None], grid, padding_mode="border", align_corners=False)
-        parts = self.parser(_resized(old, self.parser.side) - 0.5).softmax(1)
-        new, front, tone = self._drawn(old, parts, frame, style)
+        old = _cut(crop, frame, side)
+        seen = torch.cat([frame.of_picture(points[JAW]), frame.of_picture(points[EARS])])
+        new, front, tone = self._drawn(old, self._parts(old), frame, seen, style)
         grid = frame.to_picture(height=height, width=width)
         new = F.grid_sample(torch.cat([new, front], 1), grid, padding_mode="border", align_corners=False)[0]
         new = new * (grid[0].abs() < 1).all(-1)
@@ -130,7 +147,7 @@ class HeadModel:
         return Head(crop + opacity * (new[:3].clamp(0, 1) - crop), new[4:5], tone)
 
     def _drawn(
-        self, old: Tensor, parts: Tensor, frame: HeadFrame, style: HeadStyle
+        self, old: Tensor, parts: Tensor, frame: HeadFrame, seen: Tensor, style: HeadStyle
     ) -> tuple[Tensor, Tensor, Tensor]:
         """RGB and opacity of all that changes `(1, 4, S, S)`, opacity of hair `(1, 1, S, S)`, tone."""
         side = old.shape[-1]
@@ -143,13 +160,15 @@ class HeadModel:
         pixel = SIDE / side
         noise = grain_like(old, 1 - hole.depth, torch.Generator().manual_seed(0))
         _, y = places(side)
-        bare = (skin_edge / (2.2 * pixel) + 0.5).clamp(0, 1) * (1 - _step(y, 0.75, 0.95))
-        new = new.lerp((skin + look[:, 1:4]).exp() - DARKEST, bare)
+        ears, hollow = _ears(seen[3:], frame.yaw, side)
+        bare = (skin_edge.maximum(ears) / (2.2 * pixel) + 0.5).clamp(0, 1) * (1 - _step(y, 0.75, 0.95))
+        shadow = _under_jaw(seen[:3], side) + hollow
+        new = new.lerp((skin + look[:, 1:4] - shadow).exp() - DARKEST, bare)
         fine, coarse = _resized(style.strands, side).split(1, 1)
         new = (new + noise).lerp(old, _resized(_in_front(parts), side))
-        edge = hair_edge + 0.012 * (fine + coarse).clamp(-3, 3)
+        edge = hair_edge + 0.009 * (fine + coarse).clamp(-3, 3)
         hair = (edge / (3.5 * pixel) + 0.35).clamp(0, 1)
-        relief = 0.8 * look[:, 6:].exp() * (fine + coarse)
+        relief = look[:, 6:].exp() * (0.7 * fine + 0.45 * coarse)
         colour = (self._tone(skin, style) + look[:, :1] + relief).exp() - DARKEST
         new = new.lerp(colour + noise, hair)
         opacity = hole.depth.maximum(bare).maximum(hair)
@@ -162,7 +181,7 @@ class HeadModel:
         """
         side = old.shape[-1]
         hidden = F.max_pool2d(_resized(hole.depth, COARSE), 3, 1, 1)
-        outside = (hidden < 0.1).float()
+        outside = ((hidden < 0.1) & (_resized(old, COARSE).amax(1, keepdim=True) > 0.02)).float()
         person = 1 - _resized(parts[:, 3:], COARSE)
         known = torch.cat([outside * _step(1 - person, 0.6, 0.95), outside * _step(person, 0.6, 0.95)])
         smooth = _resized(fill(_resized(old, COARSE).expand(2, -1, -1, -1), known + 1e-9), side)
@@ -170,16 +189,22 @@ class HeadModel:
         covered = _step(_resized(fill(person - usual, outside + 1e-9) + usual, side), 0.38, 0.62)
         mirrored = F.grid_sample(old, hole.mirror, padding_mode="border", align_corners=False)
         behind = F.grid_sample(parts[:, 3:], hole.mirror, align_corners=False)
-        shallow = 1 - _step(hole.inward, 0.2, 0.5)
+        shallow = (1 - _step(hole.inward, 0.2, 0.5)) * (mirrored.amax(1, keepdim=True) > 0.02)
         background = smooth[:1].lerp(mirrored, shallow * _step(behind, 0.8, 0.95))
-        body = smooth[1:].lerp(mirrored, shallow * _step(1 - behind, 0.8, 0.95) * (hole.inside))
+        body = smooth[1:].lerp(mirrored, shallow * _step(1 - behind, 0.8, 0.95) * hole.inside)
         return background.lerp(body, covered)
 
     def _outline(self, scores: Tensor, yaw: Tensor, pitch: Tensor) -> Tensor:
         """Distance into hair and into skin `(1, 2, 64, 64)`, in heights of the face."""
         turn = torch.stack([yaw, pitch, yaw**2, yaw * pitch, pitch**2, yaw**3])
-        row = self._t["outline.mean"] + turn @ self._t["outline.pose"] + scores @ self._t["outline.basis"]
-        return row.reshape(1, 2, self.shader.side, self.shader.side)
+        own = (self._t["outline.mean"] + scores @ self._t["outline.basis"]).reshape(1, 2, 64, 64)
+        own = (0.68 * own).add(own.flip(3), alpha=0.32)  # half of the asymmetry is errors of the labels
+        return own + (turn @ self._t["outline.pose"]).reshape(1, 2, 64, 64)
+
+    def _parts(self, frame: Tensor) -> Tensor:
+        """Probabilities of hair, skin, clothes and background in the frame of a picture, `(1, 4, 96, 96)`."""
+        parts: Tensor = self.parser(_resized(frame, self.parser.side) - 0.5).softmax(1)
+        return parts
 
     def _shaded(self, outline: Tensor, light: Tensor) -> Tensor:
         """The seven outputs of the shader for an outline and light from the right and from below."""
@@ -191,11 +216,18 @@ class HeadModel:
     def _tone(self, skin: Tensor, style: HeadStyle) -> Tensor:
         """Log RGB of hair `(1, 3, 1, 1)`: a natural tone that goes with the skin, never blue."""
         near = torch.exp(-(((self._t["tone.skin"] - skin.mean()) / 0.5) ** 2)) * self._t["tone.share"]
+        near = near * (self._t["tone.mean"].mean(1) < 0.1)  # lighter hair than skin is rare
         kind = torch.searchsorted(near.cumsum(0), style.tone[:1] * near.sum())[0].clamp(max=len(near) - 1)
         tone = self._t["tone.mean"][kind] + 0.12 * style.tone[1] + 0.03 * style.tone[1:]
         red, green, blue = (tone + skin[0, :, 0, 0]).tolist()
         green = min(green, red)
         return torch.tensor([red, green, min(blue, green)]).reshape(1, 3, 1, 1)
+
+
+def _beside(side: int) -> Tensor:
+    """The pixels beside the mouth and the chin, where only long hair is: `(side, side)` bool."""
+    x, y = places(side)
+    return (x.abs() > 0.4) & (x.abs() < 0.7) & (y > 0.2) & (y < 0.5)
 
 
 def _reach(parts: Tensor) -> Tensor:
@@ -239,6 +271,33 @@ class Hole:
         """Grid for `grid_sample` that mirrors what is outside into the hole."""
 
 
+def _ears(seen: Tensor, yaw: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Distance into the ears `(side, side)`, in heights of the face, and how dark they are (log).
+
+    `seen` `(2, 2)`: where they are attached, in the frame. The far ear of a turned head is hidden.
+    """
+    x, y = places(side)
+    inside, dark = torch.full_like(x, -1.0), torch.zeros_like(x)
+    for out, (left, top) in zip((-1.0, 1.0), seen.tolist(), strict=True):
+        wide = min(max(0.06 - 0.12 * out * float(yaw), 0.0), 0.11)
+        if wide < 0.015:
+            continue
+        across = (x - left - out * 0.6 * wide) * out - 0.12 * (top - y)
+        round_ = ((across / wide) ** 2 + ((y - top + 0.01) / (0.15 - 0.04 * (y - top))) ** 2).sqrt()
+        inside = inside.maximum((1 - round_) * wide)
+        dark = dark + 0.3 * (1 - _step(round_, 0.1, 0.8))
+    return inside, dark
+
+
+def _under_jaw(seen: Tensor, side: int) -> Tensor:
+    """The shadow of the jaw on the neck (log), `(side, side)`; `seen` `(3, 2)`: both sides and the chin."""
+    x, y = places(side)
+    (right, chin, left) = seen
+    bend = (2 * (x - chin[0]) / (left[0] - right[0]).abs().clamp(min=0.2)).square()
+    below = y - chin[1] + (chin[1] - (right[1] + left[1]) / 2) * bend
+    return 0.45 * _step(below, -0.01, 0.05) * (1 - 0.6 * _step(below, 0.08, 0.35))
+
+
 def _in_front(parts: Tensor) -> Tensor:
     """Clothes and other things in front of the neck, which stay: `(1, 1, n, n)` in [0, 1]."""
     _, y = places(parts.shape[-1])
@@ -259,6 +318,12 @@ def _face_light(old: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
         place = (place - (place * face).sum() / count) * face[0, 0] / (SIDE / 2)
         slopes.append((luma * place).sum() / (place.square().sum() + 0.01))
     return mean, torch.stack(slopes).clamp(-1.2, 1.2)
+
+
+def _cut(crop: Tensor, frame: HeadFrame, side: int) -> Tensor:
+    """The frame of a crop `(1, 3, side, side)`, the border repeated."""
+    grid = frame.to_frame(side, height=crop.shape[1], width=crop.shape[2])
+    return F.grid_sample(crop[None], grid, padding_mode="border", align_corners=False)
 
 
 def _resized(x: Tensor, side: int) -> Tensor:

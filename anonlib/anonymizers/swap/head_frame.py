@@ -38,6 +38,12 @@ class HeadFrame(NamedTuple):
         pitch = torch.atan2(down[2], cos * down[1] - sin * down[0])
         return cls((right + left)[:2] / 2, unit, roll, yaw, pitch)
 
+    def of_picture(self, points: Tensor) -> Tensor:
+        """Points `(P, 3)` of the picture in the frame, `(P, 2)`, as those of `places`."""
+        x, y = ((points[:, :2] - self.origin) / self.unit).unbind(1)
+        cos, sin = self.roll.cos(), self.roll.sin()
+        return torch.stack([cos * x + sin * y, cos * y - sin * x], 1)
+
     def to_frame(self, side: int, *, height: int, width: int) -> Tensor:
         """Grid for `grid_sample` that cuts the frame from a picture: `(1, side, side, 2)`."""
         x, y = places(side)

@@ -6,24 +6,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anonlib.anonymizers.swap.surrounding import blur
+from anonlib.anonymizers.swap.head_frame import places
 
 
-def comb(direction: Tensor, side: int, generator: torch.Generator) -> Tensor:
+def comb(side: int, generator: torch.Generator) -> Tensor:
     """Fine and coarse strands `(1, 2, side, side)` of mean 0 and variance 1.
 
-    `direction` `(1, 2, n, n)` is cosine and sine of twice the angle; a random wobble is added.
+    They fall from a random parting on the crown, with a random swirl and wobble.
     """
-    doubled = _larger(blur(direction, 1.5), side)
-    angle = 0.5 * torch.atan2(doubled[0, 1], doubled[0, 0])
-    angle = angle + 0.25 * _larger(torch.randn(1, 1, 12, 12, generator=generator), side)[0, 0]
+    parting, swirl = torch.rand(2, generator=generator).mul(2).sub(1).tolist()
+    x, y = places(side)
+    x, y = x - 0.2 * parting, y + 0.72
+    angle = torch.atan2(y, x) + (0.5 * swirl - 0.3 * parting) * torch.exp(-y.clamp(min=0) / 0.5)
+    angle = angle + 0.3 * _larger(torch.randn(1, 1, 10, 10, generator=generator), side)[0, 0]
     fine = torch.randn(1, 1, side, side, generator=generator)
-    coarse = _larger(torch.randn(1, 1, side // 5, side // 5, generator=generator), side)
-    smeared = [_smear(noise, angle, step=step) for noise, step in ((fine, 1.3), (coarse, 2.2))]
-    return torch.cat([(x - x.mean()) / x.std() for x in smeared], 1)
+    coarse = _larger(torch.randn(1, 1, side // 4, side // 4, generator=generator), side)
+    both = _smear(torch.cat([fine, coarse], 1), angle)
+    return (both - both.mean((2, 3), keepdim=True)) / both.std((2, 3), keepdim=True)
 
 
-def _smear(noise: Tensor, angle: Tensor, *, step: float, steps: int = 14) -> Tensor:
+def _smear(noise: Tensor, angle: Tensor, *, step: float = 1.6, steps: int = 9) -> Tensor:
     """Mean of the noise along the curve through each pixel, with weights that fall to both ends."""
     side = noise.shape[-1]
     centres = (torch.arange(side) + 0.5) * 2 / side - 1
