@@ -70,15 +70,16 @@ def clear(lfw: Path, others: list[Path], work: Path) -> None:
     """Writes `index.npz` (files, people, parts, meshes, landmarks, features) and crops `clear_PART.npy`."""
     chosen, find = listed(lfw, others), MeshLandmarks()
     images, places = np.zeros((len(chosen), 3, CROP, CROP), np.uint8), torch.zeros(len(chosen), 2, 3)
-    meshes, landmarks = np.zeros((len(chosen), 468, 2), np.float32), torch.zeros(len(chosen), 5, 2)
+    meshes, landmarks = np.zeros((len(chosen), 468, 3), np.float32), torch.zeros(len(chosen), 5, 2)
     for n, (_, _, file) in enumerate(chosen):
         picture = read_image(file)
-        mesh = find([picture / 255])[0][0, :, :2].numpy()
-        five = five_landmarks(mesh)
+        mesh = find([picture / 255])[0][0].numpy()
+        five = five_landmarks(mesh[:, :2])
         crop, landmarks[n] = crop_face(picture, five, size=CROP)
         images[n] = crop.numpy()
         places[n] = similarity_transform(five[None], CANONICAL_LANDMARKS * CROP)[0]
-        meshes[n] = moved(mesh, places[n].numpy())
+        meshes[n, :, :2] = moved(mesh[:, :2], places[n].numpy())
+        meshes[n, :, 2] = mesh[:, 2] * float(places[n, 0, :2].norm())
     part, person, files = (np.array([str(x) for x in column]) for column in zip(*chosen, strict=True))
     features = dlib_clear(torch.from_numpy(images), landmarks)
     near = matches(features, part, person)
@@ -86,7 +87,7 @@ def clear(lfw: Path, others: list[Path], work: Path) -> None:
     part[np.isin(person, near) & (part == "train")] = "dropped"
     for name in ("train", *FOLDS):
         np.save(work / f"clear_{name}.npy", images[part == name])
-    columns = {"files": files, "person": person, "part": part, "mesh": meshes, "features": features}
+    columns = {"files": files, "person": person, "part": part, "points": meshes, "features": features}
     np.savez(work / "index.npz", landmarks=landmarks.numpy(), place=places.numpy(), **columns)
 
 
@@ -118,7 +119,10 @@ class Index:
         stored = np.load(work / "index.npz")
         rows = stored["part"] == part
         self.work, self.part = work, part
-        self.files, self.people, self.mesh = (stored[name][rows] for name in ("files", "person", "mesh"))
+        self.files, self.people = stored["files"][rows], stored["person"][rows]
+        self.points = stored["points"][rows]
+        """`(N, 468, 3)` in pixels of the crops."""
+        self.mesh = self.points[..., :2]
         self.landmarks = torch.from_numpy(stored["landmarks"][rows])
         self.features = torch.from_numpy(stored["features"][rows])
         self.place = stored["place"][rows]

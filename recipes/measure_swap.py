@@ -13,7 +13,9 @@ attack   Makes the modified pictures of each METHOD, then attacks them with
            D, dlib                   as they ship
            D-alone, D-together       adapted to modified pictures, or to these and clear ones
            dlib-alone, dlib-together the same with dlib's network, the strongest
-table    Writes the rows of the methods as CSV, and a record.
+state    Correlation of pose and expression before and after METHOD, and who is recognised by the state alone,
+         the numbers that swap passes on.
+table    Writes the rows of the methods as CSV, and a record; figure draws the curve of such a table.
 
 METHOD is a name of `anonlib.anonymizers.create` (`swap:head` is swap with extent head), or one of
     context:X       the face's outline, enlarged X times, filled with its mean colour; X may be `head`:
@@ -40,6 +42,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anonlib.anonymizers.swap.model import MeshModel
+from anonlib.anonymizers.swap.state import KEPT, read_state
 from anonlib.attack import recognizers
 from anonlib.attack.verification import similarities, verify_scores
 from anonlib.data.lfw import lfw_pairs, pairs_among
@@ -49,7 +53,10 @@ from anonlib.metrics.verification import Pairs
 from anonlib.networks.dlib_resnet import DlibResNet
 from recipes import adapted_attackers as adapted
 from recipes.attacked_pictures import FOLDS, Index, clear, file_name
+from recipes.state_measures import MESH, Points68, correlations, learned_metric, measures
 
+STATES = 1000
+"""Test pictures whose pose and expression are measured."""
 ATTACKERS = ("D", "dlib", "D-alone", "D-together", "dlib-alone", "dlib-together")
 
 
@@ -170,10 +177,15 @@ def zoom_of(method: str) -> float:
     return adapted.VIEWS["head" if large else "face"]
 
 
+def pairs_of(index: Index, lfw: Path) -> Pairs:
+    """The pairs of a part, as rows of the index."""
+    pictures = [(Path(f).parent.name, int(Path(f).stem[-4:])) for f in index.files.tolist()]
+    return pairs_among(pictures, lfw_pairs(lfw, FOLDS[index.part]))
+
+
 def compared(read: Attacker, method: str, index: Index, lfw: Path) -> list[dict[str, Any]]:
     """Rows of two modified pictures, and of a modified and a clear one, by original or found landmarks."""
-    pictures = [(Path(f).parent.name, int(Path(f).stem[-4:])) for f in index.files.tolist()]
-    pairs, rows = pairs_among(pictures, lfw_pairs(lfw, FOLDS[index.part])), []
+    pairs, rows = pairs_of(index, lfw), []
     index.crops(method)  # before `found`: both are written together
     for name, landmarks in (("original", index.landmarks), ("found", index.found(method))):
         if landmarks is None:
@@ -187,6 +199,28 @@ def compared(read: Attacker, method: str, index: Index, lfw: Path) -> list[dict[
             row["found_again"] = round(float(again.float().mean()), 4) if name == "found" else None
             rows.append(row | figures(similarities(first, second, pairs), pairs))
     return rows
+
+
+def state(method: str, work: Path, lfw: Path) -> None:
+    """Prints how well pose and expression survive, and who is recognised by the state alone."""
+    test, train = Index(work, "test"), Index(work, "train")
+    model, find = MeshModel.load(), Points68()
+    shape, chosen = model.rest.numpy()[list(MESH)], np.arange(0, len(test.files), len(test.files) // STATES)
+    before, after = (
+        np.array([measures(find(test.crops(name)[n]), shape) for n in chosen]) for name in ("clear", method)
+    )
+    found: dict[str, Any] = {"method": method, "pictures": len(chosen), **correlations(before, after)}
+    pairs, vectors = pairs_of(test, lfw), {}
+    for index in (train, test):
+        seen = read_state(torch.from_numpy(index.points), model)
+        whole = seen.expression / torch.tensor(KEPT)
+        vectors[index.part] = {"kept": seen.expression.numpy(), "whole": whole.numpy()}
+    for name, known in vectors["train"].items():
+        metric = learned_metric(known, train.people)
+        unit = adapted.unit((vectors["test"][name] - known.mean(axis=0)) @ metric)
+        found[f"recognised by the {name} expression"] = figures(similarities(unit, unit, pairs), pairs)
+    write_atomically(work / "rows" / f"{file_name(method)}_state.json", json.dumps(found, indent=1).encode())
+    print(json.dumps(found, indent=1))
 
 
 def start(work: Path) -> None:
@@ -216,30 +250,74 @@ def table(methods: list[str], part: str, work: Path, path: Path) -> None:
     write_atomically(path.with_suffix(".json"), (json.dumps(record, indent=2) + "\n").encode())
 
 
+def draw_curve(path: Path) -> None:
+    """Draws the rows `context:X` of a table: what the strongest attacker reads of the context, by extent."""
+    import matplotlib.pyplot as plt
+
+    rows = [row for row in csv.DictReader(path.open()) if row["method"].startswith("context:")]
+    extents = list(dict.fromkeys(row["method"].partition(":")[2] for row in rows))
+    figure, axes = plt.subplots(figsize=(9, 5), dpi=200, layout="constrained")
+    kinds = (("modified", "two modified pictures", "o"), ("modified_original", "modified and clear", "s"))
+    for at, (faces, label, marker) in enumerate(kinds):
+        best = [
+            max(
+                (row for row in rows if row["method"] == f"context:{extent}" and row["faces"] == faces),
+                key=lambda row: float(row["accuracy"]),
+            )
+            for extent in extents
+        ]
+        low, middle, high = (
+            100 * np.array([float(row[name]) for row in best])
+            for name in ("accuracy_lo", "accuracy", "accuracy_hi")
+        )
+        places = np.arange(len(extents)) + 0.06 * (2 * at - 1)
+        axes.errorbar(places, middle, [middle - low, high - middle], marker=marker, capsize=4, label=label)
+        for x, y in zip(places, middle, strict=True):
+            axes.annotate(f"{y:.0f}", (x, y), (8 if at else -8, 6), textcoords="offset points", ha="center")
+    axes.axhline(50, color="grey", linestyle=":")
+    axes.annotate(
+        "guessing", (len(extents) - 1, 50), (0, 4), textcoords="offset points", ha="right", color="grey"
+    )
+    axes.set_xticks(range(len(extents)), [f"face x {e}" if e != "head" else "whole head" for e in extents])
+    axes.set(ylim=(48, 90), xlabel="what is filled with one colour", ylabel="pairs judged rightly, %")
+    axes.set_title(
+        "Without any face, its surroundings still tell who it is,\nuntil the whole head is gone", loc="left"
+    )
+    axes.legend(frameon=False, title="strongest attacker, LFW folds 6-10")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path.with_suffix(".png"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=["clear", "start", "attack", "table"])
+    parser.add_argument("stage", choices=["clear", "start", "attack", "state", "table", "figure"])
     parser.add_argument("methods", nargs="*", metavar="METHOD")
     parser.add_argument("--lfw", type=Path, help="LFW with pairs.txt")
     parser.add_argument("--faces", type=Path, action="append", default=[], help="further training people")
     parser.add_argument("--part", action="append", choices=list(FOLDS), help="by default choice, then test")
     parser.add_argument("--attacker", action="append", choices=ATTACKERS, help="by default all")
-    parser.add_argument("--csv", type=Path, help="of stage table")
+    parser.add_argument("--csv", type=Path, help="table to write or to draw")
     parser.add_argument("--work", type=Path, default=Path("checkpoints/swap"))
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    if given.stage != "start" and (given.csv if given.stage == "table" else given.lfw) is None:
-        parser.error(f"stage {given.stage} needs --{'csv' if given.stage == 'table' else 'lfw'}")
+    needed = "csv" if given.stage in ("table", "figure") else "lfw"
+    if given.stage != "start" and getattr(given, needed) is None:
+        parser.error(f"stage {given.stage} needs --{needed}")
     if given.stage == "clear":
         clear(given.lfw, given.faces, given.work)
     elif given.stage == "start":
         start(given.work)
+    elif given.stage == "figure":
+        draw_curve(given.csv)
     elif given.stage == "table":
         table(given.methods, (given.part or ["test"])[0], given.work, given.csv)
     else:
         for method in given.methods:
+            if given.stage == "state":
+                state(method, given.work, given.lfw)
+                continue
             attack(
                 method, given.work, given.lfw, given.part or list(FOLDS), given.attacker or list(ATTACKERS)
             )

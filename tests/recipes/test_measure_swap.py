@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from anonlib.anonymizers.swap.model import MeshModel
+from anonlib.anonymizers.swap.state import State, turn
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.metrics.verification import Pairs
 from anonlib.networks.face_mesh import topology
@@ -10,6 +13,7 @@ from recipes.adapted_attackers import GAMMA, RIDGE, KernelRidge, memberships, si
 from recipes.attacked_pictures import FIVE, NUDGE, five_landmarks, matches, moved
 from recipes.face_context import CHIN, LEFT, RIGHT, TOP, filled, head_outline, inside, scaled_oval
 from recipes.measure_swap import auc, figures, zoom_of
+from recipes.state_measures import MESH, correlations, learned_metric, measures
 
 
 def upright_mesh() -> np.ndarray:
@@ -149,3 +153,40 @@ def test_attackers_look_further_where_more_is_filled():
     }
     head = {zoom_of(method) for method in ("context:1.4", "context:head", "field:0.5:head", "swap:head")}
     assert len(face) == len(head) == 1 and max(head) < min(face)
+
+
+@pytest.mark.parametrize(("yaw", "pitch"), [(0.0, 0.0), (0.4, 0.0), (0.0, -0.3), (-0.5, 0.2)])
+def test_angles_of_a_turned_shape_are_those_of_the_state(yaw: float, pitch: float):
+    up = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+    side = np.array([[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
+    rotation = side @ up
+    rest = MeshModel.load().rest.numpy()[list(MESH)].astype(float)
+    seen = State(torch.from_numpy(rotation)[None].float(), *(torch.zeros(1),) * 3)
+    found = measures(30 * (rest @ rotation.T)[:, :2] + 80, rest)
+    np.testing.assert_allclose(found[:2], turn(seen)[0, :2], atol=1e-5)
+    assert found[2:].min() > 0
+
+
+def test_a_mouth_that_opens_by_a_tenth_is_measured():
+    rest = MeshModel.load().rest.numpy()[list(MESH)].astype(float)
+    open_mouth = rest.copy()
+    open_mouth[[65, 66, 67], 1] += 0.1
+    low, high = (measures(50 * shape[:, :2], rest)[2] for shape in (rest, open_mouth))
+    np.testing.assert_allclose(high - low, 0.1, atol=2e-3)
+
+
+def test_the_learned_metric_makes_differences_within_people_round():
+    rng = np.random.default_rng(3)
+    people = np.repeat(np.arange(50), 6)
+    values = 5 * rng.normal(size=(50, 2))[people] + rng.normal(size=(300, 2)) @ np.array(
+        [[2.0, 1.0], [0.0, 0.3]]
+    )
+    after = values @ learned_metric(values, people)
+    within = after - np.stack([after[people == p].mean(axis=0) for p in people])
+    np.testing.assert_allclose(within.T @ within / 250, np.eye(2), atol=1e-9)
+
+
+def test_correlations_of_each_measure():
+    before = np.random.default_rng(4).normal(size=(20, 5))
+    found = correlations(before, before * [1, -1, 2, 1, 1])
+    assert list(found.values()) == [1, -1, 1, 1, 1]
