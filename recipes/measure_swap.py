@@ -43,7 +43,7 @@ import torch
 from torch import Tensor
 
 from anonlib.anonymizers.swap.model import MeshModel
-from anonlib.anonymizers.swap.state import KEPT, read_state
+from anonlib.anonymizers.swap.state import State, read_state, turn
 from anonlib.attack import recognizers
 from anonlib.attack.verification import similarities, verify_scores
 from anonlib.data.lfw import lfw_pairs, pairs_among
@@ -210,15 +210,16 @@ def state(method: str, work: Path, lfw: Path) -> None:
         np.array([measures(find(test.crops(name)[n]), shape) for n in chosen]) for name in ("clear", method)
     )
     found: dict[str, Any] = {"method": method, "pictures": len(chosen), **correlations(before, after)}
-    pairs, vectors = pairs_of(test, lfw), {}
-    for index in (train, test):
-        seen = read_state(torch.from_numpy(index.points), model)
-        whole = seen.expression / torch.tensor(KEPT)
-        vectors[index.part] = {"kept": seen.expression.numpy(), "whole": whole.numpy()}
-    for name, known in vectors["train"].items():
-        metric = learned_metric(known, train.people)
-        unit = adapted.unit((vectors["test"][name] - known.mean(axis=0)) @ metric)
-        found[f"recognised by the {name} expression"] = figures(similarities(unit, unit, pairs), pairs)
+    pairs = pairs_of(test, lfw)
+    seen = {part.part: read_state(torch.from_numpy(part.points), model) for part in (train, test)}
+    vectors: dict[str, Callable[[State], Tensor]] = {
+        "expression": lambda state: state.expression,
+        "expression and turn": lambda state: torch.cat([state.expression, turn(state)[:, :2]], 1),
+    }
+    for name, vector in vectors.items():
+        known, tested = (vector(seen[part]).numpy() for part in ("train", "test"))
+        unit = adapted.unit((tested - known.mean(axis=0)) @ learned_metric(known, train.people))
+        found[f"recognised by {name}"] = figures(similarities(unit, unit, pairs), pairs)
     write_atomically(work / "rows" / f"{file_name(method)}_state.json", json.dumps(found, indent=1).encode())
     print(json.dumps(found, indent=1))
 
