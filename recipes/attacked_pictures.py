@@ -38,7 +38,7 @@ NUDGE = torch.tensor(
     [[0.0053, -0.0008], [0.0080, -0.0005], [0.0060, -0.0081], [0.0060, 0.0087], [0.0055, 0.0100]]
 )
 """Median difference of MTCNN's landmarks from the means of those points on fold 5, in sides of the crop."""
-SMALLEST = 40
+SMALLEST = 60
 """Smallest face in pixels that MTCNN looks for; faces in LFW have about 100."""
 
 
