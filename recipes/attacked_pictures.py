@@ -31,7 +31,7 @@ CROP = 192
 FOLDS = {"choice": (5,), "test": LFW_TEST_FOLDS}
 MATCH = 0.45
 """A training person closer than this to a person in folds 5-10, by dlib's features, is dropped."""
-PICTURES = {"lfw": 4, "other": 10}
+PICTURES = 4
 """Pictures of a training person at most."""
 FIVE = ((33, 133), (263, 362), (1, 1), (61, 61), (291, 291))
 NUDGE = torch.tensor(
@@ -61,8 +61,7 @@ def listed(lfw: Path, others: list[Path]) -> list[tuple[str, str, Path]]:
     out = list(files.values())
     for root in (folder, *map(FaceFolder, others)):
         names = [n for n in root.people_with(2) if root is not folder or n not in tested]
-        most = PICTURES["lfw" if root is folder else "other"]
-        out += [("train", f"{root.root.name}/{n}", file) for n in names for file in root.pictures(n)[:most]]
+        out += [("train", f"{root.root.name}/{n}", file) for n in names for file in root.pictures(n)[:PICTURES]]
     return out
 
 
