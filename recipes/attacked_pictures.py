@@ -61,7 +61,9 @@ def listed(lfw: Path, others: list[Path]) -> list[tuple[str, str, Path]]:
     out = list(files.values())
     for root in (folder, *map(FaceFolder, others)):
         names = [n for n in root.people_with(2) if root is not folder or n not in tested]
-        out += [("train", f"{root.root.name}/{n}", file) for n in names for file in root.pictures(n)[:PICTURES]]
+        out += [
+            ("train", f"{root.root.name}/{n}", file) for n in names for file in root.pictures(n)[:PICTURES]
+        ]
     return out
 
 
