@@ -17,16 +17,17 @@ from anonlib.anonymizers.swap.veil import veil
 from anonlib.detection.eyes import EyeLandmarks, eye_opening
 from anonlib.detection.mesh import MeshLandmarks
 
-SURE = 0.8
-"""Smallest score of the mesh network at which its points are trusted."""
+SURE, STILL_SURE = 0.8, 0.5
+"""Smallest score of the mesh network at which its points are trusted: of a face that appears, and of one that
+was seen in the frame before."""
 MOST_AWAY, LEAST_SHARE, MOST_SHARE = 0.25, 0.2, 0.95
 """Of a trusted mesh: distance of its middle from that of the crop, and height, in sides of the crop."""
 SMALLEST = 16.0
 """Smallest height in pixels of a face that is replaced; smaller ones are veiled."""
-MOST_TURN = 0.9
-"""Largest yaw in radians of a face that is replaced."""
 ONE_EYE = 0.4
 """Yaw in radians from which only the near eye is measured."""
+MOST_TURN, STILL_TURN = 0.9, 1.0
+"""Largest yaw in radians of a face that is replaced: when it appears, and later."""
 
 
 class SwapSession:
@@ -59,11 +60,12 @@ class SwapSession:
         found, scores = self.landmarks(crops, starts)
         out = []
         for i, crop in enumerate(crops):
-            sure = float(scores[i]) >= SURE and in_the_middle(found[i], crop)
+            known = memories[i].last is not None and memories[i].lost == 0
+            sure = self._sure(found[i], float(scores[i]), crop, known=known)
             seen = found[i].numpy() + offsets[i] if sure else None
             smooth = memories[i].points(seen, Box.of(corners[i], *crop.shape[1:]))
             points = None if smooth is None else torch.from_numpy(smooth - offsets[i]).float()
-            out.append(self._replaced(crop, tracks[i], points, sure=sure))
+            out.append(self._replaced(crop, tracks[i], points, strength=memories[i].strength))
         return out
 
     def _eyes(self, crop: Tensor, track: int, points: Tensor) -> Tensor:
@@ -74,23 +76,24 @@ class SwapSession:
             seen = seen[[0, 0] if yaw > 0 else [1, 1]]
         return torch.from_numpy(self._memories.of(track).eyes(seen.numpy())).float()[None]
 
-    def _replaced(self, crop: Tensor, track: int, points: Tensor | None, *, sure: bool) -> Tensor:
-        """The crop with a new face. If the points are only remembered, the old face is veiled below it."""
-        drawable = points is not None and self._drawable(points)
-        self.counts["swapped" if drawable else "veiled"] += 1
-        base = crop if drawable and sure else veil(crop[None], enlarge=self.enlarge)[0]
-        if points is None or not drawable:
+    def _sure(self, points: Tensor, score: float, crop: Tensor, *, known: bool) -> bool:
+        """Whether the points are trusted, and the face is large enough and not turned too far."""
+        height = float(points[:, 1].max() - points[:, 1].min())
+        if score < (STILL_SURE if known else SURE) or height < SMALLEST or not in_the_middle(points, crop):
+            return False
+        yaw = abs(float(turn(read_state(points[None], self.model))[0, 0]))
+        return yaw <= (STILL_TURN if known else MOST_TURN)
+
+    def _replaced(self, crop: Tensor, track: int, points: Tensor | None, *, strength: float) -> Tensor:
+        """The crop with a new face. Unless it has its full strength, the old face is veiled below it."""
+        self.counts["swapped" if points is not None and strength >= 0.5 else "veiled"] += 1
+        base = crop if points is not None and strength == 1 else veil(crop[None], enlarge=self.enlarge)[0]
+        if points is None:
             return base
         window = Window.around(points, crop)
         person, openings = self._person(crop, track, points), self._eyes(crop, track, points)
-        return paste(base, window, *draw_face(window, person, self.model, openings=openings))
-
-    def _drawable(self, points: Tensor) -> bool:
-        """Whether the face is large enough and not turned too far."""
-        height = float(points[:, 1].max() - points[:, 1].min())
-        return (
-            height >= SMALLEST and abs(float(turn(read_state(points[None], self.model))[0, 0])) <= MOST_TURN
-        )
+        new = paste(base, window, *draw_face(window, person, self.model, openings=openings))
+        return new if strength == 1 else base + strength * (new - base)
 
     def _person(self, crop: Tensor, track: int, points: Tensor) -> Person:
         """The person of this track; drawn when the face is new."""

@@ -22,6 +22,8 @@ SPEED_CUTOFF = 0.1
 """Cutoff of the speed itself."""
 PATIENCE = 10
 """Frames for which a face whose points are lost keeps the last ones."""
+RISE = 0.25
+"""How much of a new face that comes back appears with each frame."""
 NEAR = 0.3
 """Mean distance of the points of two tracks on one face, in heights of the face."""
 MOST = 500
@@ -114,6 +116,10 @@ class TrackMemory:
         """Frames since the points were last seen."""
         self.last: Array | None = None
         """What `points` returned for the frame before: where to look first in the next one."""
+        self.strength = 0.0
+        """How much of the new face is shown, over a veil if it is below 1. It fades while the points are
+        lost, and appears at once in a new track."""
+        self._ever = False
         self.person: int | None = None
         """The track that its person was drawn for, see `Memories.person`."""
         self.frame = 0
@@ -139,9 +145,11 @@ class TrackMemory:
         before, self._box = self._box, box
         if seen is None:
             self.lost += 1
+            self.strength = max(0.0, self.strength - 1 / (PATIENCE + 1))
             self.last = self._carried(before, box)
         else:
-            self.lost = 0
+            self.strength = min(1.0, self.strength + RISE) if self._ever else 1.0
+            self.lost, self._ever = 0, True
             middle = seen.mean(axis=0)
             self.last = self._place(middle, box.size) + self._shape(seen - middle, box.size)
         return self.last

@@ -125,3 +125,16 @@ def test_a_second_track_on_one_face_keeps_the_person() -> None:
     assert see(6, still + 90) == 4, "a person once chosen stays"
     memories.frame = 5
     assert see(8, still) == 8, "the other track was there too long ago"
+
+
+def test_a_new_face_fades_while_its_points_are_lost_and_comes_back_in_steps() -> None:
+    memory, still = TrackMemory(), mesh()
+    memory.points(None, box())
+    assert memory.strength == 0
+    strengths = []
+    for t in range(30):
+        memory.points(None if 3 <= t < 15 else still, box())
+        strengths.append(memory.strength)
+    assert strengths[:3] == [1, 1, 1], "a face appears at once"
+    assert strengths[3:13] == pytest.approx([1 - k / (PATIENCE + 1) for k in range(1, PATIENCE + 1)])
+    assert strengths[13:19] == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1])
