@@ -59,6 +59,9 @@ def anonymize_frames(
     height, width = frames.shape[2:]
     if min(height, width) < SMALLEST_FACE:
         raise ImageError(f"frames of {height}x{width} pixels are too small to hold a face")
+    if len(frames) > 1 and session_of(anonymizer) is not None:
+        single = zip(frames.split(1), face_boxes, strict=True)
+        return torch.cat([anonymize_frames(frame, [boxes], anonymizer) for frame, boxes in single])
     enlarge = enlarge_of(anonymizer)
     regions = [
         (frame, region)

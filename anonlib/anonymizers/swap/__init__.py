@@ -56,7 +56,7 @@ class Swap:
 
     def __call__(self, faces: Tensor) -> Tensor:
         """Crops `(B, 3, H, W)` in [0, 1], each with a face in the middle, to the same with other people."""
-        out = self.session().replace(list(faces), list(range(len(faces))), [(0, 0)] * len(faces))
+        out = [self.session().replace([face], [0], [(0, 0)])[0] for face in faces]
         return torch.stack(out) if out else faces.clone()
 
     def session(self, seed: int | None = None) -> SwapSession:
