@@ -7,7 +7,7 @@ else. So the person is removed first, and only a few numbers pass to the new fac
     state                     turn, place and expression: 14 numbers
     person                    a random person, one for each track
     render                    this person's face in that state
-    blend, light              where it goes, in the light of the picture
+    mask, light, blend        where it goes, in the light of the picture
     veil                      what happens where the points are not to be trusted
     session, smooth           one file: who was drawn for which track, and points smoothed in time
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anonlib.anonymizers.swap.mask import Masker
 from anonlib.anonymizers.swap.model import MeshModel, mesh_model_file
 from anonlib.anonymizers.swap.session import SwapSession
 from anonlib.assets import data_path
@@ -28,7 +29,7 @@ from anonlib.detection.mesh import MeshLandmarks
 
 ENLARGE = {"face": 2.0, "head": 3.0}
 """The crop of each extent, in multiples of the detector's box."""
-NETWORKS = ("face-mesh", "eye-mesh")
+NETWORKS = ("face-mesh", "eye-mesh", "skin")
 """The shipped networks that `swap` reads."""
 
 
@@ -53,6 +54,7 @@ class Swap:
         self.extent, self.enlarge = extent, ENLARGE[extent]
         self.model = MeshModel.load()
         self.landmarks, self.eyes = MeshLandmarks(device=device), EyeLandmarks(device=device)
+        self.masker = Masker()
 
     def __call__(self, faces: Tensor) -> Tensor:
         """Crops `(B, 3, H, W)` in [0, 1], each with a face in the middle, to the same with other people."""
@@ -62,4 +64,5 @@ class Swap:
     def session(self, seed: int | None = None) -> SwapSession:
         """A session for one file, with people of its own; random people without a seed."""
         seed = secrets.randbits(63) if seed is None else seed
-        return SwapSession(self.landmarks, self.eyes, self.model, enlarge=self.enlarge, seed=seed)
+        networks = self.landmarks, self.eyes, self.masker
+        return SwapSession(*networks, self.model, enlarge=self.enlarge, seed=seed)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.anonymizers.swap.light import SCALE, light_field, lit
+from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person
 from anonlib.anonymizers.swap.render import draw_mesh, place_mesh
@@ -21,6 +22,8 @@ MARGIN = 0.12
 """Free space around the face in its window, in heights of the face."""
 EDGE = 0.03
 """Width of the soft edge, in heights of the face."""
+MOST_CHANGE = 1.5
+"""Standard deviations of a measure up to which the texture follows it; the shape follows it always."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,9 @@ class Window:
         return float(self.points[:, 1].max() - self.points[:, 1].min())
 
 
-def draw_face(window: Window, person: Person, model: MeshModel, *, openings: Tensor) -> tuple[Tensor, Tensor]:
+def draw_face(
+    window: Window, person: Person, model: MeshModel, masker: Masker, *, openings: Tensor
+) -> tuple[Tensor, Tensor]:
     """The new face `(3, h, w)` in [0, 1] and its opacity `(1, h, w)` in the window.
 
     `openings` `(1, 2)` of the eyes, see `read_state`.
@@ -66,11 +71,14 @@ def draw_face(window: Window, person: Person, model: MeshModel, *, openings: Ten
     state = read_state(window.points[None], model, openings=openings)
     outline = window.points[model.oval, :2]
     mesh = place_mesh(person.shape, state, outline, model)
-    texture = person.texture + torch.einsum("e,echw->chw", state.expression[0], model.changes)
+    usual = state.expression[0].clamp(-MOST_CHANGE * model.spread, MOST_CHANGE * model.spread)
+    texture = person.texture + torch.einsum("e,echw->chw", usual, model.changes)
     skin, drawn = draw_mesh(mesh, texture, model, height=height, width=width)
-    opacity = soft_inside(drawn, edge=max(1, round(EDGE * window.face_height)))
-    field = light_field(window.picture, (opacity > 0.5).float(), sigma=SCALE * window.face_height)
-    return lit(skin, field), opacity[None]
+    logits = masker.logits([window.picture], [window.points])[0]
+    visible = soft_mask(logits, window.points, (height, width), edge=False)
+    opacity = visible * soft_inside(drawn, edge=max(1, round(EDGE * window.face_height)))
+    field = light_field(window.picture, (opacity[0] > 0.5).float(), sigma=SCALE * window.face_height)
+    return lit(skin, field), opacity
 
 
 def soft_inside(drawn: Tensor, *, edge: int) -> Tensor:

@@ -61,6 +61,8 @@ class MeshModel:
         """`(7, 468, 3)` change of the shape with each measure."""
         self.measures = t["measures"]
         """`(7,)` mean of each measure."""
+        self.spread = t["measures.spread"]
+        """`(7,)` standard deviation of each measure over pictures."""
         self.shapes = t["shapes"]
         """`(S, 468, 3)` differences between people, one standard deviation each."""
         self.uv = t["uv"]
@@ -69,7 +71,7 @@ class MeshModel:
         """`(H, W)` pixels of the texture that hold skin."""
         self.mean, self.scale, self._basis = t["texture.mean"], t["texture.scale"], t["texture.basis"]
         self._changes = t["texture.expression"].float() * t["texture.expression_scale"][:, None]
-        self.spread = t["texture.spread"]
+        self.looks = t["texture.spread"]
         """`(K,)` standard deviations of the texture's components over people of one look."""
         self.look = t["look"]
         """`(K, 1 + C)`: the components that people with such a context have, see `person.context`."""

@@ -38,9 +38,9 @@ class Person(NamedTuple):
 def draw_person(model: MeshModel, surroundings: Tensor, generator: np.random.Generator) -> Person:
     """A random person with a look that goes with the surroundings, the output of `context`."""
     shape = generator.standard_normal(len(model.shapes)).clip(-_LARGEST, _LARGEST)
-    skin = generator.standard_normal(len(model.spread)).clip(-_LARGEST, _LARGEST)
+    skin = generator.standard_normal(len(model.looks)).clip(-_LARGEST, _LARGEST)
     expected = model.look[:, 0] + model.look[:, 1:] @ surroundings
-    components = expected + _SPREAD * model.spread * torch.from_numpy(skin).float()
+    components = expected + _SPREAD * model.looks * torch.from_numpy(skin).float()
     moved = torch.einsum("s,spi->pi", torch.from_numpy(shape).float(), model.shapes)
     return Person(model.rest + moved, model.texture(components))
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from anonlib.anonymizers.swap.blend import Window, draw_face, paste
+from anonlib.anonymizers.swap.mask import Masker
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person, context, draw_person
 from anonlib.anonymizers.swap.smooth import MOST, Box, Memories
@@ -26,7 +27,7 @@ SMALLEST = 16.0
 """Smallest height in pixels of a face that is replaced; smaller ones are veiled."""
 ONE_EYE = 0.4
 """Yaw in radians from which only the near eye is measured."""
-MOST_TURN, STILL_TURN = 0.9, 1.0
+MOST_TURN, STILL_TURN = 0.7, 0.8
 """Largest yaw in radians of a face that is replaced: when it appears, and later."""
 
 
@@ -34,14 +35,21 @@ class SwapSession:
     """A `Session` of `swap`; a face whose points are not to be trusted is veiled."""
 
     def __init__(
-        self, landmarks: MeshLandmarks, eyes: EyeLandmarks, model: MeshModel, *, enlarge: float, seed: int
+        self,
+        landmarks: MeshLandmarks,
+        eyes: EyeLandmarks,
+        masker: Masker,
+        model: MeshModel,
+        *,
+        enlarge: float,
+        seed: int,
     ) -> None:
         """The person of a track depends on the seed, the track's number and the first picture's surroundings.
 
         Args:
             enlarge: the crops are the detector's boxes enlarged by this factor.
         """
-        self.landmarks, self.eyes, self.model = landmarks, eyes, model
+        self.landmarks, self.eyes, self.masker, self.model = landmarks, eyes, masker, model
         self.enlarge, self.seed = enlarge, seed
         self.counts: Counter[str] = Counter()
         self._people: dict[int, Person] = {}
@@ -92,7 +100,8 @@ class SwapSession:
             return base
         window = Window.around(points, crop)
         person, openings = self._person(crop, track, points), self._eyes(crop, track, points)
-        new = paste(base, window, *draw_face(window, person, self.model, openings=openings))
+        face, opacity = draw_face(window, person, self.model, self.masker, openings=openings)
+        new = paste(base, window, face, opacity)
         return new if strength == 1 else base + strength * (new - base)
 
     def _person(self, crop: Tensor, track: int, points: Tensor) -> Person:

@@ -39,7 +39,7 @@ def swap() -> Swap:
 def once(swap: Swap, crop: Tensor, *, seed: int, track: int = 1, points: Tensor | None = None) -> Tensor:
     landmarks = swap.landmarks if points is None else Fixed(points)
     eyes = swap.eyes if points is None else half_open
-    session = SwapSession(landmarks, eyes, swap.model, enlarge=2.0, seed=seed)  # type: ignore[arg-type]
+    session = SwapSession(landmarks, eyes, swap.masker, swap.model, enlarge=2.0, seed=seed)  # type: ignore[arg-type]
     return session.replace([crop], [track], [(0, 0)])[0]
 
 
@@ -99,7 +99,7 @@ def test_a_face_whose_points_are_not_to_be_trusted_is_veiled(swap: Swap, crops: 
     if fault == "beside the middle":
         points = points + torch.tensor([90.0, 0, 0])
     landmarks = Fixed(points, 0.3 if fault == "low score" else 1.0)
-    session = SwapSession(landmarks, swap.eyes, swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
+    session = SwapSession(landmarks, swap.eyes, swap.masker, swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
     new = session.replace([crops[0]], [1], [(0, 0)])[0]
     assert session.counts == {"veiled": 1}
     assert (new - crops[0])[:, inside(swap, crops[0])].abs().mean() > 0.02
@@ -107,7 +107,7 @@ def test_a_face_whose_points_are_not_to_be_trusted_is_veiled(swap: Swap, crops: 
 
 def test_a_lost_face_keeps_its_person_over_a_veil(swap: Swap, crops: Tensor) -> None:
     landmarks = Fixed(swap.landmarks([crops[0]])[0][0])
-    session = SwapSession(landmarks, swap.eyes, swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
+    session = SwapSession(landmarks, swap.eyes, swap.masker, swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
     first = session.replace([crops[0]], [1], [(0, 0)])[0]
     landmarks.score = 0.0
     lost = session.replace([crops[0]], [1], [(0, 0)])[0]
