@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.anonymizers.swap.head_frame import ABOVE, SIDE, HeadFrame, places
+from anonlib.anonymizers.swap.light import SCALE, light_field
 from anonlib.anonymizers.swap.strands import comb
 from anonlib.anonymizers.swap.surrounding import fill, grain_like
 from anonlib.assets import data_path, load_weights
@@ -31,7 +32,7 @@ from anonlib.networks.head import head_parser, head_shader
 
 COARSE = 48
 """Side of the frame in which the surrounding is continued."""
-LARGEST = 320
+LARGEST = 256
 """A head is drawn with at most this many pixels a side of the frame."""
 DARKEST = 0.03
 """Added before logarithms of colours."""
@@ -163,12 +164,13 @@ class HeadModel:
         ears, hollow = _ears(seen[3:], frame.yaw, side)
         bare = (skin_edge.maximum(ears) / (2.2 * pixel) + 0.5).clamp(0, 1) * (1 - _step(y, 0.75, 0.95))
         shadow = _under_jaw(seen[:3], side) + hollow
-        new = new.lerp((skin + look[:, 1:4] - shadow).exp() - DARKEST, bare)
+        field = _face_light_field(old, parts)
+        new = new.lerp(field * (0.3 * look[:, 1:4] - shadow).exp(), bare)
         fine, coarse = _resized(style.strands, side).split(1, 1)
         new = (new + noise).lerp(old, _resized(_in_front(parts), side))
         edge = hair_edge + 0.009 * (fine + coarse).clamp(-3, 3)
         hair = (edge / (3.5 * pixel) + 0.35).clamp(0, 1)
-        relief = look[:, 6:].exp() * (0.7 * fine + 0.45 * coarse)
+        relief = look[:, 6:].exp() * (0.6 * fine + 0.4 * coarse).clamp(-2, 1.6)
         colour = (self._tone(skin, style) + look[:, :1] + relief).exp() - DARKEST
         new = new.lerp(colour + noise, hair)
         opacity = hole.depth.maximum(bare).maximum(hair)
@@ -185,13 +187,16 @@ class HeadModel:
         person = 1 - _resized(parts[:, 3:], COARSE)
         known = torch.cat([outside * _step(1 - person, 0.6, 0.95), outside * _step(person, 0.6, 0.95)])
         smooth = _resized(fill(_resized(old, COARSE).expand(2, -1, -1, -1), known + 1e-9), side)
-        usual = _resized(self._t["body"], COARSE)
-        covered = _step(_resized(fill(person - usual, outside + 1e-9) + usual, side), 0.38, 0.62)
+        usual = _resized(self._t["body"], COARSE) * _step(places(COARSE)[1], 0.3, 0.55)  # shoulders alone
+        covered = _step(_resized(fill(person - usual, outside + 1e-9) + usual, side), 0.4, 0.65)
         mirrored = F.grid_sample(old, hole.mirror, padding_mode="border", align_corners=False)
-        behind = F.grid_sample(parts[:, 3:], hole.mirror, align_corners=False)
-        shallow = (1 - _step(hole.inward, 0.2, 0.5)) * (mirrored.amax(1, keepdim=True) > 0.02)
+        dark = (_resized(old, parts.shape[-1]).amax(1, keepdim=True) < 0.03).float()
+        usable = 1 - F.max_pool2d(dark, 5, 1, 2)  # not the black border of a picture that was turned
+        sources = torch.cat([usable * parts[:, 3:], usable * (1 - parts[:, 3:])], 1)
+        behind, before = F.grid_sample(sources, hole.mirror, align_corners=False).split(1, 1)
+        shallow = 1 - _step(hole.inward, 0.3, 0.6)
         background = smooth[:1].lerp(mirrored, shallow * _step(behind, 0.8, 0.95))
-        body = smooth[1:].lerp(mirrored, shallow * _step(1 - behind, 0.8, 0.95) * hole.inside)
+        body = smooth[1:].lerp(mirrored, shallow * _step(before, 0.8, 0.95))
         return background.lerp(body, covered)
 
     def _outline(self, scores: Tensor, yaw: Tensor, pitch: Tensor) -> Tensor:
@@ -216,7 +221,7 @@ class HeadModel:
     def _tone(self, skin: Tensor, style: HeadStyle) -> Tensor:
         """Log RGB of hair `(1, 3, 1, 1)`: a natural tone that goes with the skin, never blue."""
         near = torch.exp(-(((self._t["tone.skin"] - skin.mean()) / 0.5) ** 2)) * self._t["tone.share"]
-        near = near * (self._t["tone.mean"].mean(1) < 0.1)  # lighter hair than skin is rare
+        near = near * (self._t["tone.mean"].mean(1) < -0.2)  # lighter hair looks like a wig
         kind = torch.searchsorted(near.cumsum(0), style.tone[:1] * near.sum())[0].clamp(max=len(near) - 1)
         tone = self._t["tone.mean"][kind] + 0.12 * style.tone[1] + 0.03 * style.tone[1:]
         red, green, blue = (tone + skin[0, :, 0, 0]).tolist()
@@ -239,9 +244,12 @@ def _reach(parts: Tensor) -> Tensor:
     radius = torch.linspace(0, FARTHEST, 40)[:, None]
     x, y = radius * angle.sin(), radius * angle.cos() + CENTRE
     grid = torch.stack([2 * x / SIDE, 2 * (y + ABOVE) / SIDE - 1], -1)[None]
-    seen = F.grid_sample(head, grid, align_corners=False) > 0.3
+    seen = (F.grid_sample(head, grid, align_corners=False) > 0.3).float()
+    seen = F.max_pool2d(seen, (3, 1), 1, (1, 0)).cumprod(2)  # up to the first gap: not the head behind
     found = (seen * radius).amax(2, keepdim=True) + MARGIN
-    ellipse = 1 / ((angle.sin() / LEAST[0]) ** 2 + (angle.cos() / LEAST[1]) ** 2).sqrt()
+    below = angle.cos() > 0  # jaw and neck are narrower than hair and ears
+    wide, high = torch.where(below, 0.52, LEAST[0]), torch.where(below, 0.62, LEAST[1])
+    ellipse = 1 / ((angle.sin() / wide) ** 2 + (angle.cos() / high) ** 2).sqrt()
     reach = F.pad(found.maximum(ellipse), (6, 6, 0, 0), mode="circular")
     reach = F.max_pool2d(reach, (1, 5), 1)
     return F.avg_pool2d(F.avg_pool2d(reach, (1, 5), 1), (1, 5), 1)
@@ -265,8 +273,6 @@ class Hole:
         """Opacity of the new surrounding `(1, 1, side, side)`."""
         across = torch.where(radius < far, 2 * far - radius, radius) / radius
         x, y = 2 * x * across / SIDE, 2 * (y * across + CENTRE + ABOVE) / SIDE - 1
-        self.inside = ((x.abs() < 1) & (y.abs() < 1)).float()
-        """Whether the mirror image lies in the frame."""
         self.mirror = torch.stack([x, y], -1)[None]
         """Grid for `grid_sample` that mirrors what is outside into the hole."""
 
@@ -318,6 +324,14 @@ def _face_light(old: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
         place = (place - (place * face).sum() / count) * face[0, 0] / (SIDE / 2)
         slopes.append((luma * place).sum() / (place.square().sum() + 0.01))
     return mean, torch.stack(slopes).clamp(-1.2, 1.2)
+
+
+def _face_light_field(old: Tensor, parts: Tensor) -> Tensor:
+    """Colour of the face on a coarse scale, as `light_field`, continued over the frame `(1, 3, S, S)`."""
+    x, y = places(COARSE)
+    face = ((x / 0.33) ** 2 + ((y - 0.08) / 0.42) ** 2 < 1) * (_resized(parts[:, 1:2], COARSE)[0, 0] + 0.01)
+    field = light_field(_resized(old, COARSE)[0], face, sigma=SCALE * COARSE / SIDE)
+    return _resized(field[None], old.shape[-1])
 
 
 def _cut(crop: Tensor, frame: HeadFrame, side: int) -> Tensor:

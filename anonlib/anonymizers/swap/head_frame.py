@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -61,6 +62,7 @@ class HeadFrame(NamedTuple):
         return torch.stack([2 * x / SIDE, 2 * (y + ABOVE) / SIDE - 1], -1)[None]
 
 
+@functools.lru_cache(16)
 def places(side: int) -> tuple[Tensor, Tensor]:
     """x and y of the pixel centres of a frame, in heights of the face from the point between the ears."""
     centres = (torch.arange(side) + 0.5) * SIDE / side

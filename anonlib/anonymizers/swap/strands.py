@@ -16,8 +16,8 @@ def comb(side: int, generator: torch.Generator) -> Tensor:
     """
     parting, swirl = torch.rand(2, generator=generator).mul(2).sub(1).tolist()
     x, y = places(side)
-    x, y = x - 0.2 * parting, y + 0.72
-    angle = torch.atan2(y, x) + (0.5 * swirl - 0.3 * parting) * torch.exp(-y.clamp(min=0) / 0.5)
+    x, y = x - 0.25 * parting, y + 0.98
+    angle = torch.atan2(y, x) + (0.5 * swirl - 0.3 * parting) * torch.exp(-y.clamp(min=0) / 0.7)
     angle = angle + 0.3 * _larger(torch.randn(1, 1, 10, 10, generator=generator), side)[0, 0]
     fine = torch.randn(1, 1, side, side, generator=generator)
     coarse = _larger(torch.randn(1, 1, side // 4, side // 4, generator=generator), side)

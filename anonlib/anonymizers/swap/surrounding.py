@@ -39,13 +39,13 @@ def blur(x: Tensor, sigma: float) -> Tensor:
 
 
 def grain_like(picture: Tensor, where: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise `(1, 3, n, n)` as strong as that of a picture where it is smooth.
+    """Noise `(1, 1, n, n)` as strong as that of a picture where it is smooth.
 
     `where` `(1, 1, n, n)` chooses the pixels to be measured; the noise is at most 0.015.
     """
     detail = (picture - blur(picture, 1.0)).abs().mean(1, keepdim=True)
-    smooth = detail[where > 0.9]
+    smooth = detail[where > 0.9][::7]
     level = 2.2 * float(smooth.quantile(0.3)) if smooth.numel() > 50 else 0.0  # the lowest third has no edges
-    noise = blur(torch.randn(1, 3, *picture.shape[2:], generator=generator), 0.6)
-    noise = noise.mean(1, keepdim=True) + 0.3 * noise
-    return noise / noise.std() * min(level, 0.015)
+    noise = torch.randn(1, 1, *picture.shape[2:], generator=generator)
+    noise = noise + F.avg_pool2d(noise, 3, 1, 1)
+    return 0.7 * min(level, 0.015) * noise
