@@ -345,3 +345,17 @@ def glasses(picture: np.ndarray, points: np.ndarray, rng: Rng) -> np.ndarray:
     tint, dark = rng.uniform(5, 60, 3), rng.uniform(0.7, 1.0) if rng.random() < 0.6 else rng.uniform(0, 0.2)
     out = picture * (1 - dark * glass) + tint * dark * glass
     return np.clip(out * (1 - edge) + rng.uniform(0, 120) * edge, 0, 255).astype(np.uint8)
+
+
+def beard(picture: np.ndarray, points: np.ndarray, rng: Rng) -> np.ndarray:
+    """Hair of any colour about the mouth and on the chin; it is replaced with the face."""
+    shape = points[[58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 425, 2, 205]]
+    shape = shape + (shape[:, 1:] > points[17, 1]) * [0, rng.uniform(0, 10)]
+    lips = cv2.convexHull(points[[61, 291, 0, 17, 37, 267, 84, 314]].astype(np.float32))[:, 0]
+    cover = (polygon(shape) - polygon(lips)).clip(0, 1)
+    cover = cv2.GaussianBlur(cover, (0, 0), rng.uniform(0.8, 3))[..., None] * rng.uniform(0.5, 1)
+    grey = rng.uniform(10, 235)
+    tone = np.array([grey * rng.uniform(1, 1.4), grey, grey * rng.uniform(0.6, 1)])
+    hairs = cv2.GaussianBlur(rng.normal(0, 1, (WIDE, WIDE)).astype(np.float32), (0, 0), 0.5, sigmaY=2.0)
+    tones = surface(tone, rng, 2.0) * (1 + rng.uniform(0.1, 0.9) * hairs[..., None])
+    return np.clip(picture + (tones - picture) * cover, 0, 255).astype(np.uint8)
