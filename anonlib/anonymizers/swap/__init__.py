@@ -8,6 +8,7 @@ else. So the person is removed first, and only a few numbers pass to the new fac
     person                    a random person, one for each track
     render                    this person's face in that state
     mask, light, blend        where it goes, in the light of the picture
+    head                      with extent `head`: other hair, ears and neck, before the face is drawn
     veil                      what happens where the points are not to be trusted
     session, smooth           one file: who was drawn for which track, and points smoothed in time
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anonlib.anonymizers.swap.head import HeadModel, heads_file
 from anonlib.anonymizers.swap.mask import Masker
 from anonlib.anonymizers.swap.model import MeshModel, mesh_model_file
 from anonlib.anonymizers.swap.session import SwapSession
@@ -35,7 +37,8 @@ NETWORKS = ("face-mesh", "eye-mesh", "skin")
 
 def files(extent: str) -> list[Path]:
     """The shipped files that `swap` reads with this extent."""
-    return [*(data_path("weights", f"{name}.safetensors") for name in NETWORKS), mesh_model_file()]
+    networks = [data_path("weights", f"{name}.safetensors") for name in NETWORKS]
+    return [*networks, mesh_model_file(), *([heads_file()] if extent == "head" else [])]
 
 
 class Swap:
@@ -55,6 +58,7 @@ class Swap:
         self.model = MeshModel.load()
         self.landmarks, self.eyes = MeshLandmarks(device=device), EyeLandmarks(device=device)
         self.masker = Masker()
+        self.heads = HeadModel.load() if extent == "head" else None
 
     def __call__(self, faces: Tensor) -> Tensor:
         """Crops `(B, 3, H, W)` in [0, 1], each with a face in the middle, to the same with other people."""
@@ -65,4 +69,4 @@ class Swap:
         """A session for one file, with people of its own; random people without a seed."""
         seed = secrets.randbits(63) if seed is None else seed
         networks = self.landmarks, self.eyes, self.masker
-        return SwapSession(*networks, self.model, enlarge=self.enlarge, seed=seed)
+        return SwapSession(*networks, self.model, heads=self.heads, enlarge=self.enlarge, seed=seed)

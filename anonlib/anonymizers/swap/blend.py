@@ -12,7 +12,7 @@ from anonlib.anonymizers.swap.light import SCALE, light_field, lit
 from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person
-from anonlib.anonymizers.swap.render import draw_mesh, place_mesh
+from anonlib.anonymizers.swap.render import draw_mesh, fill_polygon, place_mesh
 from anonlib.anonymizers.swap.state import read_state
 from anonlib.geometry import resize
 
@@ -61,24 +61,29 @@ class Window:
 
 
 def draw_face(
-    window: Window, person: Person, model: MeshModel, masker: Masker, *, openings: Tensor
+    window: Window, person: Person, model: MeshModel, masker: Masker, *, openings: Tensor, head: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The new face `(3, h, w)` in [0, 1] and its opacity `(1, h, w)` in the window.
 
-    `openings` `(1, 2)` of the eyes, see `read_state`.
+    Args:
+        masker: finds what is in front of the face.
+        openings: `(1, 2)` of the eyes, see `read_state`.
+        head: whether the whole head is replaced. Then the outline of the real face is not followed, and
+            nothing in front of it is kept.
     """
     height, width = window.picture.shape[1:]
     state = read_state(window.points[None], model, openings=openings)
     outline = window.points[model.oval, :2]
-    mesh = place_mesh(person.shape, state, outline, model)
+    mesh = place_mesh(person.shape, state, None if head else outline, model)
     usual = state.expression[0].clamp(-MOST_CHANGE * model.spread, MOST_CHANGE * model.spread)
     texture = person.texture + torch.einsum("e,echw->chw", usual, model.changes)
     skin, drawn = draw_mesh(mesh, texture, model, height=height, width=width)
+    opacity = soft_inside(drawn, edge=max(1, round(EDGE * window.face_height)))[None]
     logits = masker.logits([window.picture], [window.points])[0]
-    visible = soft_mask(logits, window.points, (height, width), edge=False)
-    opacity = visible * soft_inside(drawn, edge=max(1, round(EDGE * window.face_height)))
-    field = light_field(window.picture, (opacity[0] > 0.5).float(), sigma=SCALE * window.face_height)
-    return lit(skin, field), opacity
+    visible = opacity * soft_mask(logits, window.points, (height, width), edge=False)
+    skin_seen = (visible[0] > 0.5) & fill_polygon(outline, height=height, width=width)
+    field = light_field(window.picture, skin_seen.float(), sigma=SCALE * window.face_height)
+    return lit(skin, field), opacity if head else visible
 
 
 def soft_inside(drawn: Tensor, *, edge: int) -> Tensor:
@@ -89,10 +94,17 @@ def soft_inside(drawn: Tensor, *, edge: int) -> Tensor:
     return inner[0, 0] * drawn
 
 
-def paste(crop: Tensor, window: Window, face: Tensor, opacity: Tensor) -> Tensor:
-    """The crop in which the window shows the face; pixels of opacity 0 stay as they are."""
+def paste(
+    crop: Tensor, window: Window, face: Tensor, opacity: Tensor, *, front: Tensor | None = None
+) -> Tensor:
+    """The crop in which the window shows the face; pixels of opacity 0 stay as they are.
+
+    `front` `(1, H, W)` is the opacity of what is in front of the face in the crop.
+    """
     x0, y0, x1, y1 = window.corners
     face, opacity = resize(torch.cat([face, opacity])[None], (y1 - y0, x1 - x0))[0].split([3, 1])
+    if front is not None:
+        opacity = opacity * (1 - front[:, y0:y1, x0:x1])
     out = crop.clone()
     part = out[:, y0:y1, x0:x1]
     part += opacity * (face - part)

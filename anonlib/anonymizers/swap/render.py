@@ -23,17 +23,18 @@ def fill_polygon(corners: Tensor, *, height: int, width: int) -> Tensor:
     return torch.from_numpy(np.array(canvas))
 
 
-def place_mesh(shape: Tensor, state: State, outline: Tensor, model: MeshModel) -> Tensor:
+def place_mesh(shape: Tensor, state: State, outline: Tensor | None, model: MeshModel) -> Tensor:
     """The points of a new person's face in the picture, `(468, 3)` pixels.
 
     Args:
         shape: `(468, 3)` of the person at mean expression.
         state: of one face.
-        outline: `(36, 2)` the seen outline, in pixels.
+        outline: `(36, 2)` the seen outline, in pixels; without it the person keeps the own one.
     """
     moved = shape + torch.einsum("e,epi->pi", state.expression[0], model.expression)
     points = state.scale[0] * moved @ state.rotation[0].T + state.place[0]
-    points[:, :2] += model.follow @ (outline - points[model.oval, :2])
+    if outline is not None:
+        points[:, :2] += model.follow @ (outline - points[model.oval, :2])
     return points
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from anonlib.anonymizers.swap.blend import Window, draw_face, paste
+from anonlib.anonymizers.swap.head import HeadModel, HeadStyle
 from anonlib.anonymizers.swap.mask import Masker
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person, context, draw_person
@@ -17,6 +20,8 @@ from anonlib.anonymizers.swap.state import read_state, turn
 from anonlib.anonymizers.swap.veil import veil
 from anonlib.detection.eyes import EyeLandmarks, eye_opening
 from anonlib.detection.mesh import MeshLandmarks
+
+T = TypeVar("T")
 
 SURE, STILL_SURE = 0.8, 0.5
 """Smallest score of the mesh network at which its points are trusted: of a face that appears, and of one that
@@ -41,6 +46,7 @@ class SwapSession:
         masker: Masker,
         model: MeshModel,
         *,
+        heads: HeadModel | None = None,
         enlarge: float,
         seed: int,
     ) -> None:
@@ -50,9 +56,10 @@ class SwapSession:
             enlarge: the crops are the detector's boxes enlarged by this factor.
         """
         self.landmarks, self.eyes, self.masker, self.model = landmarks, eyes, masker, model
-        self.enlarge, self.seed = enlarge, seed
+        self.heads, self.enlarge, self.seed = heads, enlarge, seed
         self.counts: Counter[str] = Counter()
         self._people: dict[int, Person] = {}
+        self._styles: dict[int, HeadStyle] = {}
         self._memories = Memories()
 
     @torch.inference_mode()
@@ -100,22 +107,42 @@ class SwapSession:
             return base
         window = Window.around(points, crop)
         person, openings = self._person(crop, track, points), self._eyes(crop, track, points)
-        face, opacity = draw_face(window, person, self.model, self.masker, openings=openings)
-        new = paste(base, window, face, opacity)
+        whole = self.heads is not None
+        face, opacity = draw_face(window, person, self.model, self.masker, openings=openings, head=whole)
+        if self.heads is None:
+            new = paste(base, window, face, opacity)
+        else:
+            head = self.heads.replace(base, points, self._style(self.heads, crop, track, points))
+            new = paste(head.crop, window, face, opacity, front=head.front)
         return new if strength == 1 else base + strength * (new - base)
 
     def _person(self, crop: Tensor, track: int, points: Tensor) -> Person:
         """The person of this track; drawn when the face is new."""
-        track = self._memories.person(track)
-        person = self._people.pop(track, None)
-        if person is None:
+
+        def draw(generator: np.random.Generator) -> Person:
             state = read_state(points[None], self.model)
             surroundings = context(crop, points[self.model.oval, :2], state)
-            person = draw_person(self.model, surroundings, np.random.default_rng([self.seed, track]))
-        self._people[track] = person
-        if len(self._people) > MOST:
-            del self._people[next(iter(self._people))]
-        return person
+            return draw_person(self.model, surroundings, generator)
+
+        return self._kept(self._people, track, draw)
+
+    def _style(self, heads: HeadModel, crop: Tensor, track: int, points: Tensor) -> HeadStyle:
+        """Outline and hair of this track's person; drawn when the face is new."""
+
+        def draw(generator: np.random.Generator) -> HeadStyle:
+            seed = int(generator.integers(2**62))
+            return heads.style(crop, points, torch.Generator().manual_seed(seed))
+
+        return self._kept(self._styles, track, draw)
+
+    def _kept(self, kept: dict[int, T], track: int, draw: Callable[[np.random.Generator], T]) -> T:
+        """What was drawn for this track; drawn now if the face is new."""
+        track = self._memories.person(track)
+        value = kept.pop(track) if track in kept else draw(np.random.default_rng([self.seed, track]))
+        kept[track] = value
+        if len(kept) > MOST:
+            del kept[next(iter(kept))]
+        return value
 
 
 def in_the_middle(points: Tensor, crop: Tensor) -> bool:
