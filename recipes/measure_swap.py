@@ -201,26 +201,36 @@ def compared(read: Attacker, method: str, index: Index, lfw: Path) -> list[dict[
     return rows
 
 
-def state(method: str, work: Path, lfw: Path) -> None:
+def state(method: str, part: str, work: Path, lfw: Path) -> None:
     """Prints how well pose and expression survive, and who is recognised by the state alone."""
-    test, train = Index(work, "test"), Index(work, "train")
+    test, train = Index(work, part), Index(work, "train")
     model, find = MeshModel.load(), Points68()
-    shape, chosen = model.rest.numpy()[list(MESH)], np.arange(0, len(test.files), len(test.files) // STATES)
+    shape, chosen = (
+        model.rest.numpy()[list(MESH)],
+        np.arange(0, len(test.files), max(1, len(test.files) // STATES)),
+    )
     before, after = (
         np.array([measures(find(test.crops(name)[n]), shape) for n in chosen]) for name in ("clear", method)
     )
-    found: dict[str, Any] = {"method": method, "pictures": len(chosen), **correlations(before, after)}
+    found: dict[str, Any] = {
+        "method": method,
+        "part": part,
+        "pictures": len(chosen),
+        **correlations(before, after),
+    }
     pairs = pairs_of(test, lfw)
-    seen = {part.part: read_state(torch.from_numpy(part.points), model) for part in (train, test)}
+    seen = {one.part: read_state(torch.from_numpy(one.points), model) for one in (train, test)}
     vectors: dict[str, Callable[[State], Tensor]] = {
         "expression": lambda state: state.expression,
         "expression and turn": lambda state: torch.cat([state.expression, turn(state)[:, :2]], 1),
     }
     for name, vector in vectors.items():
-        known, tested = (vector(seen[part]).numpy() for part in ("train", "test"))
+        known, tested = (vector(seen[one.part]).numpy() for one in (train, test))
         unit = adapted.unit((tested - known.mean(axis=0)) @ learned_metric(known, train.people))
         found[f"recognised by {name}"] = figures(similarities(unit, unit, pairs), pairs)
-    write_atomically(work / "rows" / f"{file_name(method)}_state.json", json.dumps(found, indent=1).encode())
+    write_atomically(
+        work / "rows" / f"{file_name(method)}_{part}_state.json", json.dumps(found, indent=1).encode()
+    )
     print(json.dumps(found, indent=1))
 
 
@@ -317,7 +327,7 @@ def main() -> None:
     else:
         for method in given.methods:
             if given.stage == "state":
-                state(method, given.work, given.lfw)
+                state(method, (given.part or ["test"])[0], given.work, given.lfw)
                 continue
             attack(
                 method, given.work, given.lfw, given.part or list(FOLDS), given.attacker or list(ATTACKERS)
