@@ -257,7 +257,7 @@ def table(methods: list[str], part: str, work: Path, path: Path) -> None:
     training = {"people": len(set(train.people.tolist())), "pictures": len(train.files)}
     names = ("BATCH", "START_STEPS", "START_RATE", "FROZEN", "VIEWS", "LAYERS", "GAMMA", "RIDGE")
     training |= {name.lower(): getattr(adapted, name) for name in names}
-    record = {**provenance(command=command, seed=0), "folds": FOLDS[part], "training": training}
+    record = {**provenance(command=command, seed=0), "folds": list(FOLDS[part]), "training": training}
     write_atomically(path.with_suffix(".json"), (json.dumps(record, indent=2) + "\n").encode())
 
 
@@ -284,7 +284,9 @@ def draw_curve(path: Path) -> None:
         places = np.arange(len(extents)) + 0.06 * (2 * at - 1)
         axes.errorbar(places, middle, [middle - low, high - middle], marker=marker, capsize=4, label=label)
         for x, y in zip(places, middle, strict=True):
-            axes.annotate(f"{y:.0f}", (x, y), (8 if at else -8, 6), textcoords="offset points", ha="center")
+            axes.annotate(
+                f"{y:.0f}", (x, y), (16 if at else -16, -4), textcoords="offset points", ha="center"
+            )
     axes.axhline(50, color="grey", linestyle=":")
     axes.annotate(
         "guessing", (len(extents) - 1, 50), (0, 4), textcoords="offset points", ha="right", color="grey"
