@@ -31,8 +31,6 @@ CROP = 192
 FOLDS = {"choice": (5,), "test": LFW_TEST_FOLDS}
 MATCH = 0.45
 """A training person closer than this to a person in folds 5-10, by dlib's features, is dropped."""
-PICTURES = 4
-"""Pictures of a training person at most."""
 FIVE = ((33, 133), (263, 362), (1, 1), (61, 61), (291, 291))
 NUDGE = torch.tensor(
     [[0.0053, -0.0008], [0.0080, -0.0005], [0.0060, -0.0081], [0.0060, 0.0087], [0.0055, 0.0100]]
@@ -49,11 +47,14 @@ def five_landmarks(mesh: np.ndarray) -> Tensor:
     return points + NUDGE @ back.T
 
 
-def listed(lfw: Path, others: list[Path]) -> list[tuple[str, str, Path]]:
-    """Part (`choice`, `test` or `train`), person and file of every picture that is used."""
+def listed(lfw: Path, others: list[Path], *, every: int, pictures: int) -> list[tuple[str, str, Path]]:
+    """Part (`choice`, `test` or `train`), person and file of every picture that is used.
+
+    These are the pictures of every n-th pair, and at most so many `pictures` of a training person.
+    """
     folder, files = FaceFolder(lfw), {}
     for part, folds in FOLDS.items():
-        for pair in lfw_pairs(lfw, folds):
+        for pair in lfw_pairs(lfw, folds)[::every]:
             for name, number in pair[:2]:
                 file = folder.pictures(name)[number - 1]
                 files.setdefault(file, (part, name, file))
@@ -62,14 +63,14 @@ def listed(lfw: Path, others: list[Path]) -> list[tuple[str, str, Path]]:
     for root in (folder, *map(FaceFolder, others)):
         names = [n for n in root.people_with(2) if root is not folder or n not in tested]
         out += [
-            ("train", f"{root.root.name}/{n}", file) for n in names for file in root.pictures(n)[:PICTURES]
+            ("train", f"{root.root.name}/{n}", file) for n in names for file in root.pictures(n)[:pictures]
         ]
     return out
 
 
-def clear(lfw: Path, others: list[Path], work: Path) -> None:
+def clear(lfw: Path, others: list[Path], work: Path, *, every: int, pictures: int) -> None:
     """Writes `index.npz` (files, people, parts, meshes, landmarks, features) and crops `clear_PART.npy`."""
-    chosen, find = listed(lfw, others), MeshLandmarks()
+    chosen, find = listed(lfw, others, every=every, pictures=pictures), MeshLandmarks()
     images, places = np.zeros((len(chosen), 3, CROP, CROP), np.uint8), torch.zeros(len(chosen), 2, 3)
     meshes, landmarks = np.zeros((len(chosen), 468, 3), np.float32), torch.zeros(len(chosen), 5, 2)
     for n, (_, _, file) in enumerate(chosen):
@@ -89,7 +90,7 @@ def clear(lfw: Path, others: list[Path], work: Path) -> None:
     for name in ("train", *FOLDS):
         np.save(work / f"clear_{name}.npy", images[part == name])
     columns = {"files": files, "person": person, "part": part, "points": meshes, "features": features}
-    np.savez(work / "index.npz", landmarks=landmarks.numpy(), place=places.numpy(), **columns)
+    np.savez(work / "index.npz", landmarks=landmarks.numpy(), place=places.numpy(), every=every, **columns)
 
 
 def moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -119,7 +120,7 @@ class Index:
     def __init__(self, work: Path, part: str) -> None:
         stored = np.load(work / "index.npz")
         rows = stored["part"] == part
-        self.work, self.part = work, part
+        self.work, self.part, self.every = work, part, int(stored["every"])
         self.files, self.people = stored["files"][rows], stored["person"][rows]
         self.points = stored["points"][rows]
         """`(N, 468, 3)` in pixels of the crops."""

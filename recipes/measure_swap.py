@@ -180,7 +180,7 @@ def zoom_of(method: str) -> float:
 def pairs_of(index: Index, lfw: Path) -> Pairs:
     """The pairs of a part, as rows of the index."""
     pictures = [(Path(f).parent.name, int(Path(f).stem[-4:])) for f in index.files.tolist()]
-    return pairs_among(pictures, lfw_pairs(lfw, FOLDS[index.part]))
+    return pairs_among(pictures, lfw_pairs(lfw, FOLDS[index.part])[:: index.every])
 
 
 def compared(read: Attacker, method: str, index: Index, lfw: Path) -> list[dict[str, Any]]:
@@ -309,6 +309,8 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", metavar="METHOD")
     parser.add_argument("--lfw", type=Path, help="LFW with pairs.txt")
     parser.add_argument("--faces", type=Path, action="append", default=[], help="further training people")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th pair only")
+    parser.add_argument("--pictures", type=int, default=4, help="pictures of a training person at most")
     parser.add_argument("--part", action="append", choices=list(FOLDS), help="by default choice, then test")
     parser.add_argument("--attacker", action="append", choices=ATTACKERS, help="by default all")
     parser.add_argument("--csv", type=Path, help="table to write or to draw")
@@ -319,7 +321,7 @@ def main() -> None:
     if given.stage != "start" and getattr(given, needed) is None:
         parser.error(f"stage {given.stage} needs --{needed}")
     if given.stage == "clear":
-        clear(given.lfw, given.faces, given.work)
+        clear(given.lfw, given.faces, given.work, every=given.every, pictures=given.pictures)
     elif given.stage == "start":
         start(given.work)
     elif given.stage == "figure":
