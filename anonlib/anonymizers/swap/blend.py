@@ -73,7 +73,6 @@ def draw_face(
     """
     height, width = window.picture.shape[1:]
     state = read_state(window.points[None], model, openings=openings)
-    state = state._replace(expression=state.expression + person.resting)
     outline = window.points[model.oval, :2]
     mesh = place_mesh(person.shape, state, None if head else outline, model)
     usual = state.expression[0].clamp(-MOST_CHANGE * model.spread, MOST_CHANGE * model.spread)

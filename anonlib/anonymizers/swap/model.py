@@ -63,8 +63,6 @@ class MeshModel:
         """`(7,)` mean of each measure."""
         self.spread = t["measures.spread"]
         """`(7,)` standard deviation of each measure over pictures."""
-        self.between = t["measures.between"]
-        """`(7,)` standard deviation over people of each measure's mean."""
         self.shapes = t["shapes"]
         """`(S, 468, 3)` differences between people, one standard deviation each."""
         self.uv = t["uv"]

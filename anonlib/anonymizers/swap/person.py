@@ -33,8 +33,6 @@ class Person(NamedTuple):
     """`(468, 3)` at mean expression, in units of the mesh model."""
     texture: Tensor
     """`(3, H, W)`, see `MeshModel.texture`."""
-    resting: Tensor
-    """`(7,)` what is added to the seen expression, so that the own resting face does not show."""
 
 
 def draw_person(model: MeshModel, surroundings: Tensor, generator: np.random.Generator) -> Person:
@@ -44,9 +42,7 @@ def draw_person(model: MeshModel, surroundings: Tensor, generator: np.random.Gen
     expected = model.look[:, 0] + model.look[:, 1:] @ surroundings
     components = expected + _SPREAD * model.looks * torch.from_numpy(skin).float()
     moved = torch.einsum("s,spi->pi", torch.from_numpy(shape).float(), model.shapes)
-    resting = torch.from_numpy(generator.standard_normal(7).clip(-_LARGEST, _LARGEST)).float() * model.between
-    resting[0] = 0  # a closed mouth stays closed
-    return Person(model.rest + moved, model.texture(components), resting)
+    return Person(model.rest + moved, model.texture(components))
 
 
 def context(crop: Tensor, outline: Tensor, state: State) -> Tensor:
