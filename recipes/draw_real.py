@@ -1,8 +1,8 @@
-"""Draw people who do not exist before and after `modifier-lite`: results/real/people.jpg, strip.jpg.
+"""Draw people who do not exist before and after `swap`: results/real/people.jpg, strip.jpg.
 
     python -m recipes.draw_real
 
-The sheet has 200 test people, a row before and the row below it after. The strip has frames of a
+The sheet has 96 test people, a row before and the row below it after. The strip has frames of a
 clip that went through `anonlib.video.anonymize_video` with default settings.
 """
 
@@ -19,14 +19,13 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from anonlib.anonymizers import create
+from anonlib.anonymizers.swap import Swap
 from anonlib.video import Settings, anonymize_video
 from anonlib.video.demo_clip import demo_clip, write_clip
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
-from recipes.face_views import box_views
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "real"
-PEOPLE, COLUMNS, SHOWN = 200, 20, (6, 18, 30, 42, 54)
+PEOPLE, COLUMNS, SHOWN = 96, 16, (6, 18, 30, 42, 54)
 
 
 def save(pictures: Tensor, path: Path, *, columns: int) -> None:
@@ -38,13 +37,15 @@ def save(pictures: Tensor, path: Path, *, columns: int) -> None:
 
 @torch.inference_mode()
 def sheet() -> Tensor:
-    """Rows of faces as a detector cuts them, each row followed by what M makes of it."""
+    """Rows of faces, each row followed by the new people in their place."""
     numbers = SyntheticPeople().people("test")[:PEOPLE]
-    faces = synthetic_faces(numbers, images=1, size=128, seed=0)
-    before, _ = box_views(faces.images / 255, faces.landmarks, size=128, jitter=0)
-    after = create("modifier-lite")(before)
+    before = synthetic_faces(numbers, images=1, size=160, seed=0).images / 255
+    swap = Swap()
+    after = torch.cat(
+        [swap.session(i).replace([face], [0], [(0, 0)])[0][None] for i, face in enumerate(before)]
+    )
     rows = [row for pair in zip(before.split(COLUMNS), after.split(COLUMNS), strict=True) for row in pair]
-    return torch.nn.functional.interpolate(torch.cat(rows), (56, 56), mode="bilinear", antialias=True)
+    return torch.nn.functional.interpolate(torch.cat(rows), (80, 80), mode="bilinear", antialias=True)
 
 
 def strip() -> Tensor:
@@ -53,7 +54,7 @@ def strip() -> Tensor:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "clip.mp4"), Path(folder, "safe.mp4")
         write_clip(clip.frames, source)
-        anonymize_video(source, target, settings=Settings())
+        anonymize_video(source, target, settings=Settings(seed=0))
         with av.open(str(target)) as video:
             shots = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     after = torch.from_numpy(np.stack(shots)).permute(0, 3, 1, 2)
