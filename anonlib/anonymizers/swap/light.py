@@ -12,6 +12,8 @@ from torch import Tensor
 
 SCALE = 0.16
 """Standard deviation of the blur in heights of the face."""
+COLOURED = 0.03
+"""Colour difference of the light field from which the skin has its full colours; grey pictures stay grey."""
 _GRID = 24
 """Side in pixels of the small picture that is blurred."""
 _TO_LUMA = torch.tensor([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]])
@@ -40,4 +42,6 @@ def light_field(picture: Tensor, weight: Tensor, *, sigma: float) -> Tensor:
 def lit(skin: Tensor, field: Tensor) -> Tensor:
     """RGB `(3, h, w)` of drawn skin, see `MeshModel.texture`, under a light field `(3, h, w)`."""
     colour = torch.einsum("ij,jhw->ihw", _TO_LUMA.to(field), field)
-    return torch.einsum("ij,jhw->ihw", _TO_RGB.to(field), colour + skin * colour[:1]).clamp(0, 1)
+    grey = (colour[1:].abs().amax(0) / COLOURED).clamp(max=1)
+    detail = torch.cat([skin[:1], skin[1:] * grey]) * colour[:1]
+    return torch.einsum("ij,jhw->ihw", _TO_RGB.to(field), colour + detail).clamp(0, 1)
