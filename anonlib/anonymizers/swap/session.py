@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anonlib.anonymizers.swap.blend import Window, draw_face, paste
 from anonlib.anonymizers.swap.head import HeadModel, HeadStyle
-from anonlib.anonymizers.swap.mask import Masker
+from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person, context, draw_person
 from anonlib.anonymizers.swap.smooth import MOST, Box, Memories
@@ -30,6 +30,8 @@ MOST_AWAY, LEAST_SHARE, MOST_SHARE = 0.25, 0.2, 0.95
 """Of a trusted mesh: distance of its middle from that of the crop, and height, in sides of the crop."""
 SMALLEST = 16.0
 """Smallest height in pixels of a face that is replaced; smaller ones are veiled."""
+SURELY = 2.0
+"""Logit below the usual limit at which a pixel counts as something in front of a veiled face."""
 ONE_EYE = 0.4
 """Yaw in radians from which only the near eye is measured."""
 MOST_TURN, STILL_TURN = 0.7, 0.8
@@ -102,7 +104,7 @@ class SwapSession:
     def _replaced(self, crop: Tensor, track: int, points: Tensor | None, *, strength: float) -> Tensor:
         """The crop with a new face. Unless it has its full strength, the old face is veiled below it."""
         self.counts["swapped" if points is not None and strength >= 0.5 else "veiled"] += 1
-        base = crop if points is not None and strength == 1 else veil(crop[None], enlarge=self.enlarge)[0]
+        base = crop if points is not None and strength == 1 else self._veiled(crop)
         if points is None:
             return base
         window = Window.around(points, crop)
@@ -115,6 +117,15 @@ class SwapSession:
             head = self.heads.replace(base, points, self._style(self.heads, crop, track, points))
             new = paste(head.crop, window, face, opacity, front=head.front)
         return new if strength == 1 else base + strength * (new - base)
+
+    def _veiled(self, crop: Tensor) -> Tensor:
+        """The crop with a filled face; what is surely in front of a frontal face in the box is kept."""
+        height, width = crop.shape[1:]
+        face = self.model.rest / (self.model.rest[:, 1].max() - self.model.rest[:, 1].min())
+        points = face * (height / self.enlarge) + torch.tensor([width / 2, height / 2, 0])
+        logits = self.masker.logits([crop], [points])[0] + SURELY
+        front = 1 - soft_mask(logits, points, (height, width), edge=False)
+        return veil(crop[None], enlarge=self.enlarge, keep=front[None])[0]
 
     def _person(self, crop: Tensor, track: int, points: Tensor) -> Person:
         """The person of this track; drawn when the face is new."""

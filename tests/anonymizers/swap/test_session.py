@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from anonlib.anonymizers import create
+from anonlib.anonymizers import anonymize_frames, create
 from anonlib.anonymizers.swap import Swap
 from anonlib.anonymizers.swap.render import fill_polygon
 from anonlib.anonymizers.swap.session import SwapSession
+from anonlib.types import ACTIONS
+from anonlib.world.actions import render_clips
+from anonlib.world.faces import SyntheticPeople
 
 
 class Fixed:
@@ -126,3 +129,18 @@ def test_large_faces_are_drawn_small_and_enlarged(swap: Swap, crops: Tensor) -> 
 def test_the_plain_call_replaces_each_face_by_another_person(crops: Tensor) -> None:
     new = create("swap")(crops[:1].expand(2, -1, -1, -1))
     assert new.shape == (2, 3, 256, 256) and (new[0] - new[1]).abs().amax() > 0.05
+
+
+def test_a_camera_that_hides_a_face_stays(swap: Swap) -> None:
+    """No face is found behind it, so what is left of the face is veiled, but not the camera."""
+    clips = render_clips(clips=10, frames=1, split="test", seed=0, heads=SyntheticPeople())
+    photo = [i for i in range(len(clips)) if (clips.labels[i] == ACTIONS.index("photo")).any()]
+    kept = []
+    for i in photo:
+        clear = clips.frames[i : i + 1].float() / 255
+        hidden, plain = (
+            anonymize_frames(clear, [clips.face_boxes[i]], method) for method in (swap, create("mask"))
+        )
+        replaced = (plain - clear).abs().amax(1)[0] > 0.02
+        kept.append(((hidden - clear).abs().amax(1)[0] <= 0.02)[replaced].float().mean())
+    assert photo and min(kept) > 0.6
