@@ -1,10 +1,10 @@
-"""What `swap` costs and what it keeps: milliseconds a face beside `modifier-lite`, and action mAP on drawn clips.
+"""What `swap` costs and keeps: milliseconds a face beside `modifier-lite`, action mAP on drawn clips.
 
     OMP_NUM_THREADS=1 python benchmarks/swap.py
 
-A face of 120 pixels goes 40 times through one session, as in a video; the fastest time counts. The action
-detector is A-start, which was trained on clear clips; the faces are anonymized at their true boxes. Results go to
-results/real/swap-benchmark.json.
+A face of 120 pixels goes 40 times through one session, as in a video; the fastest time counts. The
+action detector is A-start, which was trained on clear clips; the faces are anonymized at their true
+boxes. Results go to results/real/swap-benchmark.json.
 """
 
 from __future__ import annotations
