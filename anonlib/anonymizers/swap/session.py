@@ -71,8 +71,8 @@ class SwapSession:
         memories = [self._memories.of(track) for track in tracks]
         offsets = [np.array([*corner, 0.0]) for corner in corners]
         starts = [
-            None if memory.last is None else torch.from_numpy(memory.last - offset).float()
-            for memory, offset in zip(memories, offsets, strict=True)
+            self._expected(crop) if memory.last is None else torch.from_numpy(memory.last - offset).float()
+            for crop, memory, offset in zip(crops, memories, offsets, strict=True)
         ]
         found, scores = self.landmarks(crops, starts)
         out = []
@@ -120,12 +120,16 @@ class SwapSession:
 
     def _veiled(self, crop: Tensor) -> Tensor:
         """The crop with a filled face; what is surely in front of a frontal face in the box is kept."""
+        points = self._expected(crop)
+        logits = self.masker.logits([crop], [points])[0] + SURELY
+        front = 1 - soft_mask(logits, points, (crop.shape[1], crop.shape[2]), edge=False)
+        return veil(crop[None], enlarge=self.enlarge, keep=front[None])[0]
+
+    def _expected(self, crop: Tensor) -> Tensor:
+        """The points of a mean frontal face in the detector's box, in pixels of the crop."""
         height, width = crop.shape[1:]
         face = self.model.rest / (self.model.rest[:, 1].max() - self.model.rest[:, 1].min())
-        points = face * (height / self.enlarge) + torch.tensor([width / 2, height / 2, 0])
-        logits = self.masker.logits([crop], [points])[0] + SURELY
-        front = 1 - soft_mask(logits, points, (height, width), edge=False)
-        return veil(crop[None], enlarge=self.enlarge, keep=front[None])[0]
+        return face * (height / self.enlarge) + torch.tensor([width / 2, height / 2, 0])
 
     def _person(self, crop: Tensor, track: int, points: Tensor) -> Person:
         """The person of this track; drawn when the face is new."""
