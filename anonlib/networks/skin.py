@@ -20,6 +20,7 @@ class SkinMask(nn.Module):
 
     Differs from the paper: the paper has no such network; it replaces nothing pixel by pixel.
 
+    >>> import torch
     >>> network = SkinMask().eval()
     >>> network(torch.rand(2, 4, 96, 96)).shape, sum(p.numel() for p in network.parameters())
     (torch.Size([2, 1, 96, 96]), 189836)
