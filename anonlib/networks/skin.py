@@ -23,7 +23,7 @@ class SkinMask(nn.Module):
     >>> import torch
     >>> network = SkinMask().eval()
     >>> network(torch.rand(2, 4, 96, 96)).shape, sum(p.numel() for p in network.parameters())
-    (torch.Size([2, 1, 96, 96]), 189836)
+    (torch.Size([2, 1, 96, 96]), 177804)
     """
 
     def __init__(self) -> None:
