@@ -15,6 +15,7 @@ from anonlib.anonymizers.swap.head import HeadModel, HeadStyle
 from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person, context, draw_person
+from anonlib.anonymizers.swap.render import fill_polygon
 from anonlib.anonymizers.swap.smooth import MOST, Box, Memories
 from anonlib.anonymizers.swap.state import read_state, turn
 from anonlib.anonymizers.swap.veil import veil
@@ -32,6 +33,9 @@ SMALLEST = 16.0
 """Smallest height in pixels of a face that is replaced; smaller ones are veiled."""
 SURELY = 2.0
 """Logit below the usual limit at which a pixel counts as something in front of a veiled face."""
+MOST_FRONT = 0.7
+"""Largest share of a face that may be kept as what is in front of it. A mask that finds more is not trusted:
+the face is veiled, and nothing in front of it is kept."""
 ONE_EYE = 0.4
 """Yaw in radians from which only the near eye is measured."""
 MOST_TURN, STILL_TURN = 0.7, 0.8
@@ -103,27 +107,34 @@ class SwapSession:
 
     def _replaced(self, crop: Tensor, track: int, points: Tensor | None, *, strength: float) -> Tensor:
         """The crop with a new face. Unless it has its full strength, the old face is veiled below it."""
-        self.counts["swapped" if points is not None and strength >= 0.5 else "veiled"] += 1
         base = crop if points is not None and strength == 1 else self._veiled(crop)
-        if points is None:
-            return base
-        window = Window.around(points, crop)
-        person, openings = self._person(crop, track, points), self._eyes(crop, track, points)
-        whole = self.heads is not None
-        face, opacity = draw_face(window, person, self.model, self.masker, openings=openings, head=whole)
-        if self.heads is None:
-            new = paste(base, window, face, opacity)
-        else:
-            head = self.heads.replace(base, points, self._style(self.heads, crop, track, points))
-            new = paste(head.crop, window, face, opacity, front=head.front)
+        new = None if points is None else self._drawn(crop, base, track, points)
+        self.counts["swapped" if new is not None and strength >= 0.5 else "veiled"] += 1
+        if new is None:
+            return self._veiled(crop)
         return new if strength == 1 else base + strength * (new - base)
+
+    def _drawn(self, crop: Tensor, base: Tensor, track: int, points: Tensor) -> Tensor | None:
+        """`base` with a new face; None if the mask leaves too little of the face to be replaced."""
+        window, heads = Window.around(points, crop), self.heads
+        person, openings = self._person(crop, track, points), self._eyes(crop, track, points)
+        whole = heads is not None
+        face, opacity = draw_face(window, person, self.model, self.masker, openings=openings, head=whole)
+        if heads is not None:
+            head = heads.replace(base, points, self._style(heads, crop, track, points))
+            return paste(head.crop, window, face, opacity, front=head.front)
+        outline, (height, width) = window.points[self.model.oval, :2], window.picture.shape[1:]
+        seen = opacity[0, fill_polygon(outline, height=height, width=width)]
+        return paste(base, window, face, opacity) if float(seen.mean()) >= 1 - MOST_FRONT else None
 
     def _veiled(self, crop: Tensor) -> Tensor:
         """The crop with a filled face; what is surely in front of a frontal face in the box is kept."""
         points = self._expected(crop)
         logits = self.masker.logits([crop], [points])[0] + SURELY
         front = 1 - soft_mask(logits, points, (crop.shape[1], crop.shape[2]), edge=False)
-        return veil(crop[None], enlarge=self.enlarge, keep=front[None])[0]
+        face = fill_polygon(points[self.model.oval, :2], height=crop.shape[1], width=crop.shape[2])
+        keep = front[None] if float(front[0, face].mean()) <= MOST_FRONT else None
+        return veil(crop[None], enlarge=self.enlarge, keep=keep)[0]
 
     def _expected(self, crop: Tensor) -> Tensor:
         """The points of a mean frontal face in the detector's box, in pixels of the crop."""

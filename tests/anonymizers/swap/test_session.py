@@ -144,3 +144,32 @@ def test_a_camera_that_hides_a_face_stays(swap: Swap) -> None:
         replaced = (plain - clear).abs().amax(1)[0] > 0.02
         kept.append(((hidden - clear).abs().amax(1)[0] <= 0.02)[replaced].float().mean())
     assert photo and min(kept) > 0.6
+
+
+@pytest.mark.parametrize("quarters", [1, 2])
+def test_a_face_that_lies_on_its_side_or_upside_down_is_hidden(
+    swap: Swap, crops: Tensor, quarters: int
+) -> None:
+    """Neither the mesh nor the mask knows such faces."""
+    face = torch.rot90(inside(swap, crops[0]), quarters)
+    turned = torch.rot90(crops[0], quarters, (1, 2)).contiguous()
+    hidden = swap.session(1)._veiled(turned)
+    assert ((hidden - turned).abs().amax(0) > 1 / 255)[face].float().mean() > 0.9
+
+
+def test_a_mask_that_finds_no_skin_keeps_nothing(swap: Swap, crops: Tensor) -> None:
+    class Nothing:
+        def logits(self, crops: Sequence[Tensor], points: Sequence[Tensor]) -> Tensor:
+            return torch.full((len(crops), 1, 96, 96), -9.0)
+
+    session = SwapSession(
+        swap.landmarks,
+        swap.eyes,
+        Nothing(),  # type: ignore[arg-type]
+        swap.model,
+        enlarge=2.0,
+        seed=1,
+    )
+    for hidden in (session._veiled(crops[0]), session.replace([crops[0]], [1], [(0, 0)])[0]):
+        assert (hidden - crops[0]).abs().amax(0)[inside(swap, crops[0])].mean() > 0.02
+    assert session.counts == {"veiled": 1}
