@@ -118,23 +118,33 @@ def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:
 def crop_boxes(frames: Tensor, boxes: list[Tensor], size: int) -> Tensor:
     """The face regions r_v of frames `(B, 3, H, W)`, resized bilinearly; differentiable.
 
-    Per frame there are `(n_i, 4)` whole-pixel boxes inside the frame (see `clip_boxes`). The crops are
-    `(n_1 + ... + n_B, 3, size, size)`, frame by frame.
+    Per frame there are `(n_i, 4)` whole-pixel boxes. Each has a part inside the frame; beyond the frame
+    its border is repeated. The crops are `(n_1 + ... + n_B, 3, size, size)`, frame by frame.
     """
     crops = [
-        F.interpolate(frame[None, :, y0:y1, x0:x1], (size, size), mode="bilinear", antialias=True)
+        F.interpolate(_cut(frame, corners), (size, size), mode="bilinear", antialias=True)
         for frame, frame_boxes in zip(frames, boxes, strict=True)
-        for x0, y0, x1, y1 in box_corners(frame_boxes)
+        for corners in box_corners(frame_boxes)
     ]
     return torch.cat(crops) if crops else frames.new_zeros(0, 3, size, size)
+
+
+def _cut(frame: Tensor, corners: tuple[int, int, int, int]) -> Tensor:
+    """`(1, 3, h, w)`: a part of a frame `(3, H, W)`, whose border is repeated beyond it."""
+    (x0, y0, x1, y1), (height, width) = corners, frame.shape[1:]
+    inside = frame[None, :, max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+    beyond = [max(-x0, 0), max(x1 - width, 0), max(-y0, 0), max(y1 - height, 0)]
+    return F.pad(inside, beyond, mode="replicate") if any(beyond) else inside
 
 
 def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
     """v' = v - r_v + M(r_v): frames with every region replaced by a face; differentiable in both.
 
-    Implements Ren et al., section 3.1. Differs from the paper: none.
+    Implements Ren et al., section 3.1. Differs from the paper: faces with a fourth channel, the opacity in
+    [0, 1], are laid over the frame.
 
-    Shapes and order are those of `crop_boxes`. Where boxes overlap, the later face is on top.
+    Faces are `(N, 3, S, S)` or `(N, 4, S, S)`, boxes and order those of `crop_boxes`. What lies beyond the
+    frame is dropped. Where boxes overlap, the later face is on top.
 
     Raises:
         ValueError: there are more or fewer faces than boxes.
@@ -145,9 +155,16 @@ def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
     for frame, frame_boxes in zip(frames, boxes, strict=True):
         if len(frame_boxes):
             frame = frame.clone()
-        for x0, y0, x1, y1 in box_corners(frame_boxes):
-            size = (y1 - y0, x1 - x0)
-            face = F.interpolate(next(remaining)[None], size, mode="bilinear", antialias=True)
-            frame[:, y0:y1, x0:x1] = face[0]
+        for corners in box_corners(frame_boxes):
+            _paste(frame, next(remaining), corners)
         out.append(frame)
     return torch.stack(out)
+
+
+def _paste(frame: Tensor, face: Tensor, corners: tuple[int, int, int, int]) -> None:
+    """Lays a face `(3 or 4, S, S)` over a part of a frame `(3, H, W)`, in place."""
+    x0, y0, x1, y1 = corners
+    face = F.interpolate(face[None], (y1 - y0, x1 - x0), mode="bilinear", antialias=True)[0]
+    face = face[:, max(-y0, 0) : frame.shape[1] - y0, max(-x0, 0) : frame.shape[2] - x0]
+    place = frame[:, max(y0, 0) : y1, max(x0, 0) : x1]
+    place.copy_(face if len(face) == 3 else torch.lerp(place.clone(), face[:3], face[3:]))

@@ -269,6 +269,40 @@ def test_gradients_reach_pasted_faces_and_only_the_frame_outside_them():
     torch.testing.assert_close(faces.grad, torch.ones(1, 3, 4, 4))
 
 
+def test_crops_repeat_the_border_of_the_frame_beyond_it():
+    frames = torch.arange(12.0).reshape(1, 1, 3, 4).expand(1, 3, 3, 4)
+    crops = crop_boxes(frames, [torch.tensor([[-1.0, 1.0, 2.0, 4.0], [3.0, -2.0, 6.0, 1.0]])], 3)
+    assert crops[0, 0].tolist() == [[4, 4, 5], [8, 8, 9], [8, 8, 9]]
+    assert crops[1, 0].tolist() == [[3, 3, 3]] * 3
+
+
+def test_pastes_leave_out_what_lies_beyond_the_frame():
+    face = torch.arange(9.0).reshape(1, 1, 3, 3).expand(1, 3, 3, 3)
+    frame = torch.full((1, 3, 3, 4), -1.0)
+    out = paste_boxes(frame, face, [torch.tensor([[-1.0, 1.0, 2.0, 4.0]])])
+    assert out[0, 0].tolist() == [[-1, -1, -1, -1], [1, 2, -1, -1], [4, 5, -1, -1]]
+    out = paste_boxes(frame, face, [torch.tensor([[3.0, -2.0, 6.0, 1.0]])])
+    assert out[0, 0].tolist() == [[-1, -1, -1, 6], [-1] * 4, [-1] * 4]
+
+
+def test_faces_with_opacity_are_laid_over_the_frame():
+    frame = torch.full((1, 3, 4, 4), 0.2)
+    face = torch.full((1, 4, 2, 2), 0.6)
+    face[:, 3] = torch.tensor([[0.0, 1.0], [0.5, 0.25]])
+    out = paste_boxes(frame, face, [torch.tensor([[1.0, 1.0, 3.0, 3.0]])])
+    expected = frame.clone()
+    expected[..., 1:3, 1:3] = torch.tensor([[0.2, 0.6], [0.4, 0.3]])
+    torch.testing.assert_close(out, expected)
+
+
+def test_opacity_beyond_the_frame_and_overlaps_pass_exact_gradients():
+    frames = torch.rand(1, 3, 5, 6).double().requires_grad_()
+    faces = torch.rand(2, 4, 3, 3).double().requires_grad_()
+    rows = [torch.tensor([[-2.0, 1.0, 3.0, 6.0], [1.0, -1.0, 7.0, 4.0]])]
+    assert gradcheck(lambda v: crop_boxes(v, rows, 3), (frames,))
+    assert gradcheck(lambda v, f: paste_boxes(v, f, rows), (frames, faces))
+
+
 def test_crops_and_pastes_pass_exact_gradients_where_boxes_overlap():
     frames = torch.rand(2, 3, 6, 7).double().requires_grad_()
     faces = torch.rand(2, 3, 3, 3).double().requires_grad_()

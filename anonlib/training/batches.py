@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from anonlib.files import ahead
-from anonlib.geometry import clip_boxes, enlarge_boxes
+from anonlib.geometry import enlarge_boxes
 from anonlib.training.processes import part, world_size
 from anonlib.types import ActionFrames, FaceImages
 
@@ -45,7 +45,7 @@ class FrameBatch:
     labels: list[Tensor]
     """Per frame `(n,)` action classes from 0."""
     regions: list[Tensor]
-    """Per frame `(k, 4)` whole-pixel boxes of the enlarged faces, inside the frame."""
+    """Per frame `(k, 4)` whole-pixel boxes of the enlarged faces, at least partly inside the frame."""
 
 
 def face_batch(
@@ -121,9 +121,14 @@ def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
 
 
 def face_regions(face_boxes: list[Tensor], *, height: int, width: int) -> list[Tensor]:
-    """Enlarged face boxes in whole pixels inside the frame; empty boxes are dropped."""
-    regions = [clip_boxes(enlarge_boxes(b), height=height, width=width) for b in face_boxes]
-    return [r[(r[:, 2] > r[:, 0]) & (r[:, 3] > r[:, 1])] for r in regions]
+    """Enlarged face boxes rounded outward to whole pixels; those empty or outside the frame are dropped."""
+    kept = []
+    for boxes in face_boxes:
+        low, high = enlarge_boxes(boxes).split(2, dim=1)
+        low, high = low.floor(), high.ceil()
+        inside = (low < low.new_tensor([width, height])) & (high > 0) & (high > low)
+        kept.append(torch.cat([low, high], dim=1)[inside.all(dim=1)])
+    return kept
 
 
 def batches(make: Callable[[int], Batch], device: torch.device | str) -> Callable[[int], Batch]:

@@ -116,10 +116,18 @@ def test_boxes_and_regions_follow_their_frames_through_the_mirror():
     assert left == {(2, 3.0, 4.0, 12.0, 13.0), (21, 18.0, 4.0, 27.0, 13.0)}
 
 
-def test_regions_are_enlarged_clipped_and_never_empty():
-    boxes = torch.tensor([[10.0, 10.0, 20.0, 20.0], [0.0, 0.0, 10.0, 10.0], [99.0, 0.0, 120.0, 9.0]])
+def test_regions_are_enlarged_may_leave_the_frame_but_not_all_of_it_and_are_never_empty():
+    boxes = torch.tensor(
+        [
+            [10.0, 10.0, 20.0, 20.0],
+            [0.0, 0.5, 10.0, 10.0],  # 9.5 px high, enlarged to 15.2
+            [99.0, 0.0, 120.0, 9.0],  # right of the frame
+            [-13.0, 5.0, -3.0, 15.0],  # ends at its left side when enlarged
+            [5.0, 5.0, 5.0, 15.0],  # no width
+        ]
+    )
     regions = face_regions([boxes, torch.zeros(0, 4)], height=40, width=30)
-    assert regions[0].tolist() == [[7.0, 7.0, 23.0, 23.0], [0.0, 0.0, 13.0, 13.0]]
+    assert regions[0].tolist() == [[7.0, 7.0, 23.0, 23.0], [-3.0, -3.0, 13.0, 13.0]]
     assert regions[1].shape == (0, 4)
 
 
