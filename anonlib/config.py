@@ -43,8 +43,12 @@ class ModifierConfig:
     """Channels of the first convolution; the bottleneck has four times as many."""
     blocks: int = 9
     """Residual blocks at a quarter of the resolution."""
+    reads: str = "picture"
+    """What M sees: the `picture` of the face, as in the paper, or only the `state` of the head."""
 
     def __post_init__(self) -> None:
+        known = self.reads in ("picture", "state")
+        _require(known, f"modifier reads '{self.reads}': use 'picture' or 'state'")
         _require(self.size % 4 == 0 and self.size > 0, f"modifier size {self.size}: use a multiple of 4")
         _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
 
@@ -155,10 +159,17 @@ class TrainingConfig:
     """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
     """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper."""
-    judge_every: int = 500
+    judge_every: int = 6000
     """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
+    judge_faces: int = 4800
+    """Modified training faces on which D is retrained for a validation score."""
+    judge_steps: int = 50
+    """Updates of D for a validation score."""
     l1_weight: float = 1.0
     """lambda of Eq. (3). Not in the paper, which calls it "relatively small"."""
+    l1_target: str = "original"
+    """What Eq. (3) compares M(f) with: the `original` f, as in the paper, or the face that M drew for f
+    before Algorithm 1, `start`, for an M that draws another person."""
     modifier_lr: float = 3e-4
     """Adam learning rate of M in Algorithm 1."""
     classifier_lr: float = 3e-4
@@ -185,6 +196,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name, known, advice in (
             ("objective", ("ascent", "random_label"), "'ascent' or 'random_label'"),
+            ("l1_target", ("original", "start"), "'original' or 'start'"),
             ("pretrained", ("", "imagenet"), "'imagenet', or leave it out"),
             ("precision", ("float32", "bfloat16"), "'float32' or 'bfloat16'"),
         ):
@@ -245,8 +257,9 @@ _LAPTOP = Profile(
         modifier_lr=1e-3,
         classifier_lr=1e-3,
         pretrain_lr=9e-4,
-        adversarial_lr_drop=1.0,
-        judge_every=15,
+        judge_every=30,
+        judge_faces=1200,
+        judge_steps=40,
     ),
 )
 _SMOKE = replace(
@@ -272,6 +285,8 @@ _SMOKE = replace(
         pretrain_steps=4,
         classifier_steps=4,
         judge_every=2,
+        judge_faces=24,
+        judge_steps=2,
     ),
 )
 _WORKSTATION = Profile(

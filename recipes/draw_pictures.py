@@ -23,19 +23,18 @@ from anonlib.anonymizers import create, names
 from anonlib.anonymizers.frames import anonymize_frames
 from anonlib.assets import data_path, load_weights
 from anonlib.config import LiteModifierConfig, ModifierConfig, profile
-from anonlib.networks import LiteModifier, Modifier
+from anonlib.networks import FaceModifier, LiteModifier, Modifier
 from anonlib.training import start
-from anonlib.training.start import FeedForward
 from anonlib.types import ActionFrames
 from anonlib.viz import plot_baselines, plot_before_after, plot_privacy_utility
 from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
 
-def modifier_of_run(folder: Path) -> FeedForward:
+def modifier_of_run(folder: Path) -> FaceModifier:
     """M as the run left it."""
     tensors, config = load_weights(folder / "weights" / "modifier.safetensors")
-    modifier: FeedForward
+    modifier: FaceModifier
     if "cells" in config:
         modifier = LiteModifier(LiteModifierConfig(**config))
     else:
@@ -66,7 +65,7 @@ def draw_figure4(folder: Path) -> None:
 
 
 @torch.inference_mode()
-def draw_people(folder: Path, modifier: FeedForward) -> None:
+def draw_people(folder: Path, modifier: FaceModifier) -> None:
     """Fig. 3 and Fig. 5, faces and frames."""
     faces = portraits(12, size=modifier.config.size)
     hidden = {name: create(name, modifier)(faces[:3]) for name in names()}

@@ -29,7 +29,7 @@ def test_paper_profile_holds_the_values_of_the_paper_and_of_the_networks_that_it
     t = paper.training
     assert (t.betas, t.modifier_lr, t.detector_lr) == ((0.5, 0.999), 3e-4, 1e-3)
     assert (t.classifier_updates, t.clear_weight, t.adversarial_ceiling) == (1, 1.0, float("inf"))
-    assert t.objective == "ascent"
+    assert (t.objective, t.l1_target, paper.modifier.reads) == ("ascent", "original", "picture")
     assert t.lr_drop * 12 == t.adversarial_lr_drop * 12 == pytest.approx(7)
     assert (paper.data.people, paper.data.pairs) == (10_575, 6000)
     assert ENLARGE == 1.6
@@ -49,7 +49,7 @@ def test_laptop_shrinks_the_paper_but_keeps_its_kind():
     assert laptop.classifier.depth < paper.classifier.depth
     assert laptop.classifier.margin == paper.classifier.margin
     assert laptop.data.pairs == paper.data.pairs
-    for name in ("betas", "detector_lr", "lr_drop", "objective"):
+    for name in ("betas", "detector_lr", "lr_drop", "adversarial_lr_drop", "objective", "l1_target"):
         assert getattr(laptop.training, name) == getattr(paper.training, name)
 
 
@@ -71,6 +71,8 @@ def test_smoke_is_laptop_with_less_data_and_fewer_steps():
         ),
         (ModifierConfig, {"size": 30}, "modifier size 30: use a multiple of 4"),
         (ModifierConfig, {"size": 0}, "modifier size 0: use a multiple of 4"),
+        (ModifierConfig, {"reads": "mind"}, "modifier reads 'mind': use 'picture' or 'state'"),
+        (TrainingConfig, {"l1_target": "x"}, "l1_target 'x': use 'original' or 'start'"),
         (ModifierConfig, {"blocks": 0}, "modifier width and blocks must be positive"),
         (ClassifierConfig, {"depth": 7}, "classifier depth 7: use 4, 10 or 20"),
         (ClassifierConfig, {"size": (64, 50)}, r"classifier size \(64, 50\): use multiples of 16"),

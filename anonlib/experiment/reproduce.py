@@ -26,13 +26,13 @@ from anonlib.experiment.run import Run
 from anonlib.experiment.tables import OURS, RANDOM, Reproduction, write_tables
 from anonlib.experiment.validation import validation_score
 from anonlib.metrics.image_quality import gradient_energy, l1_distance
-from anonlib.networks import ActionDetector, SphereFace
+from anonlib.networks import ActionDetector, FaceModifier, SphereFace
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
 from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore, save_weights
 from anonlib.training.logs import Log, Pictures
 from anonlib.training.precision import layers_in
-from anonlib.training.start import FeedForward, starting_classifier, starting_detector, starting_modifier
+from anonlib.training.start import starting_classifier, starting_detector, starting_modifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ def count_data(data: ExperimentData) -> dict[str, Any]:
 
 def train_modifier(
     experiment: Experiment, name: str, *, watch: bool = False
-) -> tuple[FeedForward, SphereFace]:
+) -> tuple[FaceModifier, SphereFace]:
     """M and D after Algorithm 1, lines 1-9: by gradient ascent, or for `RANDOM` by random labels."""
     run, data, profile = experiment.run, experiment.data, experiment.run.profile
     players = Players(

@@ -6,3 +6,6 @@ from anonlib.networks.sphereface import (
     SphereFace as SphereFace,
     flip_averaged_features as flip_averaged_features,
 )
+
+FaceModifier = Modifier | LiteModifier
+"""Every M: `forward` gives modified faces, `layer` what is pasted into the frame, `config.size` the side."""

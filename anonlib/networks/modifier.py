@@ -54,6 +54,10 @@ class Modifier(nn.Module):
         x = self.decoder(x)  # (B, 3, S, S)
         return (torch.tanh(x) + 1) / 2
 
+    def layer(self, faces: Tensor) -> Tensor:
+        """What is pasted into the frame: all of the modified faces, `(B, 3, S, S)`."""
+        return self(faces)
+
 
 class LiteModifier(nn.Module):
     """M for real faces on a CPU.
@@ -103,6 +107,10 @@ class LiteModifier(nn.Module):
         x = self.encoder(seen)  # (B, 4w, S/8, S/8)
         x = self.decoder(self.blocks(x))  # (B, 3, S, S)
         return ((seen + x + 1) / 2).clamp(0, 1)
+
+    def layer(self, faces: Tensor) -> Tensor:
+        """What is pasted into the frame: all of the modified faces, `(B, 3, S, S)`."""
+        return self(faces)
 
 
 def veil(faces: Tensor, *, cells: int, mask: Tensor) -> Tensor:

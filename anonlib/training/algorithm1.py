@@ -16,6 +16,7 @@ Lines 10-11 (T2 updates of A alone) are `anonlib.training.detector`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Unpack
@@ -28,10 +29,18 @@ from anonlib.config import TrainingConfig
 from anonlib.files import first_process
 from anonlib.geometry import crop_boxes, paste_boxes
 from anonlib.losses import annealing, classifier_loss, modifier_loss, photorealistic_loss
-from anonlib.networks import ActionDetector, LiteModifier, Modifier, SphereFace
+from anonlib.networks import ActionDetector, FaceModifier, SphereFace
 from anonlib.training.batches import FaceBatch, FrameBatch, batches, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
-from anonlib.training.loop import BestState, History, Losses, RunOptions, TrainingState, training_steps
+from anonlib.training.loop import (
+    BestState,
+    History,
+    Losses,
+    RunOptions,
+    TrainingState,
+    fixed_random_numbers,
+    training_steps,
+)
 from anonlib.training.precision import layers_in
 from anonlib.training.processes import gather, gradient_step, part, world_size
 from anonlib.types import ActionFrames, FaceImages
@@ -41,7 +50,7 @@ from anonlib.types import ActionFrames, FaceImages
 class Players:
     """M, D and A."""
 
-    modifier: Modifier | LiteModifier
+    modifier: FaceModifier
     classifier: SphereFace
     detector: ActionDetector
 
@@ -62,8 +71,9 @@ def train_adversarially(
 
     Implements Ren et al., Algorithm 1, lines 1-9.
     Differs from the paper: the paper trains until the losses converge. Ours oscillate, so we evaluate M on
-    validation people every `judge_every` iterations and keep the best state of M and D. D may be updated
-    several times an iteration (`classifier_updates`).
+    validation people every `judge_every` iterations and keep the best state of M and D. A stays as it is
+    after T1 updates. D may be updated several times an iteration (`classifier_updates`). Eq. (3) may
+    compare M(f) with the face that M drew before Algorithm 1 (`l1_target`).
 
     Args:
         faces: face images F with identities.
@@ -81,16 +91,16 @@ def train_adversarially(
     optimizer_m = Adam(M.parameters(), lr=config.modifier_lr, betas=config.betas)
     optimizer_d = Adam(D.parameters(), lr=config.classifier_lr, betas=config.betas)
     optimizer_a = Adam(A.parameters(), lr=config.detector_lr, betas=config.betas)
-    best = BestState({"M": M, "D": D})
+    best, start = BestState({"M": M, "D": D}), starting_copy(M, config)
     state = TrainingState(
-        modules={"M": M, "D": D, "A": A},
+        modules={"M": M, "D": D, "A": A, **start},
         optimizers={"M optimizer": optimizer_m, "D optimizer": optimizer_d, "A optimizer": optimizer_a},
         best=best,
     )
     device = D.identities.device
     f_batch = batches(lambda n: face_batch(faces, config.faces, seed=seed, step=n, device=device), device)
     v_batch = batches(lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device), device)
-    with layers_in(config.precision, M, D, A):
+    with layers_in(config.precision, M, D, A, *start.values()):
         for t, losses in training_steps(  # line 1
             state,
             name=name,
@@ -103,13 +113,21 @@ def train_adversarially(
             anneal = annealing(config.classifier_age + t)
             for k in range(config.classifier_updates):
                 f = f_batch(t * config.classifier_updates + k)
-                modified = M(f.images)  # line 2; D's update does not change M, so line 9 uses it too
+                # line 2; D's update does not change M, so line 9 uses it too
+                modified, target = modify_faces(M, f.images, start.get("M start"))
                 losses |= update_classifier(
                     players, optimizer_d, f, config, anneal=anneal, modified=modified.detach()
                 )
             v = v_batch(t)
             losses |= update_modifier_and_detector(
-                players, (optimizer_m, optimizer_a), f, v, config, anneal=anneal, modified=modified
+                players,
+                (optimizer_m, optimizer_a),
+                f,
+                v,
+                config,
+                anneal=anneal,
+                modified=modified,
+                target=target,
             )
             if validate is not None and (t + 1) % config.judge_every == 0:
                 best.offer(gather(validate())[0])  # rounding may differ between processes
@@ -117,6 +135,24 @@ def train_adversarially(
                 look(t)
     best.restore()
     return state.history
+
+
+def starting_copy(modifier: FaceModifier, config: TrainingConfig) -> dict[str, FaceModifier]:
+    """`M start`, M before Algorithm 1, if Eq. (3) compares M(f) with what it drew; else nothing."""
+    if config.l1_target == "original":
+        return {}
+    return {"M start": copy.deepcopy(modifier).requires_grad_(False)}
+
+
+def modify_faces(modifier: FaceModifier, faces: Tensor, start: FaceModifier | None) -> tuple[Tensor, Tensor]:
+    """M(f) and what Eq. (3) compares it with: f, or M(f) of `start` with the same random numbers."""
+    if start is None:
+        return modifier(faces), faces
+    seed = int(torch.randint(2**31, ()))
+    with fixed_random_numbers(seed, faces.device):
+        modified = modifier(faces)
+    with fixed_random_numbers(seed, faces.device), torch.no_grad():
+        return modified, start(faces)
 
 
 def update_classifier(
@@ -150,16 +186,18 @@ def update_modifier_and_detector(
     *,
     anneal: float,
     modified: Tensor | None = None,
+    target: Tensor | None = None,
 ) -> Losses:
     """Line 9: arg min_{M, A} L_det(M, A, V) + L_adv(M, D, F) + lambda L_l1(M, F).
 
-    M and A change, by their `optimizers`. `modified` is M(f) with its graph, if known.
+    M and A change, by their `optimizers`. `modified` is M(f) with its graph, if known. `target` is what
+    Eq. (3) compares it with, by default f.
     """
     modified = players.modifier(faces.images) if modified is None else modified
     players.classifier.requires_grad_(False)  # gradients pass through D to M; D itself needs none
     adversarial = fool_classifier(players, modified, faces, config, anneal=anneal)
     players.classifier.requires_grad_(True)
-    l1 = photorealistic_loss(modified, faces.images, weight=config.l1_weight)
+    l1 = photorealistic_loss(modified, faces.images if target is None else target, weight=config.l1_weight)
     seen = modify_frames(players.modifier, frames.frames, frames.regions)
     detection = torch.stack(list(players.detector.losses(seen, frames.boxes, frames.labels).values())).sum()
     gradient_step(detection + adversarial + l1, *optimizers)
@@ -179,7 +217,7 @@ def fool_classifier(
     return identification_loss(players.classifier, modified, faces, anneal=anneal).mean()
 
 
-def modify_frames(modifier: Modifier | LiteModifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
+def modify_frames(modifier: FaceModifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
     """Lines 5-8: v' = v - r_v + M(r_v); frames without a face stay as they are."""
     crops = crop_boxes(frames, regions, modifier.config.size)
-    return paste_boxes(frames, modifier(crops), regions) if len(crops) else frames
+    return paste_boxes(frames, modifier.layer(crops), regions) if len(crops) else frames

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -197,6 +198,22 @@ def training_steps(
             if checkpoint is not None and save:
                 state.save(checkpoint, request)
     synchronize(state.modules.values())
+
+
+@contextmanager
+def fixed_random_numbers(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Inside the `with` block random numbers depend on the seed alone; afterwards they go on as before.
+
+    >>> with fixed_random_numbers(3):
+    ...     first = torch.rand(2)
+    >>> with fixed_random_numbers(3):
+    ...     bool((torch.rand(2) == first).all())
+    True
+    """
+    used = torch.device(device)
+    with torch.random.fork_rng(devices=[used] if used.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def learning_rate_factor(step: int, steps: int, drop: float) -> float:

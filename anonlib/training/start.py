@@ -6,21 +6,23 @@ from typing import TypeVar, Unpack
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
 from anonlib.assets import data_path, load_weights, shipped_weights, trained_weights
 from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import align_faces
-from anonlib.networks import ActionDetector, LiteModifier, Modifier, SphereFace
+from anonlib.networks import ActionDetector, FaceModifier, LiteModifier, Modifier, SphereFace
 from anonlib.training.classifier import train_classifier
 from anonlib.training.detector import train_detector
 from anonlib.training.loop import RunOptions
 from anonlib.types import ActionFrames, FaceImages
 
 Network = TypeVar("Network", bound=nn.Module)
-FeedForward = Modifier | LiteModifier
+STARTS = {"identity": "M-start", "redraw": "M-redraw-start"}
+"""Starts of an M that reads the picture, and their weights: it returns the face it is given, or redraws it as
+another person."""
 
 
 def starting_classifier(
@@ -78,22 +80,59 @@ def set_identities(classifier: SphereFace, faces: FaceImages) -> SphereFace:
     return classifier
 
 
-def starting_modifier(profile: Profile, *, seed: int, device: str = "cpu") -> FeedForward:
-    """M before Algorithm 1: M-start, or random if that does not have the profile's shape.
+def starting_modifier(
+    profile: Profile, *, seed: int, start: str | None = None, device: str = "cpu"
+) -> FaceModifier:
+    """M before Algorithm 1, from the `modifier_weights`; random where there are none.
 
-    M-start returns the face it is given. At `workstation` M redraws a face from its coarse cells.
     Differs from the paper: the paper does not say how M is initialised; profile `paper` uses random weights.
+
+    Raises:
+        ConfigError: the profile has no such start.
     """
     torch.manual_seed(seed)
-    modifier: FeedForward
-    if isinstance(profile.modifier, LiteModifierConfig):
-        modifier, name = LiteModifier(profile.modifier), "modifier-lite-start"
-    else:
-        modifier, name = Modifier(profile.modifier), "M-start"
-    tensors = shipped_weights(name, profile.modifier)
+    modifier = new_modifier(profile.modifier)
+    tensors = modifier_weights(profile, start)
     if tensors is not None:
         modifier.load_state_dict(tensors)
     return on_device(modifier, device)
+
+
+def new_modifier(config: ModifierConfig | LiteModifierConfig) -> FaceModifier:
+    """M of this shape with random weights."""
+    return LiteModifier(config) if isinstance(config, LiteModifierConfig) else Modifier(config)
+
+
+def modifier_weights(profile: Profile, start: str | None = None) -> dict[str, Tensor] | None:
+    """The weights with which the profile's M starts; None for random ones.
+
+    Args:
+        start: `random`, or one of the `STARTS` of an M that reads the picture. By default that M starts from
+            `identity`, other networks from weights of their own, and where none ship for the shape, from
+            random ones.
+
+    Raises:
+        ConfigError: no such start is known, or its weights do not ship for the profile's M.
+    """
+    if start is None:
+        return shipped_weights(_default_start(profile.modifier), profile.modifier)
+    if start == "random":
+        return None
+    if start not in STARTS:
+        raise ConfigError(f"start '{start}' is unknown: use {', '.join(STARTS)} or random")
+    tensors = shipped_weights(STARTS[start], profile.modifier)
+    if tensors is None:
+        raise ConfigError(
+            f"--start {start}: no weights {STARTS[start]} ship for the M of profile '{profile.name}'; use "
+            "--start random or another profile"
+        )
+    return tensors
+
+
+def _default_start(config: ModifierConfig | LiteModifierConfig) -> str:
+    if isinstance(config, LiteModifierConfig):
+        return "modifier-lite-start"
+    return "M-state-start" if config.reads == "state" else STARTS["identity"]
 
 
 def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
-from anonlib.config import TrainingConfig
+from anonlib.anonymizers import anonymize_frames, create
+from anonlib.config import ModifierConfig, TrainingConfig
 from anonlib.errors import NumericError
 from anonlib.losses import annealing
+from anonlib.networks import Modifier
 from anonlib.training import algorithm1, loop, train_adversarially
 from anonlib.training.algorithm1 import (
     Players,
     fool_classifier,
+    modify_faces,
     modify_frames,
     update_classifier,
     update_modifier_and_detector,
 )
-from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, frame_batch
+from anonlib.training.batches import FaceBatch, FrameBatch, face_batch, face_regions, frame_batch
 from anonlib.training.classifier import identification_loss
 from anonlib.types import ActionFrames, FaceImages
 
@@ -113,6 +117,37 @@ def test_frames_are_modified_inside_the_enlarged_faces_alone(make_players: Maker
         assert torch.equal(new[:, outside], old[:, outside])
 
 
+def test_faces_at_the_border_are_modified_as_they_are_after_the_training(make_players: Maker):
+    """Enlarged, the faces have whole pixels and leave the frame on each side."""
+    modifier = make_players().modifier
+    boxes = torch.tensor([[0.0, 20.0, 10.0, 30.0], [54.0, 1.0, 64.0, 11.0], [30.0, 37.0, 40.0, 47.0]])
+    frames = torch.rand(2, 3, 48, 64)
+    regions = face_regions([boxes, boxes[:1]], height=48, width=64)
+    assert [len(r) for r in regions] == [3, 1]
+    with torch.no_grad():
+        seen = modify_frames(modifier, frames, regions)
+    used = anonymize_frames(frames, [boxes, boxes[:1]], create("modifier", modifier))
+    torch.testing.assert_close(seen, used, atol=1e-5, rtol=0)
+
+
+def test_a_face_of_any_size_at_the_border_differs_by_less_than_a_pixel_from_its_use(make_players: Maker):
+    modifier = make_players().modifier
+    ramp = torch.linspace(0, 1, 64).expand(1, 3, 48, 64) * torch.linspace(0.2, 1, 48)[:, None]
+    boxes = torch.tensor([[1.3, 20.2, 20.9, 41.7], [44.4, -6.6, 66.1, 17.3]])
+    with torch.no_grad():
+        seen = modify_frames(modifier, ramp, face_regions([boxes], height=48, width=64))
+    used = anonymize_frames(ramp, [boxes], create("modifier", modifier))
+    assert (seen - ramp).abs().mean() > 0.05
+    assert (seen - used).abs().mean() < 0.005
+
+
+def test_a_layer_with_opacity_is_laid_over_the_frame(v: FrameBatch):
+    half = types.SimpleNamespace(
+        config=ModifierConfig(size=16), layer=lambda f: torch.zeros(len(f), 4, 16, 16)
+    )
+    assert torch.equal(modify_frames(half, v.frames, v.regions), v.frames)  # nothing is opaque
+
+
 def test_frames_without_faces_are_themselves(make_players: Maker, v_faceless: FrameBatch):
     p = make_players()
     assert torch.equal(modify_frames(p.modifier, v_faceless.frames, v_faceless.regions), v_faceless.frames)
@@ -145,6 +180,39 @@ def test_the_losses_of_the_modifier_are_those_of_eq_2_and_3(
     losses = update_modifier_and_detector(p, adams(p), f, v, config, anneal=ANNEAL)
     torch.testing.assert_close(losses["L_adv"], -l_d.mean())
     torch.testing.assert_close(losses["L_l1"], 2.5 * (modified - f.images).abs().mean())
+
+
+def test_eq_3_compares_with_the_target_that_is_given(
+    make_players: Maker, f: FaceBatch, v: FrameBatch, config: TrainingConfig
+):
+    p = make_players()
+    with torch.no_grad():
+        modified = p.modifier(f.images)
+    losses = update_modifier_and_detector(p, adams(p), f, v, config, anneal=ANNEAL, target=1 - f.images)
+    torch.testing.assert_close(losses["L_l1"], (modified - 1 + f.images).abs().mean())
+
+
+class Painter(Modifier):
+    """An M that adds other random colours to each face."""
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return super().forward(faces) + torch.rand(len(faces), 3, 1, 1)
+
+
+def test_m_before_the_game_draws_the_target_with_the_same_random_numbers(f: FaceBatch):
+    m = Painter(ModifierConfig(size=16, width=4, blocks=1))
+    start = algorithm1.starting_copy(m, TrainingConfig(l1_target="start"))["M start"]
+    torch.manual_seed(4)
+    modified, target = modify_faces(m, f.images, start)
+    again = m(f.images)
+    torch.testing.assert_close(modified, target)
+    assert modified.requires_grad and not target.requires_grad
+    assert (again - modified).abs().min() > 1e-4  # the next faces get other colours
+    with torch.no_grad():
+        m.decoder[-1].bias += 1
+    assert (modify_faces(m, f.images, start)[0] - start(f.images)).abs().mean() > 0.01
+    assert algorithm1.starting_copy(m, TrainingConfig()) == {}
+    assert modify_faces(m, f.images, None)[1] is f.images
 
 
 def test_ascent_makes_faces_harder_to_recognise_and_descent_of_d_easier(
@@ -347,7 +415,9 @@ def test_random_label_and_ascent_are_one_switch(
     assert not torch.equal(ends[0]["decoder.5.weight"], ends[1]["decoder.5.weight"])
 
 
-@pytest.mark.parametrize("objective", ["ascent", "random_label"])
+@pytest.mark.parametrize(
+    "options", [{}, {"objective": "random_label"}, {"l1_target": "start"}], ids=["ascent", "random", "start"]
+)
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
     make_players: Maker,
     faces: FaceImages,
@@ -355,10 +425,10 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
     config: TrainingConfig,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    objective: str,
+    options: dict[str, str],
 ):
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
-    config = replace(config, objective=objective, adversarial_steps=5)
+    config = replace(config, adversarial_steps=5, **options)  # type: ignore[arg-type]
 
     def interrupted(*args: Any, **options: Any) -> Any:
         if options["step"] == 3:

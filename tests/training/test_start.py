@@ -11,11 +11,20 @@ from torch import nn
 from torchvision.models import WeightsEnum, resnet18
 
 from anonlib.assets import shipped_weights
-from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, Profile, TrainingConfig, to_dict
+from anonlib.config import (
+    ClassifierConfig,
+    DetectorConfig,
+    LiteModifierConfig,
+    ModifierConfig,
+    Profile,
+    TrainingConfig,
+    to_dict,
+)
 from anonlib.errors import ConfigError
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.checkpoints import save_weights
 from anonlib.training.start import (
+    modifier_weights,
     starting_classifier,
     starting_detector,
     starting_modifier,
@@ -123,6 +132,40 @@ def test_without_weights_the_modifier_is_random_and_the_detector_trained(frames:
     options: dict[str, Any] = {"seed": 3, "checkpoint": None, "progress": False}
     assert equal(starting_detector(untrained, frames, **options), fresh)
     assert not equal(starting_detector(OTHER, frames, **options), fresh)
+
+
+def test_m_starts_as_it_is_asked_to(shipped: dict[str, nn.Module], tmp_path: Path):
+    assert equal(starting_modifier(TINY, seed=0, start="identity"), shipped["M-start"])
+    torch.manual_seed(5)
+    random, redraw = Modifier(TINY.modifier), Modifier(TINY.modifier)
+    assert equal(starting_modifier(TINY, seed=5, start="random"), random)
+    path = tmp_path / "weights" / "M-redraw-start.safetensors"
+    save_weights(path, redraw, config=to_dict(TINY.modifier))
+    assert equal(starting_modifier(TINY, seed=0, start="redraw"), redraw)
+
+
+@pytest.mark.parametrize(
+    ("start", "profile", "message"),
+    [
+        ("redraw", TINY, "--start redraw: no weights M-redraw-start ship for the M of profile 'tiny'"),
+        ("identity", OTHER, "--start identity: no weights M-start ship for the M of profile 'tiny'"),
+        ("identity", replace(TINY, modifier=LiteModifierConfig()), "no weights M-start ship"),
+        ("asleep", TINY, "start 'asleep' is unknown: use identity, redraw or random"),
+    ],
+)
+def test_a_start_that_there_is_not_is_refused(start: str, profile: Profile, message: str):
+    with pytest.raises(ConfigError, match=message):
+        starting_modifier(profile, seed=0, start=start)
+
+
+def test_an_m_that_reads_the_state_starts_from_weights_of_its_own(tmp_path: Path):
+    config = replace(TINY.modifier, reads="state")
+    state = replace(TINY, modifier=config)
+    assert modifier_weights(state) is None
+    save_weights(tmp_path / "weights" / "M-state-start.safetensors", Modifier(config), config=to_dict(config))
+    assert modifier_weights(state) is not None
+    with pytest.raises(ConfigError, match="no weights M-start"):  # it does not return the face it is given
+        modifier_weights(state, "identity")
 
 
 def test_training_of_the_start_is_resumed(faces: FaceImages, tmp_path: Path):
