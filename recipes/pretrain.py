@@ -133,6 +133,7 @@ def trained_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, An
         l1_weight=15.0,
         adversarial_ceiling=20.0,
         adversarial_steps=STEPS["M-trained"] // 2,
+        judge_every=160,
     )
     known = faces(laptop, "train", laptop.data.people, 32)
     frames = clips(laptop, SyntheticPeople(), split="train", seed=SEED)
@@ -141,7 +142,8 @@ def trained_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, An
         starting_classifier(laptop, known, seed=SEED, synthetic=True, checkpoint=None),
         starting_detector(laptop, frames, seed=SEED, checkpoint=None),
     )
-    validate = validation_score(faces(laptop, "validation", 100, 6), players)
+    unseen = faces(laptop, "validation", 100, 6)
+    validate = validation_score(players, known, unseen, gentle, seed=SEED)
     for half, score in enumerate((None, validate)):
         train_adversarially(
             players,

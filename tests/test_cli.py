@@ -113,13 +113,15 @@ def test_reproduce_passes_its_options_on_and_prints_every_table(
         "jhmdb",
         "--protocol",
         "boxed",
+        "--start",
+        "random",
     )
     assert result.exit_code == 0, result.output
     assert seen.pop("profile").name == "smoke"
     faces = (Path("lfw"), Path("casia"))
     assert seen.pop("exclude") == {"Ann_Example", "Bob_Example"}
     assert (seen.pop("actions"), seen.pop("protocol")) == (Path("jhmdb"), "boxed")
-    assert seen.pop("watch") is False
+    assert (seen.pop("watch"), seen.pop("start")) == (False, "random")
     assert seen == {"out": tmp_path, "seed": 3, "faces": faces, "device": "cpu"}
     rows = [line.split() for line in result.output.splitlines()]
     assert ["Masked", "25.0", "12.5"] in rows

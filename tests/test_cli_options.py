@@ -75,6 +75,7 @@ CASES = {
         "exclude": Case(["--exclude", "names.txt"], "exclude", {"Ann_Example", "Bob_Example"}),
         "actions": Case(["--actions", "jhmdb"], "actions", Path("jhmdb")),
         "protocol": Case(["--protocol", "boxed"], "protocol", "boxed"),
+        "start": Case(["--start", "identity"], "start", "identity"),
         "pretrained": Case(["--profile", "paper", "--pretrained", "imagenet"], "pretrained", "imagenet"),
         "device": Case(["--device", "cpu"], "device", "cpu of 1x1"),
         "threads": Case(["--threads", "3"], "threads", 3),

@@ -46,6 +46,14 @@ def reproduce(
         ),
     ] = None,
     protocol: Annotated[str, typer.Option(help="Test clips: split1, or boxed (with true boxes).")] = "split1",
+    start: Annotated[
+        Literal["identity", "random", "redraw"] | None,
+        typer.Option(
+            help="The paper's M starts by returning a face, from random weights, or by redrawing the face as "
+            "another person.",
+            show_default="the profile's choice",
+        ),
+    ] = None,
     pretrained: Annotated[
         Literal["imagenet"] | None,
         typer.Option(help="Start A from torchvision's weights (downloads); for --profile paper."),
@@ -72,6 +80,7 @@ def reproduce(
     Examples:
       anonlib reproduce --profile laptop --out results/tour
       anonlib reproduce --profile laptop --seed 1 --out results/seed1
+      anonlib reproduce --profile laptop --start identity --out results/identity
       anonlib reproduce --profile laptop --faces casia --faces lfw --out results/real
       anonlib reproduce --profile workstation --faces lfw --faces casia --actions jhmdb
       anonlib reproduce --profile paper --device cuda --devices 8 --precision bfloat16
@@ -117,6 +126,7 @@ def reproduce(
         exclude=frozenset(excluded),
         actions=actions,
         protocol=protocol,
+        start=start,
         device=where,
         watch=watch,
     )

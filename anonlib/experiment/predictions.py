@@ -7,6 +7,7 @@ position.
 |--------------|-----------------------------------------------------------------------------------|
 | `test.npz`   | `same`, `fold` of each pair; `clip` of each frame; `positives` (frames, classes)  |
 | `METHOD.npz` | `cosine` of each pair; `image`, `label`, `score`, `box`, `hit` of each detection  |
+| `attacks.npz`, `attacks-METHOD.npz` | the cosine of each pair under each attack on a learned method |
 """
 
 from __future__ import annotations
@@ -103,6 +104,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
+def attacks_file(folder: Path, name: str) -> Path:
+    """The file with the attacks on a learned method."""
+    return folder / ("attacks.npz" if name == "modifier" else f"attacks-{name}.npz")
+
+
 def load_pairs(folder: Path) -> Pairs:
     """The verification pairs; the faces they compare are not stored, so their indices are 0."""
     test = read_arrays(folder / "test.npz")
@@ -144,3 +150,9 @@ def summarize(folder: Path, name: str) -> dict[str, Any]:
         "map_hi": hi,
         "samples": samples,
     }
+
+
+def summarize_attacks(folder: Path, name: str) -> dict[str, dict[str, float]]:
+    """The fields of `VerificationResult` for each attack on a learned method, from stored predictions."""
+    pairs, stored = load_pairs(folder), read_arrays(attacks_file(folder, name))
+    return {kind: asdict(verify_scores(cosines, pairs)) for kind, cosines in stored.items()}

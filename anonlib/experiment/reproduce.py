@@ -6,33 +6,30 @@ Every stage leaves its result in the output folder, so the same call resumes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from anonlib.anonymizers import Anonymizer, create, names
-from anonlib.attack.verification import (
-    anonymize_faces,
-    compare_clear_and_modified,
-    face_features,
-    similarities,
-)
-from anonlib.config import Profile, to_dict
+from anonlib.attack.verification import anonymize_faces, face_features, similarities
+from anonlib.config import LiteModifierConfig, Profile, to_dict
 from anonlib.experiment.actions import Detections, anonymize_clips, detect_actions, ground_truth
+from anonlib.experiment.attacks import FindLandmarks, attack
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
-from anonlib.experiment.predictions import save_arrays, save_predictions, save_test
+from anonlib.experiment.predictions import save_predictions, save_test
 from anonlib.experiment.run import Run
-from anonlib.experiment.tables import OURS, RANDOM, Reproduction, write_tables
+from anonlib.experiment.tables import OURS, PAPER, RANDOM, Reproduction, write_tables
 from anonlib.experiment.validation import validation_score
 from anonlib.metrics.image_quality import gradient_energy, l1_distance
-from anonlib.networks import ActionDetector, FaceModifier, SphereFace
-from anonlib.training import Players, train_adversarially, train_classifier, train_detector
+from anonlib.networks import ActionDetector, SphereFace
+from anonlib.training import Players, train_adversarially, train_detector
 from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore, save_weights
 from anonlib.training.logs import Log, Pictures
 from anonlib.training.precision import layers_in
-from anonlib.training.start import starting_classifier, starting_detector, starting_modifier
+from anonlib.training.start import modifier_weights, starting_classifier, starting_detector, starting_modifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +51,26 @@ def reproduce(
     exclude: Collection[str] = (),
     actions: Path | None = None,
     protocol: str = "split1",
+    start: str | None = None,
     device: str = "cpu",
     progress: bool = True,
     watch: bool = False,
+    find_landmarks: FindLandmarks | None = None,
 ) -> Reproduction:
     """Trains and measures everything that section 5 of the paper reports.
 
     Implements Ren et al., section 5: Fig. 4, Table 1 and the ablations of section 5.6.
     Differs from the paper: profiles below `paper` use smaller networks and less data; synthetic people and
     clips replace each of CASIA-WebFace, LFW, JHMDB and DALY that is not given; the action detectors of all
-    methods start from the same weights and train for the same number of steps.
+    methods start from the same weights and train for the same number of steps. Where the profile's M does not
+    read the picture, the paper's M is trained too, as `PAPER`.
 
     The same call with the same folder resumes. The arguments are described as fields of
     `anonlib.experiment.run.Run`; `watch` writes losses, TensorBoard events and pictures of training faces to
-    the folder `watch`.
+    the folder `watch`. Attackers align modified faces by `find_landmarks`, if there is one.
 
     Raises:
+        ConfigError: the profile has no such start.
         CheckpointError: `out` holds a run of another profile, seed or set of data.
         FaceDatasetError: a folder of faces does not have the expected layout.
         ActionDatasetError: the folder of clips does not have the expected layout.
@@ -77,6 +78,8 @@ def reproduce(
     """
     if actions is not None:
         profile = fitted(profile, actions)
+    start = start or ("redraw" if reads_state(profile) else None)
+    modifier_weights(as_trained(profile, RANDOM), start)  # refuses a start that the profile lacks
     run = Run(
         out,
         profile,
@@ -85,24 +88,40 @@ def reproduce(
         exclude=exclude,
         actions=actions,
         protocol=protocol,
+        start=start,
         device=device,
         progress=progress,
     )
     experiment = prepare(run)
-    modifier, classifier = train_modifier(experiment, OURS, watch=watch)
-    random_modifier, random_classifier = train_modifier(experiment, RANDOM, watch=watch)
-    ours, random_label = create(OURS, modifier), create(OURS, random_modifier)
+    learned = (OURS, PAPER, RANDOM) if reads_state(profile) else (OURS, RANDOM)
+    trained = {name: train_modifier(experiment, name, watch=watch) for name in learned}
+    hide = {name: create(OURS, players.modifier) for name, players in trained.items()}
 
     for name in names():
         if name != OURS:
             measure(experiment, name, create(name), experiment.classifier)
-    measure(experiment, OURS, ours, classifier)
-    measure(experiment, RANDOM, random_label, random_classifier)
-    run.stage("attacks", lambda: attack(experiment, classifier, ours))
-    run.stage("quality", lambda: compare_quality(experiment, ours, random_label))
+    for name, players in trained.items():
+        measure(experiment, name, hide[name], players.classifier, detector=players.detector)
+    for name in learned[:-1]:
+        make = partial(attack, experiment, name, hide[name], trained[name].classifier)
+        run.stage(f"attacks-{name}", partial(make, find_landmarks=find_landmarks))
+    compared = {"ascent": hide[learned[-2]], "random_label": hide[RANDOM]}
+    run.stage("quality", lambda: compare_quality(experiment, compared))
     tables = write_tables(out)
     run.finish()
     return tables
+
+
+def reads_state(profile: Profile) -> bool:
+    """Whether the profile's M sees only the state of the head; the paper's M sees the picture."""
+    return not isinstance(profile.modifier, LiteModifierConfig) and profile.modifier.reads == "state"
+
+
+def as_trained(profile: Profile, name: str) -> Profile:
+    """The profile with the M that a learned method trains: for all but `OURS` one that reads the picture."""
+    if name == OURS or isinstance(profile.modifier, LiteModifierConfig):
+        return profile
+    return replace(profile, modifier=replace(profile.modifier, reads="picture"))
 
 
 def prepare(run: Run) -> Experiment:
@@ -142,123 +161,113 @@ def count_data(data: ExperimentData) -> dict[str, Any]:
     }
 
 
-def train_modifier(
-    experiment: Experiment, name: str, *, watch: bool = False
-) -> tuple[FaceModifier, SphereFace]:
-    """M and D after Algorithm 1, lines 1-9: by gradient ascent, or for `RANDOM` by random labels."""
-    run, data, profile = experiment.run, experiment.data, experiment.run.profile
+def train_modifier(experiment: Experiment, name: str, *, watch: bool = False) -> Players:
+    """M, D and A after Algorithm 1, lines 1-9: by gradient ascent, or for `RANDOM` by random labels."""
+    run, data, profile = experiment.run, experiment.data, as_trained(experiment.run.profile, name)
+    start = None if reads_state(profile) else run.start
     players = Players(
-        starting_modifier(profile, seed=run.seed, device=run.device),
+        starting_modifier(profile, seed=run.seed, start=start, device=run.device),
         copy.deepcopy(experiment.classifier),
         copy.deepcopy(experiment.detector),
     )
     kept = {
-        name: (players.modifier, to_dict(profile.modifier)),
-        f"{name}-classifier": (players.classifier, to_dict(profile.classifier)),
+        name: players.modifier,
+        f"{name}-classifier": players.classifier,
+        f"{name}-detector": players.detector,
     }
 
     def train() -> dict[str, Any]:
-        objective = "random_label" if name == RANDOM else "ascent"
+        config = replace(profile.training, objective="random_label" if name == RANDOM else "ascent")
         log = Log(run.out / "watch" / name) if watch else None
         shown = data.train_faces.images[:8]
         history = train_adversarially(
             players,
             data.train_faces,
             data.train_clips,
-            replace(profile.training, objective=objective),
-            validate=validation_score(data.validation_faces, players),
-            name=f"Algorithm 1, {objective}",
+            config,
+            validate=validation_score(
+                players, data.train_faces, data.validation_faces, config, seed=run.seed
+            ),
+            name=f"Algorithm 1, {name}",
             report=log,
             look=Pictures(log.folder, players.modifier, shown, log=log) if log else None,
             **run.training_options(name),
         )
         run.log(name, history)
-        for file, (network, config) in kept.items():
-            save_weights(run.weights(file), network, config=config)
+        for file, network in kept.items():
+            save_weights(run.weights(file), network, config=to_dict(network.config))
         return {"history": history}
 
     run.stage(f"game-{name}", train)
-    for file, (network, config) in kept.items():
-        restore(network, run.weights(file), config=config)
-    return players.modifier.eval(), players.classifier
+    for file, network in kept.items():
+        restore(network, run.weights(file), config=to_dict(network.config))
+    players.modifier.eval()
+    return players
 
 
-def measure(experiment: Experiment, name: str, anonymizer: Anonymizer, classifier: SphereFace) -> None:
+def measure(
+    experiment: Experiment,
+    name: str,
+    anonymizer: Anonymizer,
+    classifier: SphereFace,
+    *,
+    detector: ActionDetector | None = None,
+) -> None:
     """Predictions for one point of Fig. 4 and one row of Table 1, made once and kept as a stage.
 
     The attacker D (`classifier`) compares anonymized test faces. A copy of A is trained on anonymized clips
-    and tested on anonymized test clips.
+    and tested on anonymized test clips; `detector` is the A that was trained with M.
     """
     run, data = experiment.run, experiment.data
 
     def compute() -> dict[str, Any]:
         features = face_features(classifier, anonymize_faces(data.test_faces, anonymizer))
         cosines = similarities(features, features, data.pairs)
-        found, truth = find_actions(experiment, name, anonymizer), ground_truth(data.test_clips)
+        found, truth = find_actions(experiment, name, anonymizer, detector), ground_truth(data.test_clips)
         save_predictions(run.predictions, name, cosines, found, truth, len(data.actions))
         return {}
 
     run.stage(f"method-{name}", compute)
 
 
-def find_actions(experiment: Experiment, name: str, anonymizer: Anonymizer) -> Detections:
-    """Algorithm 1, lines 10-11: trains a copy of A on anonymized clips and runs it on test clips."""
+def find_actions(
+    experiment: Experiment, name: str, anonymizer: Anonymizer, detector: ActionDetector | None = None
+) -> Detections:
+    """Algorithm 1, lines 10-11: trains a copy of A on anonymized clips and runs it on test clips.
+
+    The A that was trained with M has had T1 updates. For a method without one, the A that all methods start
+    from first has as many on these clips, so that each gets T1 + T2.
+    """
     run, data, config = experiment.run, experiment.data, experiment.run.profile.training
-    detector, steps, file = copy.deepcopy(experiment.detector), config.detector_steps, f"detector-{name}"
+    phases = {"T1": (config.adversarial_steps, config.adversarial_lr_drop)} if detector is None else {}
+    phases["T2"] = (config.detector_steps, config.lr_drop)
+    detector = copy.deepcopy(experiment.detector if detector is None else detector)
+    steps = max(steps for steps, _ in phases.values())
     drawn = frames_drawn(len(data.train_clips), config.frames, seed=run.seed, steps=steps)
-    history = train_detector(
-        detector,
-        anonymize_clips(data.train_clips, anonymizer, only=drawn),
-        config,
-        steps=steps,
-        name=f"detector A, {name}",
-        **run.training_options(file),
-    )
-    run.log(file, history)
-    save_weights(run.weights(file), detector, config=to_dict(detector.config))
+    clips = anonymize_clips(data.train_clips, anonymizer, only=drawn)
+    for phase, (steps, drop) in phases.items():
+        file = f"detector-{name}-{phase}"
+        history = train_detector(
+            detector,
+            clips,
+            replace(config, lr_drop=drop),
+            steps=steps,
+            name=f"detector A, {name}, {phase}",
+            **run.training_options(file),
+        )
+        run.log(file, history)
+    save_weights(run.weights(f"detector-{name}"), detector, config=to_dict(detector.config))
     with layers_in(config.precision, detector):
         return detect_actions(detector, anonymize_clips(data.test_clips, anonymizer))
 
 
-def attack(experiment: Experiment, classifier: SphereFace, ours: Anonymizer) -> dict[str, Any]:
-    """Compares modified faces by D, by D against clear faces, and by a D retrained on them.
-
-    Implements Ren et al., section 5.6, Does the face classifier remain accurate?
-    Differs from the paper: the retrained D is ours. Its A-Softmax margin is annealed from the start, because
-    with the full margin the loss stays at the level of guessing.
-    """
-    data, run = experiment.data, experiment.run
-    modified = anonymize_faces(data.test_faces, ours)
-    retrained = copy.deepcopy(experiment.classifier)
-    history = train_classifier(
-        retrained,
-        anonymize_faces(data.train_faces, ours),
-        run.profile.training,
-        **run.training_options("classifier-retrained"),
-    )
-    run.log("classifier-retrained", history)
-    after = compare_clear_and_modified(classifier, data.test_faces, modified, data.pairs)
-    before = compare_clear_and_modified(experiment.classifier, data.test_faces, modified, data.pairs)
-    features = face_features(retrained, modified)
-    cosines = {
-        "original": after["original"],
-        "modified": after["modified"],
-        "modified_retrained": similarities(features, features, data.pairs),
-        "modified_original": after["modified_original"],
-        "original_start": before["original"],
-        "modified_start": before["modified"],
-    }
-    save_arrays(run.predictions / "attacks.npz", cosines)
-    return {}
-
-
-def compare_quality(experiment: Experiment, ours: Anonymizer, random_label: Anonymizer) -> dict[str, Any]:
-    """How much each objective changes a face, and how much detail it leaves (section 5.6)."""
+def compare_quality(experiment: Experiment, modifiers: Mapping[str, Anonymizer]) -> dict[str, Any]:
+    """How much the M of each objective changes a face, and how much detail it leaves (section 5.6)."""
     images = experiment.data.test_faces.images
     faces = images[:: max(1, len(images) // 256)].float() / 255
     energy = gradient_energy(faces).numpy()
     quality = {}
-    for objective, anonymizer in (("ascent", ours), ("random_label", random_label)):
+    for objective, anonymizer in modifiers.items():
         modified = anonymizer(faces)
         quality[objective] = {
             "l1": float(l1_distance(modified, faces).numpy().mean()),

@@ -67,9 +67,11 @@ class Run:
     device: str = "cpu"
     """`cpu` or `cuda`, of this process."""
     progress: bool = True
+    start: str | None = None
+    """Where the paper's M starts, see `anonlib.training.start.modifier_weights`."""
 
     def __post_init__(self) -> None:
-        self.start, self.progress = time.time(), self.progress and first_process()
+        self.begun, self.progress = time.time(), self.progress and first_process()
         path, request = self.out / "request.json", self._request()
         if path.exists() and read_json(path) != request:
             raise CheckpointError(
@@ -82,6 +84,8 @@ class Run:
     def _request(self) -> dict[str, Any]:
         faces = [root.name for root in self.faces]
         request: dict[str, Any] = {"profile": to_dict(self.profile), "seed": self.seed, "faces": faces}
+        if self.start:
+            request["start"] = self.start
         if self.actions:
             request["actions"] = f"{self.actions.name}, {self.protocol}"
         if self.exclude:  # a digest, because a record must not contain names of real people
@@ -126,15 +130,17 @@ class Run:
     def stage(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a stage, computed once and then read from its file.
 
-        All processes look for the file before the first one can write it, so all do the same.
+        All processes look for the file before the first one can write it, so all do the same. The random
+        numbers of a stage do not depend on what was done before it.
         """
         path = self.out / "stages" / f"{name}.json"
         done = path.exists()
         wait_for_all()
         if not done:
-            start = time.time()
+            begun = time.time()
+            torch.manual_seed(self.seed)
             result = compute()
-            write_json(path, {**result, "seconds": round(time.time() - start, 1)})
+            write_json(path, {**result, "seconds": round(time.time() - begun, 1)})
             wait_for_all()
         return read_json(path)
 
@@ -146,6 +152,7 @@ class Run:
         """
         training, device = self.profile.training, self.device.split(":")[0]
         words = ["anonlib", "reproduce", "--profile", self.profile.name, "--seed", str(self.seed)]
+        words += ["--start", self.start] if self.start else []
         words += [word for root in self.faces for word in ("--faces", root.name)]
         if self.exclude:
             words += ["--exclude", "FILE"]
@@ -171,7 +178,7 @@ class Run:
         return {
             **provenance(command=self.command(), seed=self.seed, device=self.device),
             "profile": self.profile.name,
-            "minutes_this_command": round((time.time() - self.start) / 60, 1),
+            "minutes_this_command": round((time.time() - self.begun) / 60, 1),
             "minutes_of_stages": round(sum(seconds.values()) / 60, 1),
             "peak_memory_gb": peak_memory_gb(),
             "stage_seconds": seconds,

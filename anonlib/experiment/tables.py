@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,18 @@ from numpy.typing import ArrayLike
 
 from anonlib.anonymizers import names
 from anonlib.assets import data_path
-from anonlib.attack.verification import verify_scores
+from anonlib.experiment.attacks import ATTACKS, COLUMNS, TWO_CLEAR
 from anonlib.experiment.datasets import AT_THE_FACE
-from anonlib.experiment.predictions import load_pairs, read_arrays, summarize
+from anonlib.experiment.predictions import summarize, summarize_attacks
 from anonlib.experiment.run import read_json
 from anonlib.files import write_atomically
 from anonlib.metrics.average_precision import interval, mean_over_classes
 from anonlib.types import ACTIONS
 
 Row = dict[str, Any]
-OURS, RANDOM = "modifier", "modifier_random_label"
+OURS, PAPER, RANDOM = "modifier", "modifier_picture", "modifier_random_label"
+"""The profile's M; where that does not read the picture, the paper's M beside it; the paper's M trained with
+random labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +50,14 @@ def tables_of(out: Path) -> dict[str, list[Row]]:
     """
     folder, data = out / "predictions", read_json(out / "stages" / "world.json")
     quality = read_json(out / "stages" / "quality.json")
-    measured = [name for name in names() if (out / "stages" / f"method-{name}.json").exists()]
+    measured = [name for name in (*names(), PAPER) if (out / "stages" / f"method-{name}.json").exists()]
     results = {name: summarize(folder, name) for name in measured}
-    objectives = {"ascent": results[OURS], "random_label": summarize(folder, RANDOM)}
-    pairs = load_pairs(folder)
-    attacks = {
-        name: asdict(verify_scores(cosines, pairs))
-        for name, cosines in read_arrays(folder / "attacks.npz").items()
-    }
+    objectives = {"ascent": results.get(PAPER, results[OURS]), "random_label": summarize(folder, RANDOM)}
+    attacks = {name: summarize_attacks(folder, name) for name in (OURS, PAPER) if name in results}
     return {
         "table1": table1(results, data["actions"]),
         "figure4": figure4(results, data["actions"]),
-        "ablation_classifier": ablation_classifier(attacks),
+        "ablation_classifier": attackers(attacks),
         "ablation_random_label": ablation_random_label(objectives, quality),
         "action_groups": action_groups(results, data["actions"]),
         "comparisons": comparisons(results),
@@ -76,6 +74,12 @@ def write_tables(out: Path) -> Reproduction:
 def published(name: str) -> dict[str, dict[str, str]]:
     """A table of the paper from `data/paper`, by the value of its first column."""
     return read_csv(data_path("paper", f"{name}.csv"))
+
+
+def of_the_paper(name: str) -> dict[str, dict[str, str]]:
+    """`published`, with the paper's numbers for its M also for `PAPER`."""
+    table = published(name)
+    return {**table, PAPER: table[OURS]}
 
 
 def read_csv(path: Path) -> dict[str, dict[str, str]]:
@@ -106,7 +110,7 @@ def table1(results: Mapping[str, Row], actions: Sequence[str]) -> list[Row]:
 
     Implements Ren et al., Table 1.
     """
-    paper = published("table1")
+    paper = of_the_paper("table1")
     known = (*ACTIONS, "map") if tuple(actions) == ACTIONS else ()
     return [
         {"method": method}
@@ -122,7 +126,7 @@ def figure4(results: Mapping[str, Row], actions: Sequence[str] = ACTIONS) -> lis
 
     Implements Ren et al., Fig. 4. The paper prints no numbers for JHMDB, so there are none here.
     """
-    paper = published("figure4") if tuple(actions) == ACTIONS else {}
+    paper = of_the_paper("figure4") if tuple(actions) == ACTIONS else {}
     return [
         {
             "method": method,
@@ -202,7 +206,7 @@ def ablation_classifier(faces: Mapping[str, Row]) -> list[Row]:
     """Verification accuracy of D on original and modified faces, and of a D retrained on them.
 
     Implements Ren et al., section 5.6, Does the face classifier remain accurate?
-    Differs from the paper: `modified_retrained` and `modified_original` are ours.
+    Differs from the paper: all but `original` and `modified` are ours, see `attacks.ATTACKS`.
     """
     paper = published("ablation_classifier")
     return [
@@ -217,3 +221,25 @@ def ablation_classifier(faces: Mapping[str, Row]) -> list[Row]:
         }
         for name, row in faces.items()
     ]
+
+
+def attackers(methods: Mapping[str, Mapping[str, Row]]) -> list[Row]:
+    """`ablation_classifier` of each learned method with what each attacker has, the worst attack first.
+
+    The pairs of two clear faces, which are no attack, come last. Names of attacks on another method than
+    `OURS` begin with the method's. Runs from before the attackers had names of their own have no more columns
+    than `ablation_classifier`.
+    """
+    if list(methods) == [OURS] and "modified_original_retrained" not in methods[OURS]:
+        return ablation_classifier(methods[OURS])
+    rows = [
+        {
+            "faces": row["faces"] if method == OURS else f"{method}:{row['faces']}",
+            "method": method,
+            **dict(zip(COLUMNS, ATTACKS[row["faces"]], strict=True)),
+            **{column: value for column, value in row.items() if column != "faces"},
+        }
+        for method, faces in methods.items()
+        for row in ablation_classifier(faces)
+    ]
+    return sorted(rows, key=lambda row: (row["pairs"] == TWO_CLEAR, -row["verification_accuracy"]))

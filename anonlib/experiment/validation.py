@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
-import math
+import copy
 from collections.abc import Callable
+from dataclasses import replace
+
+import torch
 
 from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, recognisability
-from anonlib.training import Players
+from anonlib.config import TrainingConfig
+from anonlib.training import Players, train_classifier
+from anonlib.training.loop import fixed_random_numbers
 from anonlib.types import FaceImages
 
-CLEAR_ENOUGH = 0.96
-"""1 - EER of D on clear validation faces below which a state is penalized."""
 
+def validation_score(
+    players: Players, train: FaceImages, validation: FaceImages, config: TrainingConfig, *, seed: int
+) -> Callable[[], float] | None:
+    """A function that scores the current M on validation people; lower is better.
 
-def validation_score(faces: FaceImages, players: Players) -> Callable[[], float] | None:
-    """A function that scores the current M and D on validation people; lower is better.
+    Call this before Algorithm 1. Each time, a copy of D as it is now is retrained for `judge_steps` on
+    `judge_faces` modified training faces. The score is its 1 - EER on modified validation faces. The D that
+    is trained with M is not asked, because it may be weak where it broke, and not where M hides people best.
 
-    The score is 1 - EER of D on the modified faces. A D that no longer recognizes clear faces is useless, so
-    ten times what D lacks there of `CLEAR_ENOUGH` is added. Clear faces are tested only where the state could
-    be the best so far. Returns None if there are fewer than two validation people.
+    The players, their training or evaluation mode and the random numbers stay as they are.
+
+    Args:
+        train: the faces of Algorithm 1.
+        validation: faces of further people.
+        seed: chooses the training faces, and the random numbers of D and M.
+
+    Returns None if there are fewer than two validation people.
     """
-    if len(faces.labels.unique()) < 2:
+    if len(validation.labels.unique()) < 2:
         return None
-    lowest = math.inf
+    start, known = copy.deepcopy(players.classifier), some_faces(train, config.judge_faces, seed=seed)
+    settings, device = replace(config, classifier_steps=config.judge_steps), start.identities.device
 
     def score() -> float:
-        nonlocal lowest
-        modified = anonymize_faces(faces, create("modifier", players.modifier))
-        found = recognisability(face_features(players.classifier, modified), faces.labels)
-        if found < lowest:
-            clear = recognisability(face_features(players.classifier, faces), faces.labels)
-            found += 10 * max(0.0, CLEAR_ENOUGH - clear)
-            lowest = min(lowest, found)
-        players.modifier.train()
-        players.classifier.train()
-        return found
+        modifier, judge, training = players.modifier, copy.deepcopy(start), players.modifier.training
+        with fixed_random_numbers(seed, device):
+            hide = create("modifier", modifier)
+            lessons, unseen = anonymize_faces(known, hide), anonymize_faces(validation, hide)
+            train_classifier(judge, lessons, settings, seed=seed, progress=False)
+        modifier.train(training)
+        return recognisability(face_features(judge, unseen), unseen.labels)
 
     return score
+
+
+def some_faces(faces: FaceImages, count: int, *, seed: int) -> FaceImages:
+    """At most `count` faces, drawn by the seed."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(faces), generator=generator)[:count].sort().values
+    return FaceImages(images=faces.images[rows], labels=faces.labels[rows], landmarks=faces.landmarks[rows])

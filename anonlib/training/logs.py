@@ -14,6 +14,7 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from anonlib.files import write_atomically
+from anonlib.training.loop import fixed_random_numbers
 
 
 class Log:
@@ -67,11 +68,12 @@ class Pictures:
         self.faces = images.float() / 255
 
     def __call__(self, step: int) -> None:
-        """Draws every `every` steps; uses no random numbers."""
+        """Draws every `every` steps, and leaves the random numbers as they are."""
         if step % self.every:
             return
         device = next(self.modifier.parameters()).device
-        picture = before_and_after(self.modifier, self.faces.to(device)).cpu()
+        with fixed_random_numbers(0, device):
+            picture = before_and_after(self.modifier, self.faces.to(device)).cpu()
         content = io.BytesIO()
         to_pil_image((picture * 255).round().byte()).save(content, "PNG")
         write_atomically(self.folder / f"faces-{step:06d}.png", content.getvalue())

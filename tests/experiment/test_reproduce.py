@@ -17,16 +17,19 @@ import torch
 from torch import Tensor
 
 from anonlib.anonymizers import create, names
+from anonlib.assets import load_weights
 from anonlib.attack.verification import anonymize_faces
 from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, ModifierConfig, profile, to_dict
 from anonlib.errors import CheckpointError, ResultsError
-from anonlib.experiment import reproduce as module
+from anonlib.experiment import attacks, reproduce as module
 from anonlib.experiment.actions import anonymize_clips
 from anonlib.experiment.datasets import ExperimentData, load_data
+from anonlib.experiment.records import check_results
 from anonlib.experiment.reproduce import Reproduction, reproduce
 from anonlib.experiment.run import Run
-from anonlib.networks import Modifier
-from anonlib.training import Players, algorithm1, loop
+from anonlib.geometry import CANONICAL_LANDMARKS
+from anonlib.networks import ActionDetector, Modifier
+from anonlib.training import Players, algorithm1, loop, start
 from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore
 from anonlib.types import ACTIONS
@@ -38,7 +41,15 @@ TINY = replace(
     classifier=ClassifierConfig(size=(16, 16), depth=4, width=4, features=8),
     detector=DetectorConfig(backbone="small", frame=(72, 96), width=4),
     data=DataConfig(
-        people=3, images=2, test_people=20, test_images=2, pairs=20, train_clips=4, test_clips=6, frames=1
+        people=3,
+        images=2,
+        test_people=20,
+        test_images=2,
+        validation_people=4,
+        pairs=20,
+        train_clips=4,
+        test_clips=6,
+        frames=1,
     ),
     training=replace(
         _SMOKE.training,
@@ -74,7 +85,12 @@ def contents(out: Path) -> dict[str, bytes]:
     return {name: (out / f"{name}.csv").read_bytes() for name in TABLES}
 
 
-SPIED = ("train_adversarially", "train_classifier", "train_detector", "detect_actions")
+SPIED = {
+    "train_adversarially": module,
+    "train_detector": module,
+    "detect_actions": module,
+    "train_classifier": attacks,
+}
 Calls = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
 
 
@@ -87,7 +103,7 @@ def calls() -> Calls:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, calls: Calls) -> Reproduction:
     def spy(name: str) -> Callable[..., Any]:
-        function = getattr(module, name)
+        function = getattr(SPIED[name], name)
 
         def spied(*args: Any, **options: Any) -> Any:
             calls.append((name, args, options))
@@ -96,9 +112,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory, calls: Calls) -> Reproduc
         return spied
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in SPIED:
-            patch.setattr(module, name, spy(name))
-        return run(tmp_path_factory.mktemp("finished") / "out")
+        for name, where in SPIED.items():
+            patch.setattr(where, name, spy(name))
+        return run(tmp_path_factory.mktemp("finished") / "out", find_landmarks=found_landmarks)
+
+
+def found_landmarks(images: Tensor) -> Tensor:
+    """Landmarks that depend on the picture, as those of a detector do."""
+    shift = images.float().mean((1, 2, 3)) / 255
+    return 16 * CANONICAL_LANDMARKS + shift[:, None, None]
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +156,13 @@ def test_tables_have_the_agreed_rows_and_columns(finished: Reproduction):
         *(f"action_map{e}" for e in ends),
     }
     classifier = read(finished.ablation_classifier)
-    assert {"original", "modified", "modified_retrained"} <= set(classifier)
+    assert set(classifier) == {
+        *("original", "modified", "modified_original"),
+        *("original_start", "modified_start", "modified_original_start"),
+        *("modified_retrained", "modified_original_retrained"),
+        *("modified_retrained_found", "modified_original_retrained_found"),
+        *("modified_together_found", "modified_original_together_found"),
+    }
     assert {"faces", *(f"verification_accuracy{e}" for e in ends), "paper"} <= set(classifier["modified"])
     assert list(read(finished.ablation_random_label)) == ["ascent", "random_label"]
 
@@ -172,6 +200,7 @@ def test_m_is_trained_by_ascent_and_anew_with_random_labels(
     assert [config.objective for _, _, _, config in games] == ["ascent", "random_label"]
     for _, faces, clips, config in games:
         assert replace(config, objective="ascent") == TINY.training
+        assert config.l1_target == "original"
         assert torch.equal(faces.images, data.train_faces.images)
         assert torch.equal(clips.frames, data.train_clips.frames)
     assert len({id(player) for players, *_ in games for player in _members(players)}) == 6
@@ -184,41 +213,78 @@ def _members(players: Players) -> tuple[object, ...]:
 def test_every_method_has_a_detector_trained_and_tested_behind_it(
     finished: Reproduction, calls: Calls, data: ExperimentData, hiders: dict[str, Callable[[Tensor], Tensor]]
 ):
+    """For T1 + T2 steps; the detectors of learned methods have T1 of them in the game."""
     trained = [(a, o) for name, a, o in calls if name == "train_detector"]
     tested = [args for name, args, _ in calls if name == "detect_actions"]
-    assert len(trained) == len(tested) == len(hiders) == 12
-    steps, size = TINY.training.detector_steps, TINY.training.frames
-    drawn = frames_drawn(len(data.train_clips), size, seed=3, steps=steps)
-    for (given, options), (detector, clips) in zip(trained, tested, strict=True):
-        hide = hiders[options["name"].removeprefix("detector A, ")]
-        assert options["steps"] == steps
-        assert given[0] is detector
-        hidden = anonymize_clips(data.train_clips, hide, only=drawn).frames
+    config = TINY.training
+    phases = [option["name"].removeprefix("detector A, ").split(", ") for _, option in trained]
+    expected = [[name, phase] for name in names() if name != "modifier" for phase in ("T1", "T2")]
+    assert phases == [*expected, ["modifier", "T2"], ["modifier_random_label", "T2"]]
+    behind: dict[str, ActionDetector] = {}
+    for (given, options), (name, phase) in zip(trained, phases, strict=True):
+        assert options["steps"] == {"T1": config.adversarial_steps, "T2": config.detector_steps}[phase]
+        assert given[2].lr_drop == {"T1": config.adversarial_lr_drop, "T2": config.lr_drop}[phase]
+        hidden = anonymize_clips(data.train_clips, hiders[name], only=used(data, name)).frames
         assert torch.equal(given[1].frames, hidden)
-        assert torch.equal(clips.frames, anonymize_clips(data.test_clips, hide).frames)
-    assert len({id(given[0]) for given, _ in trained}) == 12  # one start, a copy for each
+        assert behind.setdefault(name, given[0]) is given[0]
+    assert [detector for detector, _ in tested] == list(behind.values())
+    assert len({id(detector) for detector in behind.values()}) == 12  # one start, a copy for each
+    for name, (_, clips) in zip(behind, tested, strict=True):
+        assert torch.equal(clips.frames, anonymize_clips(data.test_clips, hiders[name]).frames)
 
 
-def test_the_attacker_learns_on_modified_faces_of_training_people(
+def used(data: ExperimentData, name: str) -> Tensor:
+    """The training frames that A sees in its longest phase."""
+    config = TINY.training
+    steps = config.detector_steps if name.startswith("modifier") else config.adversarial_steps
+    return frames_drawn(len(data.train_clips), config.frames, seed=3, steps=steps)
+
+
+def test_a_learned_method_goes_on_with_the_detector_of_its_game(finished: Reproduction, tmp_path: Path):
+    for name in ("modifier", "modifier_random_label"):
+        found = {
+            file: load_weights(finished.out / "weights" / f"{file}.safetensors")[0]
+            for file in (f"{name}-detector", f"detector-{name}", "detector-mask")
+        }
+        game, ours, other = (tensors["network.rpn.head.cls_logits.weight"] for tensors in found.values())
+        assert (ours - game).abs().max() < (other - game).abs().max()
+
+
+def test_attackers_learn_on_modified_faces_of_training_people(
     finished: Reproduction, calls: Calls, data: ExperimentData, hiders: dict[str, Callable[[Tensor], Tensor]]
 ):
-    ((given, options),) = [(a, o) for name, a, o in calls if name == "train_classifier"]
-    faces = given[1]
+    given = [(arguments[1], options) for name, arguments, options in calls if name == "train_classifier"]
+    retrained, found, together = (faces for faces, _ in given)
     modified = anonymize_faces(data.train_faces, hiders["modifier"])
-    assert torch.equal(faces.images, modified.images)
-    assert not torch.equal(faces.images, data.train_faces.images)
-    assert options.get("age", 0) == 0  # eased into the margin, without which it learns nothing
+    assert torch.equal(retrained.images, modified.images)
+    assert not torch.equal(retrained.images, data.train_faces.images)
+    assert torch.equal(retrained.landmarks, data.train_faces.landmarks)
+    assert torch.equal(found.landmarks, found_landmarks(modified.images))
+    assert torch.equal(together.images, torch.cat([data.train_faces.images, modified.images]))
+    assert torch.equal(together.landmarks, found_landmarks(together.images))
+    assert together.labels.tolist() == data.train_faces.labels.tolist() * 2
+    assert all(options.get("age", 0) == 0 for _, options in given)  # eased into the margin
+
+
+def test_without_a_landmark_detector_the_attackers_have_the_original_s(
+    finished: Reproduction, data: ExperimentData
+):
+    faces = attacks.View(
+        **dict.fromkeys(("train", "modified_train", "test", "modified_test"), data.test_faces)
+    )
+    kinds = [(suffix, view) for suffix, _, view in attacks.retrainings(faces, None)]
+    assert kinds == [("retrained", faces), ("together", faces)]
 
 
 def test_everything_needed_to_repeat_it_is_kept(finished: Reproduction):
     out = finished.out
     record = json.loads((out / "run.json").read_text())
     assert (record["profile"], record["seed"]) == ("smoke", 3)
-    stages = {"game-modifier", "game-modifier_random_label", "attacks", "quality"}
+    stages = {"game-modifier", "game-modifier_random_label", "attacks-modifier", "quality"}
     assert stages < set(record["stage_seconds"])
     assert {f"method-{name}" for name in names()} < set(record["stage_seconds"])
     weights = {path.stem for path in (out / "weights").iterdir()}
-    assert {"modifier", "modifier-classifier", "modifier_random_label"} < weights
+    assert {"modifier", "modifier-classifier", "modifier-detector", "modifier_random_label"} < weights
     assert not list(out.rglob("*.part"))
 
 
@@ -233,6 +299,7 @@ def test_a_second_call_computes_nothing_and_finds_the_same(
         monkeypatch.setattr(module, name, never)
     assert run(finished.out) == finished
     assert contents(finished.out) == before
+    assert "ablation_classifier" in check_results(finished.out)
 
 
 @pytest.mark.slow
@@ -264,6 +331,49 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(
     assert not (tmp_path / "table1.csv").exists()
     run(tmp_path)
     assert contents(tmp_path) == contents(finished.out)
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory, finished: Reproduction) -> Reproduction:
+    """A run whose M does not read the picture; here it has the layers of one that does."""
+    state = replace(TINY, modifier=replace(TINY.modifier, reads="state"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(start, "new_modifier", Modifier)
+        return run(tmp_path_factory.mktemp("beside") / "out", profile=state, start="random")
+
+
+def test_beside_an_m_that_reads_the_state_the_paper_s_is_trained_too(
+    beside: Reproduction, finished: Reproduction
+):
+    assert list(read(beside.table1)) == list(read(beside.figure4)) == [*names(), "modifier_picture"]
+    labels, figure4 = read(beside.ablation_random_label), read(beside.figure4)
+    assert labels["ascent"]["action_map"] == figure4["modifier_picture"]["action_map"]
+    attackers = read(beside.ablation_classifier)
+    for name in ("modified", "modified_retrained", "modified_original_together"):
+        assert {name, f"modifier_picture:{name}"} < set(attackers)
+    assert not any(name.endswith("_found") for name in attackers)
+    assert "modifier_picture" in read(beside.comparisons)
+    reads = {
+        name: load_weights(beside.out / "weights" / f"{name}.safetensors")[1]["reads"]
+        for name in ("modifier", "modifier_picture", "modifier_random_label")
+    }
+    assert list(reads.values()) == ["state", "picture", "picture"]
+    assert "ablation_classifier" in check_results(beside.out)
+
+
+def test_the_paper_s_m_starts_by_redrawing_faces_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+    monkeypatch.setattr(module, "modifier_weights", lambda size, name: asked.append((size, name)))
+    monkeypatch.setattr(module, "prepare", lambda run: run.command().nothing)
+    state = replace(TINY, modifier=replace(TINY.modifier, reads="state"))
+    for number, (size, name) in enumerate(((state, None), (state, "identity"), (TINY, None))):
+        with pytest.raises(AttributeError):
+            run(tmp_path / str(number), profile=size, start=name)
+    assert asked == [(TINY, "redraw"), (TINY, "identity"), (TINY, None)]
+    requests = [json.loads((tmp_path / f"{n}" / "request.json").read_text()) for n in range(3)]
+    assert [request.get("start") for request in requests] == ["redraw", "identity", None]
 
 
 @pytest.mark.parametrize(

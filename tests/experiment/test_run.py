@@ -157,6 +157,7 @@ OPTIONS: dict[str, tuple[str, str]] = {
     "exclude": ("--exclude NAMES", "--exclude FILE"),
     "actions": ("--actions JHMDB", "--actions jhmdb"),
     "protocol": ("--actions JHMDB --protocol boxed", "--protocol boxed"),
+    "start": ("--profile smoke --start random", "--start random"),
     "pretrained": ("--profile paper --pretrained imagenet", "--pretrained imagenet"),
     "device": ("--device cpu", "--device cpu"),
     "threads": ("--threads 1", "--threads 1"),
@@ -196,6 +197,32 @@ def test_every_option_that_changes_the_result_is_recorded(
 
 def test_every_other_option_leaves_the_result_as_it_is():
     assert set(signature(reproduce).parameters) - set(OPTIONS) == {"out", "watch", "verify"}
+
+
+def test_where_m_starts_is_part_of_the_request(tmp_path: Path):
+    run = Run(tmp_path, SMOKE, seed=0, start="redraw")
+    assert " --seed 0 --start redraw " in run.command()
+    assert json.loads((tmp_path / "request.json").read_text())["start"] == "redraw"
+    with pytest.raises(CheckpointError, match="another profile"):
+        Run(tmp_path, SMOKE, seed=0, start="identity")
+
+
+def test_a_start_that_a_profile_lacks_is_refused_before_anything_is_written(tmp_path: Path):
+    options = ["--profile", "paper", "--start", "identity", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["reproduce", *options])
+    assert "--start identity: no weights M-start ship for the M of profile 'paper'" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_random_numbers_of_a_stage_depend_on_the_seed_alone(tmp_path: Path):
+    def draw() -> dict[str, Any]:
+        return {"x": torch.rand(1).item()}
+
+    drawn = []
+    for folder, before, seed in (("a", 1, 3), ("b", 9, 3), ("c", 1, 4)):
+        torch.manual_seed(before)
+        drawn.append(open_run(tmp_path / folder, seed=seed).stage("s", draw)["x"])
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_weights_that_a_profile_cannot_take_are_not_recorded(tmp_path: Path):

@@ -8,7 +8,8 @@ import pytest
 
 from anonlib.anonymizers import names
 from anonlib.errors import ResultsError
-from anonlib.experiment.tables import ablation_classifier, figure4, published, table1, write_csv
+from anonlib.experiment.attacks import COLUMNS
+from anonlib.experiment.tables import ablation_classifier, attackers, figure4, published, table1, write_csv
 from anonlib.types import ACTIONS
 
 
@@ -68,6 +69,47 @@ def test_classifier_ablation_by_hand():
     assert rows[0]["verification_accuracy"] == 0.96
     assert (rows[0]["verification_accuracy_lo"], rows[0]["verification_accuracy_hi"]) == (0.95, 0.97)
     assert rows[0]["paper"] == "0.9475"
+
+
+def numbers(accuracy: float) -> dict[str, float]:
+    return {"accuracy": accuracy, "lo": accuracy - 0.02, "hi": accuracy + 0.01, "eer": 0.2, "tar": 0.6}
+
+
+def test_attackers_by_hand_the_worst_first():
+    said = {
+        "original": 0.98,
+        "modified": 0.6,
+        "modified_original_retrained": 0.7,
+        "modified_together_found": 0.8,
+    }
+    ours = {name: numbers(accuracy) for name, accuracy in said.items()}
+    rows = attackers({"modifier": ours, "modifier_picture": {"modified_retrained": numbers(0.9)}})
+    assert [row["faces"] for row in rows] == [
+        "modifier_picture:modified_retrained",
+        "modified_together_found",
+        "modified_original_retrained",
+        "modified",
+        "original",
+    ]
+    assert [row["method"] for row in rows] == ["modifier_picture"] + ["modifier"] * 4
+    assert [tuple(rows[1][column] for column in COLUMNS), tuple(rows[2][column] for column in COLUMNS)] == [
+        ("D retrained", "found", "clear and modified", "two modified"),
+        ("D retrained", "original", "modified", "modified and clear"),
+    ]
+    assert (rows[1]["verification_accuracy"], rows[1]["verification_accuracy_lo"]) == (0.8, 0.78)
+    assert [row["paper"] for row in rows] == ["", "", "", "0.6695", "0.9475"]
+
+
+def test_attackers_of_earlier_runs_have_the_columns_of_then():
+    said = {name: numbers(0.9) for name in ("original", "modified", "modified_retrained")}
+    assert attackers({"modifier": said}) == ablation_classifier(said)
+
+
+def test_the_paper_s_m_is_beside_the_paper_s_numbers():
+    (row,) = figure4({"modifier_picture": result(0.7)})
+    assert float(row["paper_action_map"]) == 0.5232
+    (row,) = table1({"modifier_picture": result(0.7)}, ACTIONS)
+    assert float(row["paper_map"]) == 0.5232
 
 
 def test_csv_holds_four_digits_and_reads_back(tmp_path: Path):

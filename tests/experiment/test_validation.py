@@ -1,14 +1,22 @@
-"""The validation score: D on modified and on clear faces of validation people."""
+"""The validation score: a D that is briefly retrained, on modified faces of validation people."""
 
 from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from anonlib.attack.verification import recognisability
-from anonlib.experiment import validation
+from anonlib.anonymizers import create
+from anonlib.attack.verification import anonymize_faces, face_features, recognisability
+from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, TrainingConfig
 from anonlib.experiment.datasets import hold_back
+from anonlib.experiment.validation import some_faces, validation_score
+from anonlib.networks import ActionDetector, Modifier, SphereFace
+from anonlib.training import Players, train_classifier
 from anonlib.types import FaceImages
 
 
@@ -32,39 +40,78 @@ def test_every_eighth_person_is_held_back(faces: FaceImages):
 def test_nobody_is_held_back_of_a_few(faces: FaceImages):
     train, held = hold_back(faces)
     assert (len(train), len(held)) == (len(faces), 0)
-    assert validation.validation_score(held, players=None) is None
+    players = Players(torch.nn.Identity(), torch.nn.Identity(), torch.nn.Identity())  # type: ignore[arg-type]
+    assert validation_score(players, train, held, TrainingConfig(), seed=0) is None
 
 
-@pytest.mark.parametrize(("clear", "score"), [(0.99, 0.6), (0.90, 0.6 + 10 * 0.06)])
-def test_a_classifier_that_forgot_clear_faces_scores_worse(faces, monkeypatch, clear, score):
-    """Whatever `modified` scores, D must still know the originals."""
-    players = type("Players", (), {"modifier": torch.nn.Identity(), "classifier": torch.nn.Identity()})
-    modified = FaceImages(images=faces.images // 2, labels=faces.labels, landmarks=faces.landmarks)
-    monkeypatch.setattr(validation, "anonymize_faces", lambda *_: modified)
-    monkeypatch.setattr(validation, "face_features", lambda _, shown: shown)
-    monkeypatch.setattr(validation, "recognisability", lambda shown, _: 0.6 if shown is modified else clear)
-    score_now = validation.validation_score(faces, players)
-    assert score_now is not None
-    assert score_now() == pytest.approx(score)
+CONFIG = TrainingConfig(faces=3, classifier_steps=100, judge_faces=6, judge_steps=2)
 
 
-def test_clear_faces_are_looked_at_only_where_a_state_can_still_win(faces, monkeypatch):
-    players = type("Players", (), {"modifier": torch.nn.Identity(), "classifier": torch.nn.Identity()})
-    modified = FaceImages(images=faces.images // 2, labels=faces.labels, landmarks=faces.landmarks)
-    hidden, looks = iter([0.7, 0.8, 0.6, 0.65]), []
-
-    def features(_: torch.nn.Module, shown: FaceImages) -> FaceImages:
-        looks.append("modified" if shown is modified else "clear")
-        return shown
-
-    monkeypatch.setattr(validation, "anonymize_faces", lambda *_: modified)
-    monkeypatch.setattr(validation, "face_features", features)
-    monkeypatch.setattr(
-        validation, "recognisability", lambda shown, _: next(hidden) if shown is modified else 0.95
+@pytest.fixture
+def players() -> Players:
+    torch.manual_seed(1)
+    shape = ClassifierConfig(size=(16, 16), depth=4, width=4, features=8)
+    modifier = Modifier(ModifierConfig(size=20, width=4, blocks=1))
+    return Players(
+        modifier, SphereFace(shape, people=4), ActionDetector(DetectorConfig(backbone="small", width=4))
     )
-    score_now = validation.validation_score(faces, players)
-    assert score_now is not None
-    scores = [score_now() for _ in range(4)]
-    assert scores == pytest.approx([0.7 + 0.1, 0.8, 0.6 + 0.1, 0.65 + 0.1])
-    assert looks == ["modified", "clear", "modified", "modified", "clear", "modified", "clear"]
-    assert min(scores) == scores[2]
+
+
+def scores(players: Players, faces: FaceImages) -> Callable[[], float]:
+    score = validation_score(players, faces, faces, CONFIG, seed=7)
+    assert score is not None
+    return score
+
+
+def test_the_score_is_that_of_a_d_retrained_on_modified_faces(players: Players, faces: FaceImages):
+    attacker, hide = copy.deepcopy(players.classifier), create("modifier", players.modifier)
+    known = anonymize_faces(some_faces(faces, 6, seed=7), hide)
+    train_classifier(attacker, known, replace(CONFIG, classifier_steps=2), seed=7, progress=False)
+    features = face_features(attacker, anonymize_faces(faces, hide))
+    assert scores(players, faces)() == recognisability(features, faces.labels)
+
+
+def test_the_d_of_the_game_is_not_asked(players: Players, faces: FaceImages):
+    score = scores(players, faces)
+    before = score()
+    torch.nn.init.zeros_(players.classifier.embed.weight)  # it recognises nobody
+    assert score() == before
+    torch.nn.init.zeros_(players.modifier.decoder[-1].weight)  # all faces look alike
+    assert score() == pytest.approx(0.5)
+
+
+def test_nothing_but_the_score_remains(players: Players, faces: FaceImages):
+    networks = (players.modifier, players.classifier, players.detector)
+    states = [copy.deepcopy(network.train().state_dict()) for network in networks]
+    score = scores(players, faces)
+    torch.manual_seed(3)
+    score()
+    drawn = torch.rand(4)
+    torch.manual_seed(3)
+    torch.testing.assert_close(drawn, torch.rand(4), rtol=0, atol=0)
+    for network, state in zip(networks, states, strict=True):
+        assert network.training and all(p.grad is None for p in network.parameters())
+        torch.testing.assert_close(network.state_dict(), state, rtol=0, atol=0)
+    players.modifier.eval()
+    score()
+    assert not players.modifier.training
+
+
+def test_an_m_that_draws_random_people_gets_one_score(players: Players, faces: FaceImages):
+    plain = players.modifier.forward
+    players.modifier.forward = lambda f: (plain(f) + torch.rand(len(f), 1, 1, 1)) / 2  # type: ignore[method-assign]
+    score = scores(players, faces)
+    torch.manual_seed(1)
+    first = score()
+    torch.manual_seed(2)
+    assert score() == first
+
+
+def test_a_few_faces_are_drawn_by_the_seed_and_stay_whole(faces: FaceImages):
+    few = some_faces(faces, 5, seed=1)
+    rows = [int((faces.images == image).flatten(1).all(1).nonzero()) for image in few.images]
+    assert rows == sorted(set(rows)) and len(rows) == 5
+    torch.testing.assert_close(few.landmarks, faces.landmarks[rows])
+    assert few.labels.tolist() == faces.labels[rows].tolist()
+    assert not torch.equal(some_faces(faces, 5, seed=2).images, few.images)
+    assert len(some_faces(faces, 99, seed=1)) == len(faces)

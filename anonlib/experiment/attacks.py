@@ -1,0 +1,134 @@
+"""Attackers on modified faces: D before and after Algorithm 1, and copies retrained on modified faces."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anonlib.anonymizers import Anonymizer
+from anonlib.attack.verification import BATCH, anonymize_faces, compare_clear_and_modified
+from anonlib.experiment.predictions import attacks_file, save_arrays
+from anonlib.networks import SphereFace
+from anonlib.training import train_classifier
+from anonlib.types import FaceImages
+
+if TYPE_CHECKING:
+    from anonlib.experiment.reproduce import Experiment
+
+FindLandmarks = Callable[[Tensor], Tensor]
+"""From uint8 faces `(N, 3, S, S)` to their landmarks `(N, 5, 2)`, xy pixels."""
+TWO_CLEAR = "two clear"
+_AFTER = ("D after Algorithm 1", "original", "clear and modified")
+_BEFORE = ("D before Algorithm 1", "original", "clear")
+_PAIRS = {"modified": "two modified", "modified_original": "modified and clear"}
+COLUMNS = ("attacker", "aligned_by", "trained_on", "pairs")
+ATTACKS = {
+    "original": (*_AFTER, TWO_CLEAR),
+    "original_start": (*_BEFORE, TWO_CLEAR),
+    **{kind: (*_AFTER, pairs) for kind, pairs in _PAIRS.items()},
+    **{f"{kind}_start": (*_BEFORE, pairs) for kind, pairs in _PAIRS.items()},
+    **{
+        f"{kind}_{lessons}{view}": ("D retrained", aligned_by, trained_on, pairs)
+        for lessons, trained_on in (("retrained", "modified"), ("together", "clear and modified"))
+        for view, aligned_by in (("", "original"), ("_found", "found"))
+        for kind, pairs in _PAIRS.items()
+    },
+}
+"""The `COLUMNS` of each attack by its name: who attacks; which landmarks align the modified faces, those of
+the `original`, which no attacker has, or those `found` on the modified face; on which faces the attacker was
+trained; and which pairs are compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Faces with the landmarks that an attacker aligns them by."""
+
+    train: FaceImages
+    modified_train: FaceImages
+    test: FaceImages
+    modified_test: FaceImages
+
+
+def attack(
+    experiment: Experiment,
+    name: str,
+    anonymizer: Anonymizer,
+    classifier: SphereFace,
+    *,
+    find_landmarks: FindLandmarks | None = None,
+) -> dict[str, Any]:
+    """Makes the `ATTACKS` on an anonymizer and keeps the similarities of all pairs.
+
+    Implements Ren et al., section 5.6, Does the face classifier remain accurate?
+    Differs from the paper: the D before Algorithm 1, the pairs of a modified and a clear face, and the
+    retrained attackers are ours. These learn on training people, with A-Softmax's margin annealed from the
+    start, because with the full margin the loss stays at the level of guessing.
+
+    Args:
+        name: of the anonymizer, for files.
+        classifier: D after Algorithm 1.
+        find_landmarks: an attacker's detector. Without one there are no attacks by `found` landmarks.
+    """
+    run, data = experiment.run, experiment.data
+    faces = View(
+        train=data.train_faces,
+        modified_train=anonymize_faces(data.train_faces, anonymizer),
+        test=data.test_faces,
+        modified_test=anonymize_faces(data.test_faces, anonymizer),
+    )
+    cosines: dict[str, np.ndarray] = {}
+    for suffix, one in (("", classifier), ("_start", experiment.classifier)):
+        scores = compare_clear_and_modified(one, faces.test, faces.modified_test, data.pairs)
+        cosines |= {f"{kind}{suffix}": found for kind, found in scores.items()}
+    for suffix, lessons, view in retrainings(faces, find_landmarks):
+        attacker = retrain(experiment, lessons, f"attack-{name}-{suffix}")
+        scores = compare_clear_and_modified(attacker, view.test, view.modified_test, data.pairs)
+        cosines |= {f"{kind}_{suffix}": scores[kind] for kind in _PAIRS}
+    save_arrays(attacks_file(run.predictions, name), cosines)
+    return {}
+
+
+def retrainings(faces: View, find_landmarks: FindLandmarks | None) -> Iterator[tuple[str, FaceImages, View]]:
+    """End of the name, lessons and view of each attacker that is retrained.
+
+    On clear and modified faces together an attacker learns who is who in both, with the best landmarks that
+    can be had.
+    """
+    yield "retrained", faces.modified_train, faces
+    suffix = ""
+    if find_landmarks is not None:
+        sets = (faces.train, faces.modified_train, faces.test, faces.modified_test)
+        found = [with_landmarks(one, find_landmarks) for one in sets]
+        faces = View(train=found[0], modified_train=found[1], test=found[2], modified_test=found[3])
+        suffix = "_found"
+        yield f"retrained{suffix}", faces.modified_train, faces
+    both = (faces.train, faces.modified_train)
+    yield f"together{suffix}", _join(both), faces
+
+
+def _join(parts: tuple[FaceImages, ...]) -> FaceImages:
+    """More faces of the same people."""
+    return FaceImages(
+        images=torch.cat([part.images for part in parts]),
+        labels=torch.cat([part.labels for part in parts]),
+        landmarks=torch.cat([part.landmarks for part in parts]),
+    )
+
+
+@torch.inference_mode()
+def with_landmarks(faces: FaceImages, find_landmarks: FindLandmarks) -> FaceImages:
+    """The same faces with the landmarks that are found on them."""
+    return replace(faces, landmarks=torch.cat([find_landmarks(part) for part in faces.images.split(BATCH)]))
+
+
+def retrain(experiment: Experiment, faces: FaceImages, file: str) -> SphereFace:
+    """A copy of D, as it was before Algorithm 1, trained on these faces of training people."""
+    run, attacker = experiment.run, copy.deepcopy(experiment.classifier)
+    run.log(file, train_classifier(attacker, faces, run.profile.training, **run.training_options(file)))
+    return attacker
