@@ -108,3 +108,45 @@ def photorealistic_loss(modified: Tensor, original: Tensor, *, weight: float = 1
     1.0
     """
     return weight * (modified - original).abs().mean()
+
+
+def redraw_loss(modified: Tensor, redrawn: Tensor) -> Tensor:
+    """L1 distance of pictures and of their gradients, averaged; both `(B, 3, H, W)` in [0, 1].
+
+    Pre-training of M on pairs: `redrawn` shows another person in the same picture.
+    Differs from the paper: the paper does not say how M is initialised.
+
+    >>> f = torch.zeros(1, 3, 2, 2)
+    >>> redraw_loss(f + 0.5, f).item()
+    0.5
+    """
+    error = modified - redrawn
+    across, down = error.diff(dim=3).abs().mean(), error.diff(dim=2).abs().mean()
+    return error.abs().mean() + across + down
+
+
+def critic_loss(real: Tensor, modified: Tensor) -> Tensor:
+    """What the critic minimises: its output should be 1 for real pictures and 0 for modified ones.
+
+    Implements Mao et al. (LSGAN, ICCV 2017), Eq. (2), b = 1, a = 0.
+    Differs from the paper: Ren et al. have no critic, only the L1 loss keeps faces realistic.
+
+    Args:
+        real: `(B, ...)` outputs for real pictures.
+        modified: `(B, ...)` outputs for modified ones.
+
+    >>> critic_loss(torch.ones(2), torch.zeros(2)).item()
+    0.0
+    """
+    return ((real - 1).square().mean() + modified.square().mean()) / 2
+
+
+def realism_loss(modified: Tensor) -> Tensor:
+    """What M minimises: the critic's `(B, ...)` outputs for modified pictures should be 1.
+
+    Implements Mao et al. (LSGAN, ICCV 2017), Eq. (2), c = 1. Differs from the paper: as above.
+
+    >>> realism_loss(torch.zeros(2)).item()
+    0.5
+    """
+    return (modified - 1).square().mean() / 2

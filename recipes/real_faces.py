@@ -19,7 +19,7 @@ from anonlib.training.algorithm1 import Players, fool_classifier, modify_frames,
 from anonlib.training.batches import FaceBatch, frame_batch
 from anonlib.training.loop import History, Losses, Report, TrainingState, training_steps
 from anonlib.types import ActionFrames
-from recipes.critic import critic_loss, realism_loss
+from anonlib.losses import critic_loss, realism_loss
 
 
 def identity_margin_loss(modified: Tensor, original: Tensor, *, margin: float = 0.0) -> Tensor:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -80,9 +81,9 @@ def render_clips(
         raise ConfigError(f"split '{split}' has no people: use a head source with some")
     shots: list[np.ndarray] = []
     seen: list[list[Sighting]] = []
-    plan = list(_assign(clips, people, rng=_generator(seed, split, 0)))
+    plan = list(assign_roles(clips, people, rng=clip_generator(seed, split, 0)))
     for number, roles in enumerate(tqdm(plan, desc=f"{split} clips", disable=not progress)):
-        rng = _generator(seed, split, number + 1)
+        rng = clip_generator(seed, split, number + 1)
         clip = Clip(roles, heads, frames=frames, split=split, size=size, rng=rng)
         for picture, sightings in clip.shots():
             shots.append(picture)
@@ -127,19 +128,29 @@ class Clip:
 
     def shots(self) -> Iterator[tuple[np.ndarray, list[Sighting]]]:
         """Yield each frame, `(H, W, 3)` uint8, with where the people are in it."""
-        limit = self.margin - 1
         for frame in range(self.frames):
-            jitter = self.rng.normal(0.0, 1.0, 2) * self.camera.shake * self.height
-            pan = [drift * (frame - (self.frames - 1) / 2) * self.height for drift in self.camera.drift]
-            x, y = (int(np.clip(round(p + j), -limit, limit)) for p, j in zip(pan, jitter, strict=True))
-            left, top = self.margin - x, self.margin - y
-            canvas = self.room.crop((left, top, left + self.width, top + self.height))
-            for actor in self.actors:
-                actor.draw_behind(canvas, frame, (x, y))
-            for actor in self.actors:
-                actor.draw(canvas, frame, (x, y))
-            seen = [actor.sighting(frame, (x, y)) for actor in self.actors]
+            shift = self.shift(frame)
+            canvas = self.draw(frame, shift)
+            seen = [actor.sighting(frame, shift) for actor in self.actors]
             yield self.camera.film(canvas.reduce(SUPERSAMPLE), self.rng), seen
+
+    def shift(self, frame: int) -> tuple[int, int]:
+        """How far the camera has moved the scene in a frame, with a random shake; pixels of the canvas."""
+        limit = self.margin - 1
+        jitter = self.rng.normal(0.0, 1.0, 2) * self.camera.shake * self.height
+        pan = [drift * (frame - (self.frames - 1) / 2) * self.height for drift in self.camera.drift]
+        x, y = (int(np.clip(round(p + j), -limit, limit)) for p, j in zip(pan, jitter, strict=True))
+        return x, y
+
+    def draw(self, frame: int, shift: tuple[int, int]) -> Image.Image:
+        """The supersampled picture of a frame, before the camera's light and noise."""
+        left, top = self.margin - shift[0], self.margin - shift[1]
+        canvas = self.room.crop((left, top, left + self.width, top + self.height))
+        for actor in self.actors:
+            actor.draw_behind(canvas, frame, shift)
+        for actor in self.actors:
+            actor.draw(canvas, frame, shift)
+        return canvas
 
     def _place(self, slot: int, people: int, unit: int) -> Point:
         """Rest position of a head: near the middle of one of `people` slots from left to right."""
@@ -150,13 +161,13 @@ class Clip:
         return x, min(y, self.height - unit)
 
 
-def _generator(seed: int, split: str, number: int) -> np.random.Generator:
+def clip_generator(seed: int, split: str, number: int) -> np.random.Generator:
     """Random numbers of one clip, so that a clip does not depend on how many there are."""
     source = np.random.SeedSequence([seed, SPLITS.index(split), number])
     return np.random.Generator(np.random.Philox(source))
 
 
-def _assign(clips: int, people: Sequence[int], *, rng: np.random.Generator) -> Iterator[tuple[Role, ...]]:
+def assign_roles(clips: int, people: Sequence[int], *, rng: np.random.Generator) -> Iterator[tuple[Role, ...]]:
     """People and actions of each clip; all actions occur before one occurs again."""
     actions: list[int] = []
     for _ in range(clips):

@@ -78,6 +78,11 @@ def _cheek_color(heads: Heads) -> Color:
     return red, green, blue
 
 
+def sprite_side(unit: int) -> int:
+    """Side in pixels at which a head is drawn: about as large as in the final frame."""
+    return max(64, 16 * -(-unit // (16 * SUPERSAMPLE)))
+
+
 class Actor:
     """A person of a clip, drawn on a supersampled canvas of that `width`.
 
@@ -92,10 +97,10 @@ class Actor:
         own = looks.spawn()  # so that another action would leave the rest of the scene as it is
         self.prop = CHORES[name](own) if name in CHORES else FaceProp(name, own)
         beside = name in ("floor", "window")
-        self.heads = None  # seen from behind
+        self.heads, self.seed = None, 0  # seen from behind
         if not (beside and rng.random() < 0.16):
-            size = max(64, 16 * -(-unit // (16 * SUPERSAMPLE)))  # about as large as in the frame
-            drawn = heads.heads(role.identity, seed=int(rng.integers(2**31)), frames=frames, size=size)
+            self.seed = int(rng.integers(2**31))  # of the head's motion and light
+            drawn = heads.heads(role.identity, seed=self.seed, frames=frames, size=sprite_side(unit))
             self.heads = HeadClip(drawn, side=unit)
         self.side = 1 if rng.random() < 0.5 else -1  # of the working hand, 1 is right in the image
         if beside and min(place[0], width - place[0]) < 1.5 * unit:
@@ -127,6 +132,16 @@ class Actor:
             self.body.draw_torso(pen, lean=-0.6 * moment.head[0], back=False)
             self.body.draw_neck(pen, moment.head)
             pen.paste(self.heads.sprites[frame], self._head_corner(frame, shift))
+        self._draw_front(pen, moment, pose)
+        self.extents = pen.extents
+
+    def draw_front(self, canvas: Image.Image, frame: int, shift: Point) -> None:
+        """Draw only what is in front of this person's head: the tool and both arms."""
+        moment = self._moment(canvas, frame, shift)
+        pen = Pen(canvas, scale=self.unit, origin=self._origin(shift))
+        self._draw_front(pen, moment, self.prop.pose(moment, self.body))
+
+    def _draw_front(self, pen: Pen, moment: Moment, pose: Pose) -> None:
         pen.part = ""
         self.prop.before(pen, moment)
         pen.part = "person"
@@ -137,7 +152,13 @@ class Actor:
         pen.part = "person"
         for arm in (pose.rest, pose.work):
             self.body.draw_fingers(pen, arm)
-        self.extents = pen.extents
+
+    def head_matte(self, frame: int, shift: Point, size: tuple[int, int]) -> Image.Image:
+        """Opacity of this person's head on a canvas of that height and width, as if nothing were in front."""
+        matte = Image.new("L", size[::-1])
+        if self.heads is not None:
+            matte.paste(self.heads.sprites[frame].getchannel("A"), self._head_corner(frame, shift))
+        return matte
 
     def sighting(self, frame: int, shift: Point) -> Sighting:
         """The boxes of the frame that was drawn last, in pixels of the final frame."""

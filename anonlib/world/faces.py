@@ -76,18 +76,17 @@ class SyntheticPeople:
         Another `seed` gives another clip of the same person; `size` is the side of the crops.
         """
         model = _model()
-        draw = normals(person, seed, 1, shape=(3 + model.components,))
-        rest, cosine, sine = normals(person, seed, 2, shape=(3, 5))
-        time = torch.arange(frames)[:, None] * 0.35
-        motion = 0.8 * rest + 0.6 * (cosine * time.cos() + sine * time.sin())  # of unit variance
-        return model.render(
-            model.identity([person]).expand(frames, -1),
-            pose=motion[:, :3] * POSE,
-            expression=motion[:, 3:] * EXPRESSION,
-            illumination=(draw[:3] * ILLUMINATION).expand(frames, -1),
-            variation=draw[3:].expand(frames, -1),
-            size=size,
-        )
+        known = model.identity([person]).expand(frames, -1)
+        return draw_heads(model, known, clip_draws(person, seed=seed, frames=frames), size)
+
+
+def clip_draws(person: int, *, seed: int, frames: int) -> Tensor:
+    """Normal numbers `(frames, 8 + K)` of one person in one clip, for `draw_heads`: a smooth state, fixed light."""
+    fixed = normals(person, seed, 1, shape=(3 + _model().components,))
+    rest, cosine, sine = normals(person, seed, 2, shape=(3, 5))
+    time = torch.arange(frames)[:, None] * 0.35
+    motion = 0.8 * rest + 0.6 * (cosine * time.cos() + sine * time.sin())  # of unit variance
+    return torch.cat([motion, fixed.expand(frames, -1)], 1)
 
 
 def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int) -> FaceImages:
@@ -108,15 +107,24 @@ def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int)
     width = 8 + model.components + BACKGROUND + CLOTHES
     draws = torch.cat([normals(person, seed, 0, shape=(images, width)) for person in people])
     parts = zip(known.split(_BATCH), draws.split(_BATCH), strict=True)
-    pictures, landmarks = zip(*(_portraits(model, *part, size) for part in parts), strict=True)
-    labels = torch.arange(len(people)).repeat_interleave(images)
-    return FaceImages(images=torch.cat(pictures), labels=labels, landmarks=torch.cat(landmarks))
+    drawn = [_portraits(model, *part, size) for part in parts]
+    return FaceImages(
+        images=torch.cat([pictures for pictures, _ in drawn]),
+        labels=torch.arange(len(people)).repeat_interleave(images),
+        landmarks=torch.cat([heads.landmarks for _, heads in drawn]),
+    )
 
 
-def _portraits(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Heads over backgrounds as uint8 (B, 3, S, S), and their landmarks."""
-    explicit, variation, scene = draw.split([8, model.components, BACKGROUND + CLOTHES], 1)
-    heads = model.render(
+def _portraits(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> tuple[Tensor, Heads]:
+    """Heads over backgrounds as uint8 (B, 3, S, S), and the heads."""
+    heads = draw_heads(model, identity, draw, size)
+    return to_bytes(draw_scenes(heads, draw).lerp(heads.rgb, heads.alpha)), heads
+
+
+def draw_heads(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> Heads:
+    """One head for each row of normal numbers, which begin with the 8 of the state and the K of the variation."""
+    explicit, variation = draw[:, : 8 + model.components].split([8, model.components], 1)
+    return model.render(
         identity,
         pose=explicit[:, :3] * POSE,
         expression=explicit[:, 3:5] * EXPRESSION,
@@ -124,10 +132,19 @@ def _portraits(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> t
         variation=variation,
         size=size,
     )
-    behind, cloth = scene.split([BACKGROUND, CLOTHES], 1)
+
+
+def draw_scenes(heads: Heads, draw: Tensor) -> Tensor:
+    """What is behind the heads, `(B, 3, S, S)` in [0, 1], from the last of the same normal numbers."""
+    size = heads.rgb.shape[-1]
+    behind, cloth = draw[:, -BACKGROUND - CLOTHES :].split([BACKGROUND, CLOTHES], 1)
     neck = heads.landmarks[:, 3:, 0].mean(1) / size * 0.6 + 0.2
-    image = clothe(backgrounds(behind, size), cloth, neck).lerp(heads.rgb, heads.alpha)
-    return (image * 255).round().to(torch.uint8), heads.landmarks
+    return clothe(backgrounds(behind, size), cloth, neck)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Images in [0, 1] as uint8."""
+    return (images * 255).round().to(torch.uint8)
 
 
 def backgrounds(draw: Tensor, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Critic that tells photographs from modified faces, and its losses; ours, for realism on real faces."""
+"""A critic that tells real pictures from modified ones, for the pre-training of M."""
 
 from __future__ import annotations
 
@@ -31,30 +31,3 @@ class PatchCritic(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """One rating for each patch: `(B, 3, S, S)` in [0, 1] to `(B, 1, S/8, S/8)`."""
         return self.layers(faces * 2 - 1)
-
-
-def critic_loss(real: Tensor, modified: Tensor) -> Tensor:
-    """What the critic minimises: its output should be 1 for photographs and 0 for modified faces.
-
-    Implements Mao et al. (LSGAN, ICCV 2017), Eq. (2), b = 1, a = 0.
-    Differs from the paper: Ren et al. have no critic, only the L1 loss keeps faces realistic.
-
-    Args:
-        real: `(B, ...)` outputs for photographs.
-        modified: `(B, ...)` outputs for modified faces.
-
-    >>> critic_loss(torch.ones(2), torch.zeros(2)).item()
-    0.0
-    """
-    return ((real - 1).square().mean() + modified.square().mean()) / 2
-
-
-def realism_loss(modified: Tensor) -> Tensor:
-    """What M minimises: the critic's `(B, ...)` outputs for modified faces should be 1.
-
-    Implements Mao et al. (LSGAN, ICCV 2017), Eq. (2), c = 1. Differs from the paper: as above.
-
-    >>> realism_loss(torch.zeros(2)).item()
-    0.5
-    """
-    return (modified - 1).square().mean() / 2
