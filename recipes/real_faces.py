@@ -13,13 +13,12 @@ from torch.optim import Adam
 
 from anonlib.config import TrainingConfig
 from anonlib.geometry import align_faces
-from anonlib.losses import annealing, photorealistic_loss
+from anonlib.losses import annealing, critic_loss, photorealistic_loss, realism_loss
 from anonlib.networks import SphereFace
 from anonlib.training.algorithm1 import Players, fool_classifier, modify_frames, update_classifier
 from anonlib.training.batches import FaceBatch, frame_batch
 from anonlib.training.loop import History, Losses, Report, TrainingState, training_steps
 from anonlib.types import ActionFrames
-from anonlib.losses import critic_loss, realism_loss
 
 
 def identity_margin_loss(modified: Tensor, original: Tensor, *, margin: float = 0.0) -> Tensor:

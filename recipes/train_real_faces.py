@@ -48,13 +48,13 @@ from anonlib.experiment.datasets import LFW_TEST_FOLDS, clips
 from anonlib.files import commit, hardware
 from anonlib.geometry import align_faces
 from anonlib.networks import LiteModifier, SphereFace
+from anonlib.networks.critic import PatchCritic
 from anonlib.training import Players
 from anonlib.training.batches import FaceBatch
 from anonlib.training.checkpoints import load_checkpoint, save_weights
 from anonlib.training.start import starting_detector
 from anonlib.types import FaceImages
 from anonlib.world.faces import FolderPeople
-from recipes.critic import PatchCritic
 from recipes.distillation import distil_classifier
 from recipes.face_views import box_views
 from recipes.real_faces import Adversaries, train_on_real_faces, train_to_redraw

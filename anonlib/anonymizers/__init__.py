@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import handcrafted as handcrafted
 from anonlib.anonymizers.frames import SMALLEST_FACE as SMALLEST_FACE, anonymize_frames as anonymize_frames
-from anonlib.anonymizers.learned import LearnedAnonymizer, load_anonymizer
+from anonlib.anonymizers.learned import learned, load_anonymizer
 from anonlib.anonymizers.sessions import Session as Session, enlarge_of as enlarge_of
 from anonlib.anonymizers.swap import Swap
 from anonlib.errors import ConfigError, ImageError, NumericError
@@ -70,20 +70,22 @@ def create(
     weights: Path | None = None,
     device: str = "cpu",
     extent: str | None = None,
+    seed: int | None = None,
 ) -> Anonymizer:
     """The anonymizer of that name, one of `names()`, `modifier-lite` or `swap`.
 
     Each face is treated by itself, whatever else is in the batch. The attribute `size` is the side
     in pixels at which M works, None for other methods. `enlarge` is how much larger than the detector's
-    box its crops are. `session` makes a `Session` of `swap`, None for other methods.
+    box its crops are. `session` makes a `Session` of `swap` or M-state, None for other methods.
     Calling it raises `ImageError` for another shape, type or range and for faces under 8 pixels a side,
     and `NumericError` for NaN or infinity.
 
     Args:
-        modifier: the trained M, for `modifier` only; see `LearnedAnonymizer`.
+        modifier: the trained M, for `modifier` only; see `learned.learned`.
         weights: a file with the trained M instead, for `modifier` only; see `learned.load_modifier`.
         device: where the networks of `weights`, `modifier-lite` or `swap` run, `cpu` or `cuda`.
         extent: how much of a person `swap` replaces, one of `EXTENTS`; by default the face.
+        seed: who is drawn for a face by a `modifier` that draws random people; by default nobody can tell.
 
     Raises:
         ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name;
@@ -105,10 +107,10 @@ def create(
     if name != _LEARNED:
         return _Checked(_HANDCRAFTED[name])
     if weights is not None:
-        return _Checked(load_anonymizer(weights, device=device))
+        return _Checked(load_anonymizer(weights, device=device, seed=seed))
     if modifier is None:
         raise ConfigError(f"anonymizer '{_LEARNED}' {NEEDS[_LEARNED]}")
-    return _Checked(LearnedAnonymizer(modifier))
+    return _Checked(learned(modifier, seed=seed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from anonlib.anonymizers.redraw import CPU_BATCH, DIVERGED, StateAnonymizer
 from anonlib.assets import data_path, load_weights
 from anonlib.config import LiteModifierConfig, ModifierConfig
 from anonlib.errors import CheckpointError, ConfigError, NumericError
 from anonlib.geometry import resize
-from anonlib.networks import LiteModifier, Modifier
+from anonlib.networks import FaceModifier, LiteModifier, Modifier, StateModifier
 from anonlib.networks.compiled import compiled_if_possible
 
-BATCH, CPU_BATCH = 64, 16
-"""Faces in a batch of the modifier; on a CPU as many as fit into its cache."""
+BATCH = 64
+"""Faces in a batch of the modifier on a GPU."""
 
 
 class LearnedAnonymizer:
@@ -49,14 +50,18 @@ class LearnedAnonymizer:
         modified = torch.cat([self.modifier(part.to(device)).to(faces) for part in parts])
         bad = ~torch.isfinite(modified).flatten(1).all(dim=1)
         if bad.any():
-            raise NumericError(
-                f"the modifier returned NaN or infinity for face {int(bad.int().argmax())}: "
-                "its training diverged, use an earlier checkpoint or a lower learning rate"
-            )
+            raise NumericError(DIVERGED.format(int(bad.int().argmax())))
         return resize(modified, faces.shape[2:]).clamp(0, 1)
 
 
-def load_modifier(path: Path | None = None) -> Modifier | LiteModifier:
+def learned(modifier: nn.Module, *, seed: int | None = None) -> LearnedAnonymizer | StateAnonymizer:
+    """The anonymizer for a trained M; the seed is for an M that draws random people."""
+    if isinstance(modifier, StateModifier):
+        return StateAnonymizer(modifier, seed=seed)
+    return LearnedAnonymizer(modifier)
+
+
+def load_modifier(path: Path | None = None) -> FaceModifier:
     """M in float32 and evaluation mode, from a file of `training.checkpoints.save_weights`.
 
     The default is the shipped `LiteModifier`.
@@ -67,12 +72,13 @@ def load_modifier(path: Path | None = None) -> Modifier | LiteModifier:
     """
     path = path or data_path("weights", "modifier-lite.safetensors")
     tensors, config = load_weights(path)
-    network: Modifier | LiteModifier
+    network: FaceModifier
     try:
         if "cells" in config:
             network = LiteModifier(LiteModifierConfig(**config))
         else:
-            network = Modifier(ModifierConfig(**config))
+            shape = ModifierConfig(**config)
+            network = StateModifier(shape) if shape.reads == "state" else Modifier(shape)
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (TypeError, RuntimeError, ConfigError) as error:
         raise CheckpointError(
@@ -82,10 +88,15 @@ def load_modifier(path: Path | None = None) -> Modifier | LiteModifier:
     return network.eval()
 
 
-def load_anonymizer(path: Path | None = None, *, device: str = "cpu") -> LearnedAnonymizer:
-    """The modifier of `load_modifier` as an anonymizer; compiled on a CPU where OpenVINO is installed."""
+def load_anonymizer(
+    path: Path | None = None, *, device: str = "cpu", seed: int | None = None
+) -> LearnedAnonymizer | StateAnonymizer:
+    """The modifier of `load_modifier` as an anonymizer; compiled on a CPU where OpenVINO is installed.
+
+    The seed is for an M that draws random people, which is not compiled.
+    """
     modifier = load_modifier(path)
     size = modifier.config.size
-    if device == "cpu":
-        return LearnedAnonymizer(compiled_if_possible(modifier, torch.rand(2, 3, size, size)), size=size)
-    return LearnedAnonymizer(modifier.to(device))
+    if isinstance(modifier, StateModifier) or device != "cpu":
+        return learned(modifier.to(device), seed=seed)
+    return LearnedAnonymizer(compiled_if_possible(modifier, torch.rand(2, 3, size, size)), size=size)

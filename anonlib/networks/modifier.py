@@ -27,12 +27,12 @@ class Modifier(nn.Module):
     11378179
     """
 
-    def __init__(self, config: ModifierConfig) -> None:
+    def __init__(self, config: ModifierConfig, *, inputs: int = 3) -> None:
         super().__init__()
         self.config = config
         w = config.width
         self.encoder = nn.Sequential(
-            instance_norm_layer(3, w, 7),
+            instance_norm_layer(inputs, w, 7),
             instance_norm_layer(w, 2 * w, 3, stride=2),
             instance_norm_layer(2 * w, 4 * w, 3, stride=2),
         )

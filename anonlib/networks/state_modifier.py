@@ -1,36 +1,57 @@
-"""M-state: a face modifier that does not see the face it replaces."""
+"""M-state: a face modifier that does not see the face that it replaces."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anonlib.config import ModifierConfig
-from anonlib.networks.blocks import ResidualBlock, instance_norm_layer
 from anonlib.networks.face_reader import STATE, FaceReader
+from anonlib.networks.modifier import Modifier
 
 CODE = 48
 """Numbers that say which person M draws."""
+PEOPLE = 1000
+"""Codes that a modifier keeps; a random person is one of them."""
+NOISE = 0.25
+"""Standard deviation of the noise that is added to each number of the state."""
+LARGEST = 2.5
+"""Larger values of the state are clipped, in standard deviations of the drawn pictures."""
 _CENTRE, _RADII = (0.5, 0.47), (0.40, 0.50)
-"""Ellipse that is always removed, as shares of the side of the crop."""
-_FEATHER = 0.05
-"""Width of its soft edge, outside the ellipse."""
-_LARGEST = 2.5
-"""Larger values of the state are clipped, in standard deviations."""
+"""The ellipse that M always redraws, as shares of the crop's side."""
+_FEATHER = 0.11
+"""Width of its soft edge, outside the ellipse, as a share of its radius."""
 
 
-class StateModifier(nn.Module):
+class StateModifier(Modifier):
+    """M-state: it reads the crop without the head, the state of the head, and a code of the person to draw.
+
+    A frozen `FaceReader` finds the head and what is in front of it. The head is removed before M sees the
+    crop. Of the face only the state passes, eight numbers with noise, see `state_bits`. Hands and tools in
+    front stay as they are.
+
+    Implements Ren et al., section 4, Face Modification.
+    Differs from the paper: the paper's M reads the whole face and returns the whole crop. A network that
+    sees a face can hide the person in the picture that it draws, where a retrained D finds it again. The
+    encoder, residual blocks and decoder are the paper's.
+
+    >>> network = StateModifier(ModifierConfig(size=64, width=8, blocks=1, reads="state"))
+    >>> faces = torch.rand(2, 3, 64, 64)
+    >>> network(faces).shape, network.layer(faces).shape
+    (torch.Size([2, 3, 64, 64]), torch.Size([2, 4, 64, 64]))
+    """
+
+    people: Tensor
+    region: Tensor
+
     def __init__(self, config: ModifierConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config, inputs=4)
         w = config.width
         self.reader = FaceReader().requires_grad_(False)
-        self.encoder = nn.Sequential(
-            instance_norm_layer(4, w, 7),
-            instance_norm_layer(w, 2 * w, 3, stride=2),
-            instance_norm_layer(2 * w, 4 * w, 3, stride=2),
-        )
         self.person = nn.Sequential(
             nn.Linear(CODE + STATE, 8 * w * 16),
             nn.LeakyReLU(0.2),
@@ -43,52 +64,86 @@ class StateModifier(nn.Module):
             nn.LeakyReLU(0.2),
         )
         self.join = nn.Conv2d(8 * w, 4 * w, 3, padding=1)
-        self.blocks = nn.Sequential(*[ResidualBlock(4 * w) for _ in range(config.blocks)])
-        self.decoder = nn.Sequential(
-            nn.Upsample(scale_factor=2),
-            instance_norm_layer(4 * w, 2 * w, 3),
-            nn.Upsample(scale_factor=2),
-            instance_norm_layer(2 * w, w, 3),
-            nn.ReflectionPad2d(3),
-            nn.Conv2d(w, 3, 7),
-        )
-        self.register_buffer("people", torch.randn(16, CODE))
-        line = (torch.arange(config.size) + 0.5) / config.size
-        y, x = torch.meshgrid(line, line, indexing="ij")
-        away = (((x - _CENTRE[0]) / _RADII[0]) ** 2 + ((y - _CENTRE[1]) / _RADII[1]) ** 2).sqrt()
-        region = ((1 + _FEATHER / 0.45 - away) / (_FEATHER / 0.45)).clamp(0, 1)
-        self.register_buffer("region", region[None, None], persistent=False)
-        self.noise = 0.25
+        self.register_buffer("people", torch.randn(PEOPLE, CODE))
+        self.register_buffer("region", redrawn_region(config.size), persistent=False)
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> StateModifier:
+        """Training mode, or not; the reader never trains."""
         super().train(mode)
         self.reader.eval()
         return self
 
-    def hole(self, reading):
-        head = F.max_pool2d((reading.head > -1).float(), 5, 1, 2)
-        head = F.avg_pool2d(F.max_pool2d(head, 3, 1, 1), 3, 1, 1)
-        return torch.maximum(self.region.expand_as(head), head)
+    def draw_codes(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Random codes `(count, 56)`: one of the `people`, and normal numbers for the noise of the state.
+
+        Without a generator they come from PyTorch's global one.
+        """
+        rows = torch.randint(len(self.people), (count,), generator=generator)
+        noise = torch.randn(count, STATE, generator=generator)
+        return torch.cat([self.people[rows.to(self.people.device)], noise.to(self.people.device)], 1)
+
+    def forward(self, faces: Tensor, codes: Tensor | None = None) -> Tensor:
+        """Modified faces, `(B, 3, S, S)` in [0, 1] to the same; S is `config.size`.
+
+        The `codes` are `(B, 56)`, as `draw_codes` returns them; None draws random ones.
+        """
+        colours, opacity = self.layer(faces, codes).split([3, 1], 1)
+        return torch.lerp(faces, colours, opacity)
 
     def layer(self, faces: Tensor, codes: Tensor | None = None) -> Tensor:
+        """What is laid over the crop: `(B, 4, S, S)` in [0, 1], colours and opacity."""
+        codes = self.draw_codes(len(faces)) if codes is None else codes
         with torch.no_grad():
             reading = self.reader(faces)
-            front = torch.sigmoid(reading.front * 2)
-            hole = self.hole(reading)
-            keep = torch.where(front > 0.5, 1.0, (hole <= 0).float())
-            state = reading.state.clamp(-_LARGEST, _LARGEST)
-            state = state + self.noise * torch.randn_like(state)
-            if codes is None:
-                codes = self.people[torch.randint(len(self.people), (len(faces),))]
-        return torch.cat([self.draw(faces, keep, state, codes), hole * (1 - front)], 1)
+            seen, opacity = self.remove_head(faces, reading.head.sigmoid(), reading.front.sigmoid())
+        return torch.cat([self.draw(seen, reading.state, codes), opacity], 1)
 
-    def draw(self, faces, keep, state, codes):
-        seen = torch.cat([(faces * 2 - 1) * keep, keep * 2 - 1], 1).contiguous(memory_format=torch.channels_last)
-        person = self.person(torch.cat([codes, state], 1)).contiguous(memory_format=torch.channels_last)
-        x = self.join(torch.cat([self.encoder(seen), person], 1))
-        x = self.decoder(self.blocks(x))
+    def remove_head(self, faces: Tensor, head: Tensor, front: Tensor) -> tuple[Tensor, Tensor]:
+        """What M sees of the faces `(B, 4, S, S)`, and where it draws `(B, 1, S, S)`.
+
+        M draws in a fixed ellipse and wherever a part of the head is outside it, but not where something is
+        in front. M sees colours in [-1, 1] that are 0 wherever it draws, and a plane that is 1 where it sees.
+
+        Args:
+            head: `(B, 1, S, S)` opacity of the head, as if nothing were in front of it.
+            front: `(B, 1, S, S)` opacity of what is in front of it.
+        """
+        outside = F.max_pool2d((head > 0.25).float(), 7, 1, 3)
+        hole = torch.maximum(self.region.expand_as(outside), F.avg_pool2d(outside, 3, 1, 1))
+        visible = ((hole <= 0) | (front > 0.5)).float()
+        seen = torch.cat([(faces * 2 - 1) * visible, visible], 1)
+        return seen.contiguous(memory_format=torch.channels_last), hole * (1 - front)
+
+    def draw(self, seen: Tensor, state: Tensor, codes: Tensor) -> Tensor:
+        """The person of the codes in a state, with the scene around, `(B, 3, S, S)` in [0, 1].
+
+        Args:
+            seen: `(B, 4, S, S)` from `remove_head`.
+            state: `(B, 8)` without noise.
+            codes: `(B, 56)`.
+        """
+        people, noise = codes.split([CODE, STATE], 1)
+        numbers = torch.cat([people, state.clamp(-LARGEST, LARGEST) + NOISE * noise], 1)
+        person = self.person(numbers).contiguous(memory_format=torch.channels_last)
+        x = self.join(torch.cat([self.encoder(seen), person], 1))  # (B, 4w, S/4, S/4)
+        x = self.decoder(self.blocks(x))  # (B, 3, S, S)
         return (torch.tanh(x) + 1) / 2
 
-    def forward(self, faces, codes=None):
-        rgb, opacity = self.layer(faces, codes).split([3, 1], 1)
-        return faces + opacity * (rgb - faces)
+
+def redrawn_region(size: int) -> Tensor:
+    """The ellipse that M always redraws: `(1, 1, size, size)`, 1 inside, with a soft edge outside."""
+    line = (torch.arange(size) + 0.5) / size
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    away = (((x - _CENTRE[0]) / _RADII[0]) ** 2 + ((y - _CENTRE[1]) / _RADII[1]) ** 2).sqrt()
+    return ((1 + _FEATHER - away) / _FEATHER).clamp(0, 1)[None, None]
+
+
+def state_bits(spread: Sequence[float], noise: float = NOISE) -> float:
+    """Most bits of information that the state of one face can pass, for normal numbers of this spread.
+
+    The capacity of a Gaussian channel for each number, log2(1 + spread^2 / noise^2) / 2.
+
+    >>> round(state_bits([1.0] * 8), 1)
+    16.3
+    """
+    return sum(0.5 * math.log2(1 + (each / noise) ** 2) for each in spread)

@@ -167,7 +167,9 @@ def clip_generator(seed: int, split: str, number: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(source))
 
 
-def assign_roles(clips: int, people: Sequence[int], *, rng: np.random.Generator) -> Iterator[tuple[Role, ...]]:
+def assign_roles(
+    clips: int, people: Sequence[int], *, rng: np.random.Generator
+) -> Iterator[tuple[Role, ...]]:
     """People and actions of each clip; all actions occur before one occurs again."""
     actions: list[int] = []
     for _ in range(clips):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from anonlib.config import ENLARGE
 from anonlib.types import ACTIONS, Heads, HeadSource
-from anonlib.world.body import Body, Moment
+from anonlib.world.body import Body, Moment, Pose
 from anonlib.world.chores import CHORES
 from anonlib.world.face_props import FaceProp
 from anonlib.world.pen import Color, Looks, Pen, Point

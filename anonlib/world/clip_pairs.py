@@ -21,18 +21,28 @@ Corners = tuple[int, int, int, int]
 
 
 def clip_pairs(
-    codes: PersonCodes, *, clips: int, frames: int, split: str, seed: int, size: int, frame: tuple[int, int]
+    codes: PersonCodes,
+    *,
+    clips: int,
+    frames: int,
+    split: str,
+    seed: int,
+    size: int,
+    frame: tuple[int, int],
+    person: int | None = None,
 ) -> Pairs:
-    """Face crops of drawn clips, each person redrawn with a random training person.
+    """Face crops of drawn clips, each person redrawn with a random training person, or with one for all.
 
     `frame` is the height and width of a frame. A crop is the face box enlarged 1.6 times; beyond the frame it
-    repeats the border.
+    repeats the border. `person` is the number of the one for all.
     """
     source = SyntheticPeople()
     pairs: list[Pairs] = []
-    for number, roles in enumerate(assign_roles(clips, source.people(split), rng=clip_generator(seed, split, 0))):
+    plan = assign_roles(clips, source.people(split), rng=clip_generator(seed, split, 0))
+    for number, roles in enumerate(plan):
         rng = clip_generator(seed, split, number + 1)
-        take = _Take(codes, Clip(roles, source, frames=frames, split=split, size=frame, rng=rng), seed + number)
+        clip = Clip(roles, source, frames=frames, split=split, size=frame, rng=rng)
+        take = _Take(codes, clip, other_people(len(roles), seed + number) if person is None else [person] * 3)
         pairs += [pair for k in range(frames) for pair in take.pairs(k, size)]
     return join(pairs)
 
@@ -40,11 +50,10 @@ def clip_pairs(
 class _Take:
     """One clip, and other heads for its people."""
 
-    def __init__(self, codes: PersonCodes, clip: Clip, seed: int) -> None:
+    def __init__(self, codes: PersonCodes, clip: Clip, others: list[int]) -> None:
         self.clip = clip
         self.facing = [actor for actor in clip.actors if actor.heads is not None]
-        generator = np.random.default_rng(seed)
-        self.codes = codes.of(generator.integers(10**8, 2 * 10**8, max(1, len(self.facing))).tolist())
+        self.codes = codes.of(others)
         self.draws = [
             clip_draws(actor.role.identity, seed=actor.seed, frames=clip.frames) for actor in self.facing
         ]
@@ -67,7 +76,7 @@ class _Take:
         return [self._pair(number, frame, shift, (first, second), size) for number in range(len(self.facing))]
 
     def _exchange_heads(self) -> None:
-        """Exchanges the pictures of the heads; landmarks, and so the tools, and the skin of the hands stay."""
+        """Exchanges the pictures of the heads; tools and the skin of the hands stay."""
         for actor, other in zip(self.facing, self.others, strict=True):
             assert actor.heads is not None
             actor.heads.sprites, other.sprites = other.sprites, actor.heads.sprites
@@ -96,8 +105,15 @@ class _Take:
             state=self.draws[number][frame : frame + 1, :STATE],
             codes=self.codes[number : number + 1],
             landmarks=torch.from_numpy((seen.landmarks - box[:2]) * scale)[None].float(),
-            redrawn_landmarks=torch.from_numpy((self.others[number].landmarks[frame] + 0.5) * size)[None].float(),
+            redrawn_landmarks=torch.from_numpy((self.others[number].landmarks[frame] + 0.5) * size)[
+                None
+            ].float(),
         )
+
+
+def other_people(count: int, seed: int) -> list[int]:
+    """Random training people who are drawn for others, and in no picture themselves."""
+    return np.random.default_rng(seed).integers(10**8, 2 * 10**8, count).tolist()
 
 
 def _other_head(codes: PersonCodes, actor: Actor, code: Tensor, draw: Tensor) -> HeadClip:
@@ -116,7 +132,8 @@ def _enlarged(face: Box) -> Corners:
 
 def _in_front(clip: Clip, actor: Actor, frame: int, shift: tuple[int, int]) -> np.ndarray:
     """Opacity `(H, W)` uint8 of all that is drawn after an actor's head, from how much of a white and of a
-    black ground shines through."""
+    black ground shines through.
+    """
     shades = []
     for ground in (0, 255):
         canvas = Image.new("RGB", (clip.width, clip.height), (ground,) * 3)

@@ -81,7 +81,7 @@ class SyntheticPeople:
 
 
 def clip_draws(person: int, *, seed: int, frames: int) -> Tensor:
-    """Normal numbers `(frames, 8 + K)` of one person in one clip, for `draw_heads`: a smooth state, fixed light."""
+    """Normal numbers `(frames, 8 + K)` of a person in a clip for `draw_heads`: smooth motion, one light."""
     fixed = normals(person, seed, 1, shape=(3 + _model().components,))
     rest, cosine, sine = normals(person, seed, 2, shape=(3, 5))
     time = torch.arange(frames)[:, None] * 0.35
@@ -122,7 +122,7 @@ def _portraits(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> t
 
 
 def draw_heads(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> Heads:
-    """One head for each row of normal numbers, which begin with the 8 of the state and the K of the variation."""
+    """One head for each row of normal numbers: first 8 of the state, then K of the variation."""
     explicit, variation = draw[:, : 8 + model.components].split([8, model.components], 1)
     return model.render(
         identity,

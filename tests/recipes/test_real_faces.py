@@ -14,11 +14,11 @@ from torch.optim import Adam
 from anonlib.config import TrainingConfig
 from anonlib.errors import NumericError
 from anonlib.networks import SphereFace
+from anonlib.networks.critic import PatchCritic
 from anonlib.training import loop
 from anonlib.training.algorithm1 import Players
 from anonlib.training.batches import FaceBatch, face_batch
 from anonlib.types import ActionFrames, FaceImages
-from recipes.critic import PatchCritic
 from recipes.real_faces import Adversaries, further_terms, still_features, train_on_real_faces, update_critic
 
 MakePlayers = Callable[..., Players]

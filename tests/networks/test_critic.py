@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from recipes.critic import PatchCritic, critic_loss, realism_loss
+from anonlib.losses import critic_loss, realism_loss
+from anonlib.networks.critic import PatchCritic
 
 
 def test_a_value_sees_a_patch_of_38_pixels():
