@@ -28,7 +28,14 @@ from anonlib.files import commit, hardware
 from anonlib.networks import FaceReader, Modifier, StateModifier
 from anonlib.networks.state_modifier import PEOPLE
 from anonlib.training.checkpoints import save_weights
-from anonlib.training.pretraining import as_floats, pair_batches, redraw, train_on_pairs, train_reader
+from anonlib.training.pretraining import (
+    as_floats,
+    fit_sketch,
+    pair_batches,
+    redraw,
+    train_on_pairs,
+    train_reader,
+)
 from anonlib.training.start import on_device, starting_modifier
 from anonlib.world.clip_pairs import clip_pairs
 from anonlib.world.codes import PersonCodes
@@ -100,6 +107,7 @@ def overlap(found: Tensor, true: Tensor) -> float:
 def state_start(laptop: Profile, folder: Path) -> dict[str, Any]:
     network = StateModifier(replace(laptop.modifier, reads="state"))
     network.reader.load_state_dict(load_weights(folder / "reader.safetensors")[0])
+    fit_sketch(network, seed=SEED)
     network.people.copy_(PersonCodes().of(range(_FIRST, _FIRST + PEOPLE)))
     return train(network, laptop, folder, "M-state-start", person=None)
 

@@ -21,6 +21,8 @@ NOISE = 0.25
 """Standard deviation of the noise that is added to each number of the state."""
 LARGEST = 2.5
 """Larger values of the state are clipped, in standard deviations of the drawn pictures."""
+SKETCH = 32
+"""Side of the coarse head that a linear layer draws from code and state, as colours and opacity."""
 _CENTRE, _RADII = (0.5, 0.47), (0.40, 0.50)
 """The ellipse that M always redraws, as shares of the crop's side."""
 _FEATHER = 0.11
@@ -32,7 +34,8 @@ class StateModifier(Modifier):
 
     A frozen `FaceReader` finds the head and what is in front of it. The head is removed before M sees the
     crop. Of the face only the state passes, eight numbers with noise, see `state_bits`. Hands and tools in
-    front stay as they are.
+    front stay as they are. A linear layer sketches the head of a person in a state over the filled scene, and
+    the residual network adds what is missing.
 
     Implements Ren et al., section 4, Face Modification.
     Differs from the paper: the paper's M reads the whole face and returns the whole crop. A network that
@@ -49,9 +52,10 @@ class StateModifier(Modifier):
     region: Tensor
 
     def __init__(self, config: ModifierConfig) -> None:
-        super().__init__(config, inputs=4)
+        super().__init__(config, inputs=8)
         w = config.width
         self.reader = FaceReader().requires_grad_(False)
+        self.sketch = nn.Linear(CODE + STATE, 4 * SKETCH**2)
         self.person = nn.Sequential(
             nn.Linear(CODE + STATE, 8 * w * 16),
             nn.LeakyReLU(0.2),
@@ -64,6 +68,7 @@ class StateModifier(Modifier):
             nn.LeakyReLU(0.2),
         )
         self.join = nn.Conv2d(8 * w, 4 * w, 3, padding=1)
+        nn.init.normal_(self.decoder[-1].weight, std=1e-3)  # at first M draws the sketch
         self.register_buffer("people", torch.randn(PEOPLE, CODE))
         self.register_buffer("region", redrawn_region(config.size), persistent=False)
 
@@ -112,7 +117,7 @@ class StateModifier(Modifier):
         hole = torch.maximum(self.region.expand_as(outside), F.avg_pool2d(outside, 3, 1, 1))
         visible = ((hole <= 0) | (front > 0.5)).float()
         seen = torch.cat([(faces * 2 - 1) * visible, visible], 1)
-        return seen.contiguous(memory_format=torch.channels_last), hole * (1 - front)
+        return seen, hole * (1 - front)
 
     def draw(self, seen: Tensor, state: Tensor, codes: Tensor) -> Tensor:
         """The person of the codes in a state, with the scene around, `(B, 3, S, S)` in [0, 1].
@@ -124,10 +129,35 @@ class StateModifier(Modifier):
         """
         people, noise = codes.split([CODE, STATE], 1)
         numbers = torch.cat([people, state.clamp(-LARGEST, LARGEST) + NOISE * noise], 1)
-        person = self.person(numbers).contiguous(memory_format=torch.channels_last)
-        x = self.join(torch.cat([self.encoder(seen), person], 1))  # (B, 4w, S/4, S/4)
+        sketch = self.sketch(numbers).reshape(-1, 4, SKETCH, SKETCH)
+        head, opacity = F.interpolate(sketch, seen.shape[2:], mode="bilinear").split([3, 1], 1)
+        coarse = fill(*seen.split([3, 1], 1)) * (1 - opacity) + head
+        x = self.encoder(channels_last(torch.cat([seen, coarse, opacity], 1)))  # (B, 4w, S/4, S/4)
+        x = self.join(torch.cat([x, channels_last(self.person(numbers))], 1))
         x = self.decoder(self.blocks(x))  # (B, 3, S, S)
-        return (torch.tanh(x) + 1) / 2
+        return ((coarse + x + 1) / 2).clamp(0, 1)
+
+
+def fill(seen: Tensor, visible: Tensor) -> Tensor:
+    """What is not visible filled with the mean of what is visible near it, coarser where that is far.
+
+    `(B, C, S, S)` that are 0 where the `(B, 1, S, S)` plane is 0, to the same; S is a power of 2 times 16 or less.
+
+    >>> fill(torch.tensor([[[[3.0, 0.0], [0.0, 0.0]]]]), torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]]))
+    tensor([[[[3., 3.],
+              [3., 3.]]]])
+    """
+    if seen.shape[-1] % 2 or seen.shape[-1] == 1:
+        return seen + (1 - visible) * seen.sum((2, 3), True) / visible.sum((2, 3), True).clamp(min=1e-6)
+    share = F.avg_pool2d(visible, 2)
+    mean = F.avg_pool2d(seen, 2) / share.clamp(min=1e-6)
+    coarse = fill(mean * (share > 0), (share > 0).float())
+    return seen + (1 - visible) * F.interpolate(coarse, scale_factor=2.0, mode="bilinear")
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same images in the memory layout in which convolutions are fast."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def redrawn_region(size: int) -> Tensor:

@@ -10,13 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
+from anonlib.geometry import resize
 from anonlib.losses import critic_loss, realism_loss, redraw_loss
 from anonlib.networks import FaceReader, Modifier, StateModifier
 from anonlib.networks.critic import PatchCritic
 from anonlib.networks.face_reader import STATE
+from anonlib.networks.state_modifier import LARGEST, NOISE, SKETCH
 from anonlib.training.loop import History, RunOptions, TrainingState, training_steps
 from anonlib.training.processes import gradient_step
 from anonlib.world.codes import PersonCodes
+from anonlib.world.faces import draw_heads
 from anonlib.world.pairs import Pairs, join, portrait_pairs
 
 CRITIC_WEIGHT = 0.02
@@ -83,6 +86,25 @@ def reading_losses(reader: FaceReader, pairs: Pairs, *, redrawn: bool) -> dict[s
     if not redrawn:
         found["head"] = 2 * F.binary_cross_entropy_with_logits(reading.head, pairs.head.float() / 255)
     return found
+
+
+@torch.no_grad()
+def fit_sketch(modifier: StateModifier, *, heads: int = 4000, seed: int) -> None:
+    """Fits the linear layer that draws coarse heads to heads of random people, by least squares."""
+    codes, size = PersonCodes(), 2 * SKETCH
+    generator = torch.Generator().manual_seed(seed)
+    people = codes.of((torch.randint(_PEOPLE, (heads,), generator=generator) + _PEOPLE).tolist())
+    state = torch.randn(heads, STATE, generator=generator).clamp(-LARGEST, LARGEST)
+    drawn = []
+    for person, now in zip(people.split(200), state.split(200), strict=True):
+        rest = torch.zeros(len(now), codes.model.components)
+        head = draw_heads(codes.model, codes.identity(person), torch.cat([now, rest], 1), size)
+        drawn.append(resize(torch.cat([(head.rgb * 2 - 1) * head.alpha, head.alpha], 1), (SKETCH, SKETCH)))
+    noisy = state + NOISE * torch.randn(state.shape, generator=generator)
+    known = torch.cat([people, noisy, torch.ones(heads, 1)], 1)
+    solution = torch.linalg.lstsq(known, torch.cat(drawn).flatten(1)).solution
+    modifier.sketch.weight.copy_(solution[:-1].T)
+    modifier.sketch.bias.copy_(solution[-1])
 
 
 def train_on_pairs(
