@@ -4,10 +4,10 @@
 
 reader         the frozen part of M-state: where the head is, what is in front of it, and its state
 M-state-start  M-state, which does not see the head; it draws the person of a code. Holds the reader
-M-redraw-start the paper's M, which sees the face; it draws one and the same person for everybody
+M-redraw-start the paper's M, which sees the face; it draws the same person for everybody
 
-Each is measured on validation people, whom no test shows. The record is `data/weights/NAME.json`. Trainings can
-be stopped; the same command resumes.
+Each is measured on validation people, whom no test shows. The record is `data/weights/NAME.json`. Trainings
+can be stopped; the same command resumes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from anonlib.assets import load_weights
 from anonlib.config import Profile, profile, to_dict
 from anonlib.files import commit, hardware
 from anonlib.networks import FaceReader, Modifier, StateModifier
+from anonlib.networks.face_reader import STATE
 from anonlib.networks.state_modifier import PEOPLE
 from anonlib.training.checkpoints import save_weights
 from anonlib.training.pretraining import (
@@ -106,10 +107,15 @@ def overlap(found: Tensor, true: Tensor) -> float:
 
 def state_start(laptop: Profile, folder: Path) -> dict[str, Any]:
     network = StateModifier(replace(laptop.modifier, reads="state"))
-    network.reader.load_state_dict(load_weights(folder / "reader.safetensors")[0])
     fit_sketch(network, seed=SEED)
     network.people.copy_(PersonCodes().of(range(_FIRST, _FIRST + PEOPLE)))
-    return train(network, laptop, folder, "M-state-start", person=None)
+    train(network, laptop, folder, "M-state-start", person=None)
+    network.reader.load_state_dict(load_weights(folder / "reader.safetensors")[0])
+    pairs = pairs_of(laptop, folder, "validation")
+    with torch.inference_mode():
+        codes = torch.cat([pairs.codes, torch.randn(len(pairs), STATE)], 1)
+        modified = network.eval()(as_floats(pairs.images), codes)
+    return save(network, "M-state-start", modified, as_floats(pairs.redrawn))
 
 
 def redraw_start(laptop: Profile, folder: Path) -> dict[str, Any]:
@@ -117,19 +123,22 @@ def redraw_start(laptop: Profile, folder: Path) -> dict[str, Any]:
         replace(laptop, modifier=replace(laptop.modifier, reads="picture")), seed=SEED, start="identity"
     )
     assert isinstance(network, Modifier)
-    return train(network, laptop, folder, "M-redraw-start", person=_FIRST + ONE_PERSON)
-
-
-def train(
-    network: Modifier, laptop: Profile, folder: Path, name: str, *, person: int | None
-) -> dict[str, Any]:
-    network = on_device(network, "cpu")
-    clips = pairs_of(laptop, folder, "train", person=person)
-    batches = pair_batches(clips, size=laptop.modifier.size, count=16, seed=SEED, person=person)
-    train_on_pairs(network, batches, steps=STEPS[name], seed=SEED, checkpoint=folder / f"pretrain-{name}.pt")
-    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config))
+    person = _FIRST + ONE_PERSON
+    train(network, laptop, folder, "M-redraw-start", person=person)
     with torch.inference_mode():
         modified, redrawn = redraw(network.eval(), pairs_of(laptop, folder, "validation", person=person))
+    return save(network, "M-redraw-start", modified, redrawn)
+
+
+def train(network: Modifier, laptop: Profile, folder: Path, name: str, *, person: int | None) -> None:
+    clips = pairs_of(laptop, folder, "train", person=person)
+    batches = pair_batches(clips, size=laptop.modifier.size, count=16, seed=SEED, person=person)
+    checkpoint = folder / f"pretrain-{name}.pt"
+    train_on_pairs(on_device(network, "cpu"), batches, steps=STEPS[name], seed=SEED, checkpoint=checkpoint)
+
+
+def save(network: Modifier, name: str, modified: Tensor, redrawn: Tensor) -> dict[str, Any]:
+    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config))
     return {"l1": float((modified - redrawn).abs().mean())}
 
 

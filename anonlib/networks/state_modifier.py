@@ -139,9 +139,9 @@ class StateModifier(Modifier):
 
 
 def fill(seen: Tensor, visible: Tensor) -> Tensor:
-    """What is not visible filled with the mean of what is visible near it, coarser where that is far.
+    """What is not visible, filled with a mean of what is visible around it; coarser where that is far.
 
-    `(B, C, S, S)` that are 0 where the `(B, 1, S, S)` plane is 0, to the same; S is a power of 2 times 16 or less.
+    Both `(B, C, S, S)` and the `(B, 1, S, S)` plane are 0 where nothing is visible.
 
     >>> fill(torch.tensor([[[[3.0, 0.0], [0.0, 0.0]]]]), torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]]))
     tensor([[[[3., 3.],

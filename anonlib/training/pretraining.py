@@ -146,13 +146,17 @@ def train_on_pairs(
 
 
 def redraw(modifier: Modifier, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """M's pictures and the wanted ones; where M does not draw, both are the first picture."""
+    """M's pictures and the wanted ones; where M does not draw, both are the first picture.
+
+    M-state is given the true parts and the true state instead of those of its reader.
+    """
     images, redrawn = as_floats(pairs.images), as_floats(pairs.redrawn)
     if not isinstance(modifier, StateModifier):
         return modifier(images), redrawn
     codes = torch.cat([pairs.codes, torch.randn(len(pairs), STATE)], 1)
-    colours, opacity = modifier.layer(images, codes).split([3, 1], 1)
-    return torch.lerp(images, colours, opacity), torch.where(opacity > 0, redrawn, images)
+    seen, opacity = modifier.remove_head(images, pairs.head.float() / 255, pairs.front.float() / 255)
+    modified = torch.lerp(images, modifier.draw(seen, pairs.state, codes), opacity)
+    return modified, torch.where(opacity > 0, redrawn, images)
 
 
 def as_floats(images: Tensor) -> Tensor:
