@@ -68,7 +68,9 @@ class StateModifier(Modifier):
             nn.LeakyReLU(0.2),
         )
         self.join = nn.Conv2d(8 * w, 4 * w, 3, padding=1)
-        nn.init.normal_(self.decoder[-1].weight, std=1e-3)  # at first M draws the sketch
+        last = self.decoder[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.normal_(last.weight, std=1e-3)  # at first M draws the sketch
         self.register_buffer("people", torch.randn(PEOPLE, CODE))
         self.register_buffer("region", redrawn_region(config.size), persistent=False)
 

@@ -13,7 +13,7 @@ from anonlib.assets import data_path, load_weights, shipped_weights, trained_wei
 from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import align_faces
-from anonlib.networks import ActionDetector, FaceModifier, LiteModifier, Modifier, SphereFace
+from anonlib.networks import ActionDetector, FaceModifier, LiteModifier, Modifier, SphereFace, StateModifier
 from anonlib.training.classifier import train_classifier
 from anonlib.training.detector import train_detector
 from anonlib.training.loop import RunOptions
@@ -100,7 +100,9 @@ def starting_modifier(
 
 def new_modifier(config: ModifierConfig | LiteModifierConfig) -> FaceModifier:
     """M of this shape with random weights."""
-    return LiteModifier(config) if isinstance(config, LiteModifierConfig) else Modifier(config)
+    if isinstance(config, LiteModifierConfig):
+        return LiteModifier(config)
+    return StateModifier(config) if config.reads == "state" else Modifier(config)
 
 
 def modifier_weights(profile: Profile, start: str | None = None) -> dict[str, Tensor] | None:
