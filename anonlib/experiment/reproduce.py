@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from anonlib.anonymizers import Anonymizer, create, names
+from anonlib.attack.landmarks import found_landmarks
 from anonlib.attack.verification import anonymize_faces, face_features, similarities
 from anonlib.config import LiteModifierConfig, Profile, to_dict
 from anonlib.experiment.actions import Detections, anonymize_clips, detect_actions, ground_truth
-from anonlib.experiment.attacks import FindLandmarks, attack
+from anonlib.experiment.attacks import attack
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
 from anonlib.experiment.predictions import save_predictions, save_test
 from anonlib.experiment.run import Run
 from anonlib.experiment.tables import OURS, PAPER, RANDOM, Reproduction, write_tables
 from anonlib.experiment.validation import validation_score
 from anonlib.metrics.image_quality import gradient_energy, l1_distance
-from anonlib.networks import ActionDetector, SphereFace
+from anonlib.networks import ActionDetector, SphereFace, StateModifier
 from anonlib.training import Players, train_adversarially, train_detector
 from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore, save_weights
@@ -55,7 +56,6 @@ def reproduce(
     device: str = "cpu",
     progress: bool = True,
     watch: bool = False,
-    find_landmarks: FindLandmarks | None = None,
 ) -> Reproduction:
     """Trains and measures everything that section 5 of the paper reports.
 
@@ -67,7 +67,7 @@ def reproduce(
 
     The same call with the same folder resumes. The arguments are described as fields of
     `anonlib.experiment.run.Run`; `watch` writes losses, TensorBoard events and pictures of training faces to
-    the folder `watch`. Attackers align modified faces by `find_landmarks`, if there is one.
+    the folder `watch`.
 
     Raises:
         ConfigError: the profile has no such start.
@@ -95,13 +95,15 @@ def reproduce(
     experiment = prepare(run)
     learned = (OURS, PAPER, RANDOM) if reads_state(profile) else (OURS, RANDOM)
     trained = {name: train_modifier(experiment, name, watch=watch) for name in learned}
-    hide = {name: create(OURS, players.modifier) for name, players in trained.items()}
+    hide = {name: create(OURS, players.modifier, seed=seed) for name, players in trained.items()}
 
     for name in names():
         if name != OURS:
             measure(experiment, name, create(name), experiment.classifier)
     for name, players in trained.items():
         measure(experiment, name, hide[name], players.classifier, detector=players.detector)
+    ours = trained[OURS].modifier
+    find_landmarks = partial(found_landmarks, ours.reader) if isinstance(ours, StateModifier) else None
     for name in learned[:-1]:
         make = partial(attack, experiment, name, hide[name], trained[name].classifier)
         run.stage(f"attacks-{name}", partial(make, find_landmarks=find_landmarks))

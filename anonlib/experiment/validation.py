@@ -42,7 +42,7 @@ def validation_score(
     def score() -> float:
         modifier, judge, training = players.modifier, copy.deepcopy(start), players.modifier.training
         with fixed_random_numbers(seed, device):
-            hide = create("modifier", modifier)
+            hide = create("modifier", modifier, seed=seed)
             lessons, unseen = anonymize_faces(known, hide), anonymize_faces(validation, hide)
             train_classifier(judge, lessons, settings, seed=seed, progress=False)
         modifier.train(training)
