@@ -48,9 +48,11 @@ def check_request(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any
         )
 
 
-def save_weights(path: Path, module: nn.Module, *, config: dict[str, Any]) -> None:
-    """Saves a module's weights as safetensors, with its config in the header."""
+def save_weights(path: Path, module: nn.Module, *, config: dict[str, Any], half: bool = False) -> None:
+    """Saves a module's weights as safetensors, with its config in the header; `half` halves the file."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    if half:
+        tensors = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
     write_atomically(path, save(tensors, metadata={"config": json.dumps(config)}))
 
 
