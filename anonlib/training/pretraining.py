@@ -15,7 +15,7 @@ from anonlib.losses import critic_loss, realism_loss, redraw_loss
 from anonlib.networks import FaceReader, Modifier, StateModifier
 from anonlib.networks.critic import PatchCritic
 from anonlib.networks.face_reader import STATE
-from anonlib.networks.state_modifier import LARGEST, NOISE, SKETCH
+from anonlib.networks.state_modifier import LARGEST, SKETCH
 from anonlib.training.loop import History, RunOptions, TrainingState, training_steps
 from anonlib.training.processes import gradient_step
 from anonlib.world.codes import PersonCodes
@@ -100,8 +100,7 @@ def fit_sketch(modifier: StateModifier, *, heads: int = 4000, seed: int) -> None
         rest = torch.zeros(len(now), codes.model.components)
         head = draw_heads(codes.model, codes.identity(person), torch.cat([now, rest], 1), size)
         drawn.append(resize(torch.cat([(head.rgb * 2 - 1) * head.alpha, head.alpha], 1), (SKETCH, SKETCH)))
-    noisy = state + NOISE * torch.randn(state.shape, generator=generator)
-    known = torch.cat([people, noisy, torch.ones(heads, 1)], 1)
+    known = torch.cat([people, state, torch.ones(heads, 1)], 1)
     solution = torch.linalg.lstsq(known, torch.cat(drawn).flatten(1)).solution
     modifier.sketch.weight.copy_(solution[:-1].T)
     modifier.sketch.bias.copy_(solution[-1])
@@ -148,12 +147,13 @@ def train_on_pairs(
 def redraw(modifier: Modifier, pairs: Pairs) -> tuple[Tensor, Tensor]:
     """M's pictures and the wanted ones; where M does not draw, both are the first picture.
 
-    M-state is given the true parts and the true state instead of those of its reader.
+    M-state is given the true parts and the true state, without noise, instead of what its reader finds. So it
+    learns to draw exactly the state that it is given.
     """
     images, redrawn = as_floats(pairs.images), as_floats(pairs.redrawn)
     if not isinstance(modifier, StateModifier):
         return modifier(images), redrawn
-    codes = torch.cat([pairs.codes, torch.randn(len(pairs), STATE)], 1)
+    codes = torch.cat([pairs.codes, torch.zeros(len(pairs), STATE)], 1)
     seen, opacity = modifier.remove_head(images, pairs.head.float() / 255, pairs.front.float() / 255)
     modified = torch.lerp(images, modifier.draw(seen, pairs.state, codes), opacity)
     return modified, torch.where(opacity > 0, redrawn, images)
