@@ -86,7 +86,7 @@ def shipped_weights(name: str, config: object) -> dict[str, Tensor] | None:
     """The weights `data/weights/NAME.safetensors`, or None if none ship for exactly this config.
 
     >>> from anonlib.config import profile
-    >>> shipped_weights("M-trained", profile("paper").modifier) is None
+    >>> shipped_weights("M-state-trained", profile("paper").modifier) is None
     True
     """
     try:
@@ -98,7 +98,7 @@ def shipped_weights(name: str, config: object) -> dict[str, Tensor] | None:
 
 
 def trained_weights(name: str, config: object) -> dict[str, Tensor]:
-    """The same for networks that must have shipped weights, `M-trained` and `D-trained`.
+    """The same for networks that must have shipped weights, `M-state-trained` and `D-state-trained`.
 
     Raises:
         ConfigError: no such weights ship for this config.

@@ -5,7 +5,7 @@
 
 The pictures are written into the run's folder, which must hold figure4.csv. Without weights/, as in the
 recorded runs, only Fig. 4 is drawn. A folder without figure4.csv gets pictures made by the shipped
-M-trained. All people shown are test people.
+M-state-trained. All people shown are test people.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from torch import Tensor
 
 from anonlib.anonymizers import create, names
 from anonlib.anonymizers.frames import anonymize_frames
-from anonlib.assets import data_path, load_weights
-from anonlib.config import LiteModifierConfig, ModifierConfig, profile
-from anonlib.networks import FaceModifier, LiteModifier, Modifier
+from anonlib.anonymizers.learned import load_modifier
+from anonlib.assets import data_path
+from anonlib.config import profile
+from anonlib.networks import FaceModifier
 from anonlib.training import start
 from anonlib.types import ActionFrames
 from anonlib.viz import plot_baselines, plot_before_after, plot_privacy_utility
@@ -33,14 +34,7 @@ from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
 def modifier_of_run(folder: Path) -> FaceModifier:
     """M as the run left it."""
-    tensors, config = load_weights(folder / "weights" / "modifier.safetensors")
-    modifier: FaceModifier
-    if "cells" in config:
-        modifier = LiteModifier(LiteModifierConfig(**config))
-    else:
-        modifier = Modifier(ModifierConfig(**config))
-    modifier.load_state_dict(tensors)
-    return modifier.eval()
+    return load_modifier(folder / "weights" / "modifier.safetensors")
 
 
 def portraits(people: int, *, size: int) -> Tensor:
@@ -68,13 +62,13 @@ def draw_figure4(folder: Path) -> None:
 def draw_people(folder: Path, modifier: FaceModifier) -> None:
     """Fig. 3 and Fig. 5, faces and frames."""
     faces = portraits(12, size=modifier.config.size)
-    hidden = {name: create(name, modifier)(faces[:3]) for name in names()}
+    hidden = {name: create(name, modifier, seed=0)(faces[:3]) for name in names()}
     save(plot_baselines(hidden), folder / "baselines.png", dpi=100)
-    after = create("modifier", modifier)(faces)
+    after = create("modifier", modifier, seed=0)(faces)
     save(plot_before_after(faces, after), folder / "before_after.png", dpi=100)
     clear = scenes()
     frames = clear.frames / 255
-    changed = anonymize_frames(frames, clear.face_boxes, create("modifier", modifier))
+    changed = anonymize_frames(frames, clear.face_boxes, create("modifier", modifier, seed=0))
     save(plot_before_after(frames, changed, pairs=2), folder / "clips.png", dpi=200)
 
 

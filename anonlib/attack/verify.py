@@ -37,7 +37,7 @@ class Request:
     """What is measured."""
 
     method: str
-    """Name of an anonymizer; `modifier` without `weights` is the shipped M-trained."""
+    """Name of an anonymizer; `modifier` without `weights` is the shipped M-state-trained."""
     weights: Path | None = None
     """File with the M that `modifier` uses instead."""
     folds: tuple[int, ...]
@@ -210,7 +210,7 @@ def compare(faces: str, scores: np.ndarray, pairs: Pairs) -> Comparison:
 
 
 def named_anonymizer(method: str, *, weights: Path | None = None, device: str = "cpu") -> Anonymizer:
-    """`anonymizers.create`, in which `modifier` without weights is the shipped M-trained."""
+    """`anonymizers.create`, in which `modifier` without weights is the shipped M-state-trained."""
     if method == "modifier" and weights is None:
         return create(method, trained_modifier(profile("laptop"), device=device))
     return create(method, weights=weights, device=device)
@@ -276,7 +276,7 @@ def command(root: Path, request: Request) -> str:
 
 def method_file(request: Request) -> Path | None:
     """The weights that the method reads; None for hand-crafted ones."""
-    name = "M-trained" if request.method == "modifier" else request.method
+    name = "M-state-trained" if request.method == "modifier" else request.method
     try:
         return request.weights or data_path("weights", f"{name}.safetensors")
     except FaceDatasetError:

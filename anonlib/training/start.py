@@ -137,22 +137,21 @@ def _default_start(config: ModifierConfig | LiteModifierConfig) -> str:
     return "M-state-start" if config.reads == "state" else STARTS["identity"]
 
 
-def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
-    """M-trained: M after many iterations of Algorithm 1, or ConfigError if it is not of the profile's shape.
+def trained_modifier(profile: Profile, *, device: str = "cpu") -> FaceModifier:
+    """M-state-trained: M-state after Algorithm 1, or ConfigError if it is not of the profile's shape.
 
-    Implements Ren et al., Algorithm 1. Differs from the paper: synthetic people at 64 pixels, see
-    data/weights/MODEL_CARD.md.
+    Implements Ren et al., Algorithm 1. Differs from the paper: synthetic people at 64 pixels, and an M that
+    does not see the head, see data/weights/MODEL_CARD.md.
     """
-    tensors = trained_weights("M-trained", profile.modifier)
-    assert isinstance(profile.modifier, ModifierConfig)
-    modifier = Modifier(profile.modifier)
+    tensors = trained_weights("M-state-trained", profile.modifier)
+    modifier = new_modifier(profile.modifier)
     modifier.load_state_dict(tensors)
     return on_device(modifier.eval(), device)
 
 
 def trained_classifier(profile: Profile, *, device: str = "cpu") -> SphereFace:
-    """D-trained: D after the training of M-trained, or ConfigError if it is not of the profile's shape."""
-    tensors = trained_weights("D-trained", profile.classifier)
+    """D-state-trained: D after the training of M-state-trained, or ConfigError if it is of another shape."""
+    tensors = trained_weights("D-state-trained", profile.classifier)
     classifier = SphereFace(profile.classifier, people=len(tensors["identities"]))
     classifier.load_state_dict(tensors)
     return on_device(classifier.eval(), device)
