@@ -1,0 +1,252 @@
+"""Measures why M-state is built as it is, on drawn people of the validation split.
+
+    python -m recipes.measure_m_state code region eq3 --out results/laptop/m_state.json
+
+code   does the drawn person follow the code: is the wanted one the nearest of 20, by D
+region what is left around a perfect redraw: a retrained D, for narrow and wide regions
+eq3    Algorithm 1 from M-state-start with Eq. (3) against the original and against M's first drawing
+
+Each measurement is added to the file under its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anonlib.anonymizers import create
+from anonlib.attack.landmarks import found_landmarks
+from anonlib.attack.verification import (
+    anonymize_faces,
+    compare_clear_and_modified,
+    face_features,
+    verify_scores,
+)
+from anonlib.config import Profile, TrainingConfig, profile
+from anonlib.experiment.attacks import with_landmarks
+from anonlib.experiment.datasets import FOLDS, clips
+from anonlib.files import provenance
+from anonlib.metrics.verification import Pairs as VerificationPairs, verification_pairs
+from anonlib.networks import FaceModifier, SphereFace, StateModifier
+from anonlib.networks.face_reader import STATE
+from anonlib.networks.state_modifier import NOISE, redrawn_region, state_bits
+from anonlib.training import Players, train_adversarially, train_classifier
+from anonlib.training.pretraining import as_floats
+from anonlib.training.start import starting_classifier, starting_detector, starting_modifier
+from anonlib.types import FaceImages
+from anonlib.world.codes import PersonCodes
+from anonlib.world.faces import SyntheticPeople, synthetic_faces
+from anonlib.world.pairs import Pairs, join, portrait_pairs
+
+SEED = 7000
+PEOPLE, IMAGES = 120, 8
+"""Validation people and pictures of each."""
+GALLERY, POSES = 20, 6
+REGIONS = (0.8, 0.9, 1.0, 1.1, 1.2)
+"""Sizes of the region, in those of M-state's ellipse."""
+GAMES = {
+    "before": None,
+    "original, lambda 4": ("original", 4.0),
+    "original, lambda 30": ("original", 30.0),
+    "start, lambda 4": ("start", 4.0),
+    "start, lambda 30": ("start", 30.0),
+}
+
+
+def validation_people(laptop: Profile) -> tuple[FaceImages, VerificationPairs]:
+    numbers = SyntheticPeople().people("validation")[1000 : 1000 + PEOPLE]
+    faces = synthetic_faces(numbers, images=IMAGES, size=laptop.modifier.size, seed=SEED)
+    return faces, verification_pairs(faces.labels, pairs=4000, folds=FOLDS, seed=SEED)
+
+
+def training_people(laptop: Profile) -> FaceImages:
+    numbers = SyntheticPeople().people("train")[: laptop.data.people]
+    return synthetic_faces(numbers, images=IMAGES, size=laptop.modifier.size, seed=SEED)
+
+
+def first_classifier(laptop: Profile, known: FaceImages) -> SphereFace:
+    return starting_classifier(laptop, known, seed=SEED, synthetic=True, checkpoint=None, progress=False)
+
+
+def accuracies(
+    classifier: SphereFace, clear: FaceImages, modified: FaceImages, pairs: VerificationPairs
+) -> dict[str, float]:
+    scores = compare_clear_and_modified(classifier, clear, modified, pairs)
+    return {name: round(verify_scores(score, pairs).accuracy, 4) for name, score in scores.items()}
+
+
+def retrained(classifier: SphereFace, faces: FaceImages, config: TrainingConfig) -> SphereFace:
+    attacker = copy.deepcopy(classifier)
+    train_classifier(attacker, faces, config, seed=SEED, progress=False)
+    return attacker
+
+
+@torch.inference_mode()
+def code(laptop: Profile) -> dict[str, Any]:
+    """The share of faces whose nearest person of the gallery, by D, is the one of the code."""
+    modifier = starting_modifier(laptop, seed=SEED).eval()
+    assert isinstance(modifier, StateModifier)
+    classifier = first_classifier(laptop, training_people(laptop))
+    codes = PersonCodes().of(range(10**9 - GALLERY, 10**9))
+    gallery = redrawn(codes.repeat_interleave(POSES, 0), people=range(GALLERY * POSES), laptop=laptop)
+    means = torch.from_numpy(face_features(classifier, gallery)).reshape(GALLERY, POSES, -1).mean(1)
+    faces, _ = validation_people(laptop)
+    wanted = torch.arange(len(faces)) % GALLERY
+    chosen = torch.cat([codes[wanted], torch.randn(len(faces), STATE)], 1)
+    parts = zip(as_floats(faces.images).split(64), chosen.split(64), strict=True)
+    drawn = torch.cat([(modifier(*part) * 255).round().to(torch.uint8) for part in parts])
+    landmarks = found_landmarks(modifier.reader, drawn)
+    features = face_features(classifier, replace(faces, images=drawn, landmarks=landmarks))
+    nearest = (torch.from_numpy(features) @ F.normalize(means, dim=1).T).argmax(1)
+    return {
+        "wanted_is_nearest": float((nearest == wanted).float().mean()),
+        "gallery": GALLERY,
+        "noise": NOISE,
+        "bits": round(state_bits([1.0] * STATE), 1),
+    }
+
+
+def redrawn(codes: Tensor, *, people: range, laptop: Profile) -> FaceImages:
+    """Perfect redraws of these people as those of the codes."""
+    drawn = portrait_pairs(PersonCodes(), list(people), codes, size=laptop.modifier.size, seed=SEED)
+    return FaceImages(
+        images=drawn.redrawn, labels=torch.arange(len(drawn)), landmarks=drawn.redrawn_landmarks
+    )
+
+
+def region(laptop: Profile) -> dict[str, Any]:
+    """Verification of perfect redraws inside a region; outside it the original stays, with its hair."""
+    known, (_, pairs) = training_people(laptop), validation_people(laptop)
+    classifier, rows = first_classifier(laptop, known), {}
+    people = SyntheticPeople()
+    sets = [
+        people_redrawn(people.people("train")[: laptop.data.people], laptop),
+        people_redrawn(people.people("validation")[1000 : 1000 + PEOPLE], laptop),
+    ]
+    views: dict[str, Callable[[Pairs], Tensor]] = {
+        f"ellipse x {scale}": partial(ellipse_alone, scale=scale) for scale in REGIONS
+    }
+    views["ellipse and what is outside of it of the head"] = with_head
+    for name, where in views.items():
+        train, test = (pasted(pairs, labels, where(pairs)) for pairs, labels in sets)
+        clear = FaceImages(images=sets[1][0].images, labels=sets[1][1], landmarks=sets[1][0].landmarks)
+        attacker = retrained(classifier, train, laptop.training)
+        rows[name] = {"retrained": accuracies(attacker, clear, test, pairs)}
+        print(name, rows[name], flush=True)
+    return rows
+
+
+def people_redrawn(people: range, laptop: Profile) -> tuple[Pairs, Tensor]:
+    """`IMAGES` pictures of each person, each redrawn as a random one, and the labels."""
+    numbers = [person for person in people for _ in range(IMAGES)]
+    labels = torch.arange(len(people)).repeat_interleave(IMAGES)
+    codes, parts = PersonCodes(), []
+    for image in range(IMAGES):
+        generator = torch.Generator().manual_seed(SEED + image)
+        others = codes.of((torch.randint(10**8, (len(people),), generator=generator) + 10**8).tolist())
+        parts.append(
+            portrait_pairs(codes, list(people), others, size=laptop.modifier.size, seed=SEED + image)
+        )
+    order = torch.arange(len(numbers)).reshape(IMAGES, -1).T.flatten()
+    return join(parts).rows(order), labels
+
+
+def ellipse_alone(pairs: Pairs, *, scale: float) -> Tensor:
+    """`(1, 1, S, S)` opacity of M-state's ellipse, larger or smaller."""
+    size = pairs.images.shape[-1]
+    where = redrawn_region(size)
+    theta = torch.tensor([[[1 / scale, 0.0, 0.0], [0.0, 1 / scale, 0.0]]])
+    grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
+    return F.grid_sample(where, grid, align_corners=False)
+
+
+def with_head(pairs: Pairs) -> Tensor:
+    """`(B, 1, S, S)` opacity of what M-state redraws: the ellipse, and the head outside of it."""
+    head = F.max_pool2d((pairs.head > 64).float(), 7, 1, 3)
+    return torch.maximum(ellipse_alone(pairs, scale=1.0).expand_as(head), F.avg_pool2d(head, 3, 1, 1))
+
+
+def pasted(pairs: Pairs, labels: Tensor, opacity: Tensor) -> FaceImages:
+    images = torch.lerp(pairs.images.float(), pairs.redrawn.float(), opacity).round().to(torch.uint8)
+    return FaceImages(images=images, labels=labels, landmarks=pairs.redrawn_landmarks)
+
+
+def eq3(laptop: Profile) -> dict[str, Any]:
+    """Algorithm 1 with Eq. (3) against the original and against M's first drawing of the same face."""
+    known, (unseen, pairs) = training_people(laptop), validation_people(laptop)
+    frames = clips(laptop, SyntheticPeople(), split="train", seed=SEED, progress=False)
+    classifier, rows = first_classifier(laptop, known), {}
+    for name, setting in GAMES.items():
+        detector = starting_detector(laptop, frames, seed=SEED, checkpoint=None, progress=False)
+        players = Players(starting_modifier(laptop, seed=SEED), copy.deepcopy(classifier), detector)
+        first = copy.deepcopy(players.modifier)
+        if setting is not None:
+            config = replace(laptop.training, l1_target=setting[0], l1_weight=setting[1])
+            train_adversarially(players, known, frames, config, seed=SEED, progress=False, checkpoint=None)
+        rows[name] = examine(players, first, classifier, known, unseen, pairs, laptop)
+        print(name, rows[name], flush=True)
+    return rows
+
+
+def examine(
+    players: Players,
+    first: FaceModifier,
+    classifier: SphereFace,
+    known: FaceImages,
+    unseen: FaceImages,
+    pairs: VerificationPairs,
+    laptop: Profile,
+) -> dict[str, Any]:
+    modifier = players.modifier.eval()
+    assert isinstance(modifier, StateModifier)
+    hide, before = create("modifier", modifier, seed=SEED), create("modifier", first.eval(), seed=SEED)
+    find = partial(found_landmarks, modifier.reader)
+    modified, start = anonymize_faces(unseen, hide), anonymize_faces(unseen, before)
+    lessons = with_landmarks(anonymize_faces(known, hide), find)
+    attacker = retrained(classifier, lessons, laptop.training)
+    seen = with_landmarks(unseen, find), with_landmarks(modified, find)
+    change = (modified.images.float() - start.images.float()).abs().mean() / 255
+    return {
+        "retrained": accuracies(attacker, *seen, pairs),
+        "co-trained": accuracies(players.classifier, unseen, modified, pairs),
+        "l1_to_first_drawing": round(float(change), 4),
+    }
+
+
+MEASURES = {"code": code, "region": region, "eq3": eq3}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="+", choices=list(MEASURES))
+    parser.add_argument("--out", type=Path, default=Path("results/laptop/m_state.json"))
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        torch.manual_seed(SEED)
+        started, found = time.time(), MEASURES[name](profile("laptop"))
+        content = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+        command = f"python -m recipes.measure_m_state {name}"
+        content[name] = {
+            **provenance(command=command, seed=SEED, device="cpu"),
+            "minutes": round((time.time() - started) / 60, 1),
+            "found": found,
+        }
+        arguments.out.write_text(json.dumps(content, indent=2) + "\n")
+        print(json.dumps(content[name], indent=2))
+
+
+if __name__ == "__main__":
+    main()
