@@ -43,7 +43,9 @@ from anonlib.world.codes import PersonCodes
 from anonlib.world.pairs import Pairs
 from recipes.pretrain import SEED, WEIGHTS
 
-STEPS = {"reader": 1200, "M-state-start": 2000, "M-redraw-start": 1000}
+STEPS = {"reader": 1200, "M-state-start": 1600, "M-redraw-start": 1000}
+LEARNING_RATES = {"M-state-start": 6e-4, "M-redraw-start": 2e-3}
+"""M-state starts from a sketch of the head, which larger steps would spoil."""
 CLIPS = {"train": 2000, "validation": 150}
 """Clips of one frame from which the pairs of clips come."""
 ONE_PERSON = 777
@@ -134,7 +136,8 @@ def train(network: Modifier, laptop: Profile, folder: Path, name: str, *, person
     clips = pairs_of(laptop, folder, "train", person=person)
     batches = pair_batches(clips, size=laptop.modifier.size, count=16, seed=SEED, person=person)
     checkpoint = folder / f"pretrain-{name}.pt"
-    train_on_pairs(on_device(network, "cpu"), batches, steps=STEPS[name], seed=SEED, checkpoint=checkpoint)
+    settings = {"steps": STEPS[name], "lr": LEARNING_RATES[name], "seed": SEED}
+    train_on_pairs(on_device(network, "cpu"), batches, **settings, checkpoint=checkpoint)
 
 
 def save(network: Modifier, name: str, modified: Tensor, redrawn: Tensor) -> dict[str, Any]:
