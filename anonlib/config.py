@@ -162,7 +162,7 @@ class TrainingConfig:
     judge_every: int = 6000
     """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
     judge_faces: int = 4800
-    """Modified training faces on which D is retrained for a validation score."""
+    """Modified faces on which D is retrained for a validation score, and those on which it is tested."""
     judge_steps: int = 50
     """Updates of D for a validation score."""
     l1_weight: float = 1.0
@@ -258,8 +258,8 @@ _LAPTOP = Profile(
         classifier_lr=1e-3,
         pretrain_lr=9e-4,
         judge_every=30,
-        judge_faces=1200,
-        judge_steps=40,
+        judge_faces=240,
+        judge_steps=30,
     ),
 )
 _SMOKE = replace(

@@ -22,8 +22,9 @@ def validation_score(
     """A function that scores the current M on validation people; lower is better.
 
     Call this before Algorithm 1. Each time, a copy of D as it is now is retrained for `judge_steps` on
-    `judge_faces` modified training faces. The score is its 1 - EER on modified validation faces. The D that
-    is trained with M is not asked, because it may be weak where it broke, and not where M hides people best.
+    `judge_faces` modified training faces, in half of the usual batches. The score is its 1 - EER on as many
+    modified validation faces. The D that is trained with M is not asked, because it may be weak where it
+    broke, and not where M hides people best.
 
     The players, their training or evaluation mode and the random numbers stay as they are.
 
@@ -36,14 +37,16 @@ def validation_score(
     """
     if len(validation.labels.unique()) < 2:
         return None
-    start, known = copy.deepcopy(players.classifier), some_faces(train, config.judge_faces, seed=seed)
-    settings, device = replace(config, classifier_steps=config.judge_steps), start.identities.device
+    start = copy.deepcopy(players.classifier)
+    known, others = (some_faces(faces, config.judge_faces, seed=seed) for faces in (train, validation))
+    settings = replace(config, classifier_steps=config.judge_steps, faces=max(1, config.faces // 2))
+    device = start.identities.device
 
     def score() -> float:
         modifier, judge, training = players.modifier, copy.deepcopy(start), players.modifier.training
         with fixed_random_numbers(seed, device):
             hide = create("modifier", modifier, seed=seed)
-            lessons, unseen = anonymize_faces(known, hide), anonymize_faces(validation, hide)
+            lessons, unseen = anonymize_faces(known, hide), anonymize_faces(others, hide)
             train_classifier(judge, lessons, settings, seed=seed, progress=False)
         modifier.train(training)
         return recognisability(face_features(judge, unseen), unseen.labels)

@@ -325,11 +325,11 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(
     ):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(target, name, kill)
-            run(tmp_path)
+            run(tmp_path, find_landmarks=found_landmarks)
     done = {path.stem for path in (tmp_path / "stages").iterdir()}
     assert "method-edge" not in done and "method-blur8" in done
     assert not (tmp_path / "table1.csv").exists()
-    run(tmp_path)
+    run(tmp_path, find_landmarks=found_landmarks)
     assert contents(tmp_path) == contents(finished.out)
 
 

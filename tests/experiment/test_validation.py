@@ -44,7 +44,7 @@ def test_nobody_is_held_back_of_a_few(faces: FaceImages):
     assert validation_score(players, train, held, TrainingConfig(), seed=0) is None
 
 
-CONFIG = TrainingConfig(faces=3, classifier_steps=100, judge_faces=6, judge_steps=2)
+CONFIG = TrainingConfig(faces=4, classifier_steps=100, judge_faces=6, judge_steps=2)
 
 
 @pytest.fixture
@@ -66,9 +66,8 @@ def scores(players: Players, faces: FaceImages) -> Callable[[], float]:
 def test_the_score_is_that_of_a_d_retrained_on_modified_faces(players: Players, faces: FaceImages):
     attacker, hide = copy.deepcopy(players.classifier), create("modifier", players.modifier)
     known = anonymize_faces(some_faces(faces, 6, seed=7), hide)
-    train_classifier(attacker, known, replace(CONFIG, classifier_steps=2), seed=7, progress=False)
-    features = face_features(attacker, anonymize_faces(faces, hide))
-    assert scores(players, faces)() == recognisability(features, faces.labels)
+    train_classifier(attacker, known, replace(CONFIG, classifier_steps=2, faces=2), seed=7, progress=False)
+    assert scores(players, faces)() == recognisability(face_features(attacker, known), known.labels)
 
 
 def test_the_d_of_the_game_is_not_asked(players: Players, faces: FaceImages):
