@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from anonlib.anonymizers import Anonymizer
-from anonlib.attack.verification import BATCH, anonymize_faces, compare_clear_and_modified
+from anonlib.attack.verification import anonymize_faces, compare_clear_and_modified
 from anonlib.experiment.predictions import attacks_file, save_arrays
 from anonlib.networks import SphereFace
 from anonlib.training import train_classifier
@@ -121,10 +121,9 @@ def _join(parts: tuple[FaceImages, ...]) -> FaceImages:
     )
 
 
-@torch.inference_mode()
 def with_landmarks(faces: FaceImages, find_landmarks: FindLandmarks) -> FaceImages:
     """The same faces with the landmarks that are found on them."""
-    return replace(faces, landmarks=torch.cat([find_landmarks(part) for part in faces.images.split(BATCH)]))
+    return replace(faces, landmarks=find_landmarks(faces.images))
 
 
 def retrain(experiment: Experiment, faces: FaceImages, file: str) -> SphereFace:
