@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,28 @@ def test_the_modifier_that_a_reader_trained_hides_faces(photo: Path, tmp_path: P
     assert "m.safetensors" in written["weights_sha256"]
     with Image.open(photo) as clear, Image.open(photo.with_name("a.anonymized.png")) as hidden:
         assert not np.array_equal(np.array(clear), np.array(hidden))
+
+
+def test_a_modifier_that_reads_the_state_hides_faces_in_pictures_and_videos(
+    photo: Path, tmp_path: Path, write_clip: Callable[..., None]
+) -> None:
+    from anonlib.config import ModifierConfig, to_dict
+    from anonlib.networks import StateModifier
+    from anonlib.training.checkpoints import save_weights
+
+    config = ModifierConfig(size=32, width=4, blocks=1, reads="state")
+    save_weights(tmp_path / "m.safetensors", StateModifier(config), config=to_dict(config))
+    write_clip(tmp_path / "b.mp4", 60, frames=3)
+    report = tmp_path / "r.json"
+    options = ("--method", "modifier", "--weights", tmp_path / "m.safetensors", "--report", report)
+    result = call(photo, tmp_path / "b.mp4", "-o", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    assert [file["ways"] for file in json.loads(report.read_text())["files"]] == [
+        {"redrawn": 1},
+        {"redrawn": 3},
+    ]
+    with Image.open(tmp_path / "out" / "a.png") as hidden:
+        assert np.array(hidden).shape == (16, 24, 3) and np.array(hidden).std() > 1
 
 
 def test_a_stream_takes_weights_for_the_modifier_only(tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ from anonlib.losses import (
     angular_softmax_loss,
     annealing,
     classifier_loss,
+    critic_loss,
     modifier_loss,
     photorealistic_loss,
+    realism_loss,
+    redraw_loss,
 )
 
 
@@ -179,3 +182,42 @@ def test_the_photorealistic_loss_pulls_every_pixel_towards_the_original_by_the_w
     modified = torch.tensor([[[[0.9, 0.1]]]], requires_grad=True)
     photorealistic_loss(modified, torch.full((1, 1, 1, 2), 0.5), weight=3.0).backward()
     torch.testing.assert_close(modified.grad, torch.tensor([[[[1.5, -1.5]]]]))
+
+
+def test_critic_and_realism_by_hand():
+    real, drawn = torch.tensor([1.0, 0.5]), torch.tensor([0.0, 0.2, 1.0, 0.0])
+    assert critic_loss(real, drawn).item() == pytest.approx((0.25 / 2 + 1.04 / 4) / 2)
+    assert realism_loss(drawn).item() == pytest.approx((1 + 0.64 + 0 + 1) / 4 / 2)
+
+
+def test_a_critic_that_cannot_tell_pays_a_quarter():
+    half = torch.full((2, 1, 3, 3), 0.5)
+    assert critic_loss(half, half).item() == pytest.approx(0.25)
+
+
+def test_critic_and_modifier_pull_drawn_faces_in_opposite_directions():
+    drawn = torch.full((2,), 0.5, requires_grad=True)
+    (by_critic,) = torch.autograd.grad(critic_loss(torch.ones(2), drawn), drawn)
+    (by_modifier,) = torch.autograd.grad(realism_loss(drawn), drawn)
+    torch.testing.assert_close(by_critic, -by_modifier)
+    assert by_critic.gt(0).all()
+
+
+def test_gradients_of_critic_and_realism_are_exact():
+    real, drawn = torch.rand(2, 3, dtype=torch.float64).requires_grad_()
+    assert gradcheck(critic_loss, (real, drawn))
+    assert gradcheck(realism_loss, (drawn,))
+
+
+def test_redraw_loss_by_hand():
+    redrawn = torch.zeros(1, 1, 2, 3)
+    modified = torch.tensor([[0.0, 0.6, 0.0], [0.0, 0.6, 0.3]])[None, None]
+    across, down = (0.6 + 0.6 + 0.6 + 0.3) / 4, 0.3 / 3
+    assert redraw_loss(modified, redrawn).item() == pytest.approx(1.5 / 6 + across + down)
+    torch.testing.assert_close(redraw_loss(modified, redrawn), redraw_loss(redrawn, modified))
+    assert redraw_loss(modified, modified).item() == 0
+
+
+def test_gradients_of_the_redraw_loss_are_exact():
+    modified, redrawn = torch.rand(2, 2, 3, 4, 4, dtype=torch.float64)
+    assert gradcheck(redraw_loss, (modified.requires_grad_(), redrawn.requires_grad_()))

@@ -116,7 +116,9 @@ class StateModifier(Modifier):
             front: `(B, 1, S, S)` opacity of what is in front of it.
         """
         outside = F.max_pool2d((head > 0.25).float(), 7, 1, 3)
-        hole = torch.maximum(self.region.expand_as(outside), F.avg_pool2d(outside, 3, 1, 1))
+        hole = torch.maximum(
+            self.region.expand_as(outside), F.avg_pool2d(outside, 3, 1, 1, count_include_pad=False)
+        )
         visible = ((hole <= 0) | (front > 0.5)).float()
         seen = torch.cat([(faces * 2 - 1) * visible, visible], 1)
         return seen, hole * (1 - front)

@@ -43,7 +43,7 @@ def pair_batches(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         people, others = torch.randint(_PEOPLE, (2, count // 2), generator=generator)
         rows = torch.randint(len(clips), (count - count // 2,), generator=generator)
-        drawn = codes.of([person] * len(people) if person else (others + _PEOPLE).tolist())
+        drawn = codes.of((others + _PEOPLE).tolist() if person is None else [person] * len(people))
         portraits = portrait_pairs(codes, people.tolist(), drawn, size=size, seed=seed + step)
         return join([portraits, clips.rows(rows)])
 

@@ -16,7 +16,7 @@ from anonlib.anonymizers import anonymize_frames, create
 from anonlib.config import ModifierConfig, TrainingConfig
 from anonlib.errors import NumericError
 from anonlib.losses import annealing
-from anonlib.networks import Modifier
+from anonlib.networks import Modifier, StateModifier
 from anonlib.training import algorithm1, loop, train_adversarially
 from anonlib.training.algorithm1 import (
     Players,
@@ -453,3 +453,24 @@ def test_nan_is_reported_with_step_and_losses(
     nn.init.constant_(p.classifier.embed.bias, float("nan"))
     with pytest.raises(NumericError, match="step 0: D modified, D clear, L_adv;"):
         run(p, faces, frames, config)
+
+
+# An M that reads the state
+
+
+def test_the_reader_and_the_people_of_m_stay_and_the_rest_learns(
+    make_players: Maker, faces: FaceImages, frames: ActionFrames, config: TrainingConfig
+):
+    p = make_players()
+    p.modifier = StateModifier(ModifierConfig(size=32, width=4, blocks=1, reads="state"))
+    before = snapshot(p.modifier)
+    large = replace(
+        faces,
+        images=faces.images.repeat_interleave(2, 2).repeat_interleave(2, 3)[..., :32, :32],
+        landmarks=2 * faces.landmarks,
+    )
+    train_adversarially(p, large, frames, replace(config, adversarial_steps=2), seed=0, progress=False)
+    for name, value in p.modifier.state_dict().items():
+        fixed = name == "people" or name.startswith("reader.")
+        assert torch.equal(value, before[name]) == fixed or name.endswith("bias"), name
+    assert all(x.grad is None for x in p.modifier.reader.parameters())
