@@ -158,7 +158,8 @@ class TrainingConfig:
     clear_weight: float = 1.0
     """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
-    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper."""
+    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper. `laptop`
+    has about the loss of a D that guesses, so M changes a picture only if D knows more than that."""
     judge_every: int = 6000
     """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
     judge_faces: int = 4800
@@ -231,7 +232,7 @@ class Profile:
 _PAPER = Profile(name="paper")
 _LAPTOP = Profile(
     name="laptop",
-    modifier=ModifierConfig(size=64, width=16, blocks=4),
+    modifier=ModifierConfig(size=64, width=16, blocks=4, reads="state"),
     classifier=ClassifierConfig(size=(64, 48), depth=10, width=24, features=256),
     detector=DetectorConfig(backbone="small", frame=(144, 192), width=24),
     data=DataConfig(
@@ -252,9 +253,10 @@ _LAPTOP = Profile(
         classifier_steps=400,
         classifier_age=1500,
         clear_weight=3.0,
-        adversarial_ceiling=40.0,
-        l1_weight=4.0,
-        modifier_lr=1e-3,
+        adversarial_ceiling=9.0,
+        l1_weight=100.0,
+        l1_target="start",
+        modifier_lr=3e-4,
         classifier_lr=1e-3,
         pretrain_lr=9e-4,
         judge_every=30,

@@ -106,7 +106,7 @@ def reproduce(
     find_landmarks = partial(found_landmarks, ours.reader) if isinstance(ours, StateModifier) else None
     for name in learned[:-1]:
         make = partial(attack, experiment, name, hide[name], trained[name].classifier)
-        run.stage(f"attacks-{name}", partial(make, find_landmarks=find_landmarks))
+        run.stage(f"attacks-{name}", partial(make, find_landmarks=find_landmarks if name == OURS else None))
     compared = {"ascent": hide[learned[-2]], "random_label": hide[RANDOM]}
     run.stage("quality", lambda: compare_quality(experiment, compared))
     tables = write_tables(out)
