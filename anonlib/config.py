@@ -158,8 +158,8 @@ class TrainingConfig:
     clear_weight: float = 1.0
     """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
-    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper. `laptop`
-    has about the loss of a D that guesses, so M changes a picture only if D knows more than that."""
+    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper. In
+    `laptop` it is about the loss of a D that guesses: M changes a picture only if D knows more than that."""
     judge_every: int = 6000
     """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
     judge_faces: int = 4800
