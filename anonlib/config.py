@@ -247,7 +247,7 @@ _LAPTOP = Profile(
     training=TrainingConfig(
         faces=24,
         frames=4,
-        adversarial_steps=150,
+        adversarial_steps=100,
         detector_steps=100,
         pretrain_steps=600,
         classifier_steps=400,
@@ -259,7 +259,7 @@ _LAPTOP = Profile(
         modifier_lr=3e-4,
         classifier_lr=1e-3,
         pretrain_lr=9e-4,
-        judge_every=30,
+        judge_every=25,
         judge_faces=240,
         judge_steps=30,
     ),
