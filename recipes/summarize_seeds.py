@@ -1,6 +1,6 @@
 """Summarize several seeds of the `laptop` profile beside the aims.
 
-    python -m recipes.summarize_seeds results/laptop/seed0 results/laptop/seed1 results/laptop/seed2
+    python -m recipes.summarize_seeds results/laptop/seed3 results/laptop/seed4
 
 Writes `summary.csv` into the folder above the runs and prints it as a Markdown table.
 """

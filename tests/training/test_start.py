@@ -176,11 +176,11 @@ def test_training_of_the_start_is_resumed(faces: FaceImages, tmp_path: Path):
 
 
 def test_the_anonymizer_and_its_opponent_are_loaded_whole(tmp_path: Path) -> None:
-    networks = {"M-trained": Modifier(TINY.modifier), "D-trained": SphereFace(TINY.classifier, people=5)}
+    networks = {"M-state-trained": Modifier(TINY.modifier), "D-state-trained": SphereFace(TINY.classifier, people=5)}
     for name, network in networks.items():
         path = tmp_path / "weights" / f"{name}.safetensors"
         save_weights(path, network, config=to_dict(network.config))
-    for loaded, name in ((trained_modifier(TINY), "M-trained"), (trained_classifier(TINY), "D-trained")):
+    for loaded, name in ((trained_modifier(TINY), "M-state-trained"), (trained_classifier(TINY), "D-state-trained")):
         expected = networks[name].state_dict()
         assert not loaded.training
         for key, value in loaded.state_dict().items():
@@ -188,7 +188,7 @@ def test_the_anonymizer_and_its_opponent_are_loaded_whole(tmp_path: Path) -> Non
 
 
 def test_no_anonymizer_of_another_shape_ships() -> None:
-    with pytest.raises(ConfigError, match="no weights M-trained ship for a network of this shape"):
+    with pytest.raises(ConfigError, match="no weights M-state-trained ship for a network of this shape"):
         trained_modifier(TINY)
 
 
