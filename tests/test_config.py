@@ -49,7 +49,7 @@ def test_laptop_shrinks_the_paper_but_keeps_its_kind():
     assert laptop.classifier.depth < paper.classifier.depth
     assert laptop.classifier.margin == paper.classifier.margin
     assert laptop.data.pairs == paper.data.pairs
-    for name in ("betas", "detector_lr", "lr_drop", "adversarial_lr_drop", "objective", "l1_target"):
+    for name in ("betas", "detector_lr", "lr_drop", "adversarial_lr_drop", "objective"):
         assert getattr(laptop.training, name) == getattr(paper.training, name)
 
 

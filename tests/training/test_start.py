@@ -176,11 +176,13 @@ def test_training_of_the_start_is_resumed(faces: FaceImages, tmp_path: Path):
 
 
 def test_the_anonymizer_and_its_opponent_are_loaded_whole(tmp_path: Path) -> None:
-    networks = {"M-state-trained": Modifier(TINY.modifier), "D-state-trained": SphereFace(TINY.classifier, people=5)}
+    modifier, opponent = Modifier(TINY.modifier), SphereFace(TINY.classifier, people=5)
+    networks = {"M-state-trained": modifier, "D-state-trained": opponent}
     for name, network in networks.items():
         path = tmp_path / "weights" / f"{name}.safetensors"
         save_weights(path, network, config=to_dict(network.config))
-    for loaded, name in ((trained_modifier(TINY), "M-state-trained"), (trained_classifier(TINY), "D-state-trained")):
+    found = {"M-state-trained": trained_modifier(TINY), "D-state-trained": trained_classifier(TINY)}
+    for name, loaded in found.items():
         expected = networks[name].state_dict()
         assert not loaded.training
         for key, value in loaded.state_dict().items():
