@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, recognisability
@@ -38,7 +39,8 @@ def validation_score(
     if len(validation.labels.unique()) < 2:
         return None
     start = copy.deepcopy(players.classifier)
-    known, others = (some_faces(faces, config.judge_faces, seed=seed) for faces in (train, validation))
+    known = some_faces(train, config.judge_faces, seed=seed)
+    others = some_people(validation, config.judge_faces, seed=seed)
     settings = replace(config, classifier_steps=config.judge_steps, faces=max(1, config.faces // 2))
     device = start.identities.device
 
@@ -58,4 +60,16 @@ def some_faces(faces: FaceImages, count: int, *, seed: int) -> FaceImages:
     """At most `count` faces, drawn by the seed."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(faces), generator=generator)[:count].sort().values
+    return _rows(faces, rows)
+
+
+def some_people(faces: FaceImages, count: int, *, seed: int) -> FaceImages:
+    """All faces of some people, at least two, drawn by the seed: about `count` faces or fewer."""
+    generator, people = torch.Generator().manual_seed(seed), faces.labels.unique()
+    most = max(2, count * len(people) // len(faces))
+    chosen = people[torch.randperm(len(people), generator=generator)[:most]]
+    return _rows(faces, torch.isin(faces.labels, chosen).nonzero().flatten())
+
+
+def _rows(faces: FaceImages, rows: Tensor) -> FaceImages:
     return FaceImages(images=faces.images[rows], labels=faces.labels[rows], landmarks=faces.landmarks[rows])

@@ -14,7 +14,7 @@ from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, recognisability
 from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, TrainingConfig
 from anonlib.experiment.datasets import hold_back
-from anonlib.experiment.validation import some_faces, validation_score
+from anonlib.experiment.validation import some_faces, some_people, validation_score
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import Players, train_classifier
 from anonlib.types import FaceImages
@@ -67,7 +67,9 @@ def test_the_score_is_that_of_a_d_retrained_on_modified_faces(players: Players, 
     attacker, hide = copy.deepcopy(players.classifier), create("modifier", players.modifier)
     known = anonymize_faces(some_faces(faces, 6, seed=7), hide)
     train_classifier(attacker, known, replace(CONFIG, classifier_steps=2, faces=2), seed=7, progress=False)
-    assert scores(players, faces)() == recognisability(face_features(attacker, known), known.labels)
+    unseen = anonymize_faces(some_people(faces, 6, seed=7), hide)
+    assert len(unseen) == 6
+    assert scores(players, faces)() == recognisability(face_features(attacker, unseen), unseen.labels)
 
 
 def test_the_d_of_the_game_is_not_asked(players: Players, faces: FaceImages):
@@ -114,3 +116,13 @@ def test_a_few_faces_are_drawn_by_the_seed_and_stay_whole(faces: FaceImages):
     assert few.labels.tolist() == faces.labels[rows].tolist()
     assert not torch.equal(some_faces(faces, 5, seed=2).images, few.images)
     assert len(some_faces(faces, 99, seed=1)) == len(faces)
+
+
+def test_people_are_drawn_with_all_their_faces(faces: FaceImages):
+    for count, people in ((8, 4), (7, 3), (4, 2), (1, 2)):  # two faces each, and never one person alone
+        few = some_people(faces, count, seed=3)
+        assert few.labels.unique(return_counts=True)[1].tolist() == [2] * people
+        rows = [int((faces.images == image).flatten(1).all(1).nonzero()) for image in few.images]
+        torch.testing.assert_close(few.landmarks, faces.landmarks[rows])
+    drawn = {tuple(some_people(faces, 4, seed=seed).labels.tolist()) for seed in range(9)}
+    assert len(drawn) > 1
