@@ -50,6 +50,8 @@ class ModifierConfig:
         known = self.reads in ("picture", "state")
         _require(known, f"modifier reads '{self.reads}': use 'picture' or 'state'")
         _require(self.size % 4 == 0 and self.size > 0, f"modifier size {self.size}: use a multiple of 4")
+        fits = self.reads == "picture" or self.size % 32 == 0
+        _require(fits, f"modifier size {self.size}: use a multiple of 32 where M reads the state")
         _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
 
 

@@ -71,6 +71,7 @@ def test_smoke_is_laptop_with_less_data_and_fewer_steps():
         ),
         (ModifierConfig, {"size": 30}, "modifier size 30: use a multiple of 4"),
         (ModifierConfig, {"size": 0}, "modifier size 0: use a multiple of 4"),
+        (ModifierConfig, {"size": 48, "reads": "state"}, "modifier size 48: use a multiple of 32"),
         (ModifierConfig, {"reads": "mind"}, "modifier reads 'mind': use 'picture' or 'state'"),
         (TrainingConfig, {"l1_target": "x"}, "l1_target 'x': use 'original' or 'start'"),
         (ModifierConfig, {"blocks": 0}, "modifier width and blocks must be positive"),

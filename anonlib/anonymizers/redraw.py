@@ -42,6 +42,7 @@ class StateAnonymizer:
         """
         self.modifier = modifier.eval()
         self.size = modifier.config.size
+        self.given_seed = seed
         self.seed = secrets.randbits(63) if seed is None else seed
 
     def __call__(self, faces: Tensor) -> Tensor:
@@ -53,8 +54,12 @@ class StateAnonymizer:
         return torch.stack(self.redraw(list(faces), [self.code_for(face) for face in faces]))
 
     def session(self, seed: int | None = None) -> StateSession:
-        """What anonymizes one file; see `anonlib.anonymizers.Session`."""
-        return StateSession(self if seed is None else StateAnonymizer(self.modifier, seed=seed))
+        """What anonymizes one file; see `anonlib.anonymizers.Session`.
+
+        Without any seed each session draws other people, so that nobody can link two files.
+        """
+        chosen = self.given_seed if seed is None else seed
+        return StateSession(StateAnonymizer(self.modifier, seed=chosen))
 
     def code_for(self, face: Tensor) -> Tensor:
         """The code `(1, 56)` of the person who is drawn for a face that belongs to no track yet."""

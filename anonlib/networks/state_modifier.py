@@ -21,6 +21,8 @@ NOISE = 0.25
 """Standard deviation of the noise that is added to each number of the state."""
 LARGEST = 2.5
 """Larger values of the state are clipped, in standard deviations of the drawn pictures."""
+DOUBT = 0.25
+"""What is in front of the head with a lower probability is redrawn wholly."""
 SKETCH = 32
 """Side of the coarse head that a linear layer draws from code and state, as colours and opacity."""
 _CENTRE, _RADII = (0.5, 0.47), (0.40, 0.50)
@@ -119,6 +121,7 @@ class StateModifier(Modifier):
         hole = torch.maximum(
             self.region.expand_as(outside), F.avg_pool2d(outside, 3, 1, 1, count_include_pad=False)
         )
+        front = ((front - DOUBT) / (1 - 2 * DOUBT)).clamp(0, 1)  # so that no face shines through
         visible = ((hole <= 0) | (front > 0.5)).float()
         seen = torch.cat([(faces * 2 - 1) * visible, visible], 1)
         return seen, hole * (1 - front)

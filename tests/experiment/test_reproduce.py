@@ -341,7 +341,7 @@ def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory: pytest.TempPathFactory, finished: Reproduction) -> Reproduction:
     """A run whose M does not read the picture; here it has the layers of one that does."""
-    state = replace(TINY, modifier=replace(TINY.modifier, reads="state"))
+    state = replace(TINY, modifier=replace(TINY.modifier, size=32, reads="state"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(start, "new_modifier", Modifier)
         return run(tmp_path_factory.mktemp("beside") / "out", profile=state, start="random")
@@ -372,11 +372,12 @@ def test_the_paper_s_m_starts_by_redrawing_faces_unless_told_otherwise(
     asked = []
     monkeypatch.setattr(module, "modifier_weights", lambda size, name: asked.append((size, name)))
     monkeypatch.setattr(module, "prepare", lambda run: run.command().nothing)
-    state = replace(TINY, modifier=replace(TINY.modifier, reads="state"))
+    picture = replace(TINY, modifier=replace(TINY.modifier, size=32))
+    state = replace(picture, modifier=replace(picture.modifier, reads="state"))
     for number, (size, name) in enumerate(((state, None), (state, "identity"), (TINY, None))):
         with pytest.raises(AttributeError):
             run(tmp_path / str(number), profile=size, start=name)
-    assert asked == [(TINY, "redraw"), (TINY, "identity"), (TINY, None)]
+    assert asked == [(picture, "redraw"), (picture, "identity"), (TINY, None)]
     requests = [json.loads((tmp_path / f"{n}" / "request.json").read_text()) for n in range(3)]
     assert [request.get("start") for request in requests] == ["redraw", "identity", None]
 

@@ -159,7 +159,7 @@ def test_a_start_that_there_is_not_is_refused(start: str, profile: Profile, mess
 
 
 def test_an_m_that_reads_the_state_starts_from_weights_of_its_own(tmp_path: Path):
-    config = replace(TINY.modifier, reads="state")
+    config = replace(TINY.modifier, size=32, reads="state")
     state = replace(TINY, modifier=config)
     assert modifier_weights(state) is None
     save_weights(tmp_path / "weights" / "M-state-start.safetensors", Modifier(config), config=to_dict(config))
