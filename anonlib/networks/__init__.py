@@ -7,7 +7,7 @@ from anonlib.networks.sphereface import (
     SphereFace as SphereFace,
     flip_averaged_features as flip_averaged_features,
 )
-from anonlib.networks.state_modifier import StateModifier as StateModifier
+from anonlib.networks.state_modifier import StateModifier as StateModifier, state_bits as state_bits
 
 FaceModifier = Modifier | LiteModifier
 """Every M: `forward` gives modified faces, `layer` what is pasted into the frame, `config.size` the side."""

@@ -6,6 +6,8 @@ from anonlib.world.actions import (
     FACE_RELATED as FACE_RELATED,
     render_clips as render_clips,
 )
+from anonlib.world.clip_pairs import clip_pairs as clip_pairs
+from anonlib.world.codes import PersonCodes as PersonCodes
 from anonlib.world.faces import (
     PEOPLE as PEOPLE,
     FolderPeople as FolderPeople,
