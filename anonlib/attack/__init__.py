@@ -1,5 +1,6 @@
 """Face recognisers that attack anonymized faces, and how many people they still recognise."""
 
+from anonlib.attack.landmarks import found_landmarks as found_landmarks
 from anonlib.attack.verification import (
     VerificationResult as VerificationResult,
     anonymize_faces as anonymize_faces,

@@ -14,7 +14,6 @@ from typing import Any
 
 _MODULES = {
     "actions": ("anonymize_clips", "detect_actions", "ground_truth"),
-    "attacks": ("with_landmarks",),
     "chapter_data": ("own_data",),
     "datasets": ("AT_THE_FACE", "LFW_TEST_FOLDS", "unreal_faces"),
     "figure6": (
