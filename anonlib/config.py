@@ -6,7 +6,7 @@ the networks that the paper cites. The paper gives no lambda, T1, T2 or batch si
 that have no counterpart in the paper, are our choice.
 
 `workstation` trains on real faces and clips in an evening on two CPU cores. `laptop` is a smaller experiment
-of twenty minutes. `smoke` is `laptop` with a few people and steps, for tests.
+of about an hour. `smoke` is `laptop` with a few people and steps, for tests.
 
 >>> profile("paper").modifier.blocks
 9
