@@ -116,17 +116,17 @@ def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:
 
 
 def crop_boxes(frames: Tensor, boxes: list[Tensor], size: int) -> Tensor:
-    """The face regions r_v of frames `(B, 3, H, W)`, resized bilinearly; differentiable.
+    """The face regions r_v of frames `(B, C, H, W)`, resized bilinearly; differentiable.
 
     Per frame there are `(n_i, 4)` whole-pixel boxes. Each has a part inside the frame; beyond the frame
-    its border is repeated. The crops are `(n_1 + ... + n_B, 3, size, size)`, frame by frame.
+    its border is repeated. The crops are `(n_1 + ... + n_B, C, size, size)`, frame by frame.
     """
     crops = [
         F.interpolate(_cut(frame, corners), (size, size), mode="bilinear", antialias=True)
         for frame, frame_boxes in zip(frames, boxes, strict=True)
         for corners in box_corners(frame_boxes)
     ]
-    return torch.cat(crops) if crops else frames.new_zeros(0, 3, size, size)
+    return torch.cat(crops) if crops else frames.new_zeros(0, frames.shape[1], size, size)
 
 
 def _cut(frame: Tensor, corners: tuple[int, int, int, int]) -> Tensor:

@@ -137,7 +137,9 @@ def region(laptop: Profile) -> dict[str, Any]:
     views: dict[str, Callable[[Pairs], Tensor]] = {
         f"ellipse x {scale}": partial(ellipse_alone, scale=scale) for scale in REGIONS
     }
-    views["ellipse and what is outside of it of the head"] = with_head
+    modifier = starting_modifier(laptop, seed=SEED)
+    assert isinstance(modifier, StateModifier)
+    views["ellipse and the head outside of it"] = partial(redrawn_by, modifier)
     for name, where in views.items():
         train, test = (pasted(pairs, labels, where(pairs)) for pairs, labels in sets)
         clear = FaceImages(images=sets[1][0].images, labels=sets[1][1], landmarks=sets[1][0].landmarks)
@@ -171,10 +173,10 @@ def ellipse_alone(pairs: Pairs, *, scale: float) -> Tensor:
     return F.grid_sample(where, grid, align_corners=False)
 
 
-def with_head(pairs: Pairs) -> Tensor:
+def redrawn_by(modifier: StateModifier, pairs: Pairs) -> Tensor:
     """`(B, 1, S, S)` opacity of what M-state redraws: the ellipse, and the head outside of it."""
-    head = F.max_pool2d((pairs.head > 64).float(), 7, 1, 3)
-    return torch.maximum(ellipse_alone(pairs, scale=1.0).expand_as(head), F.avg_pool2d(head, 3, 1, 1))
+    front = torch.zeros_like(pairs.head).float()
+    return modifier.remove_head(as_floats(pairs.images), pairs.head.float() / 255, front)[1]
 
 
 def pasted(pairs: Pairs, labels: Tensor, opacity: Tensor) -> FaceImages:

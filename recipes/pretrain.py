@@ -16,7 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,23 +173,45 @@ def main() -> None:
     arguments = parser.parse_args()
     laptop = profile("laptop")
     for name in arguments.names:
-        torch.manual_seed(SEED)
-        start = time.time()
-        network, validation = TRAIN[name](laptop, arguments.checkpoints / f"pretrain-{name}.pt")
-        half = name == "M-state-trained"
-        save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config), half=half)
-        record = {
-            "command": f"python -m recipes.pretrain {name}",
-            "commit": commit(),
-            "hardware": hardware(),
-            "date": time.strftime("%Y-%m-%d"),
-            "seed": SEED,
-            "steps": STEPS[name],
-            "minutes": round((time.time() - start) / 60, 1),
-            "validation": validation,
-        }
-        (WEIGHTS / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
-        print(json.dumps(record, indent=2))
+        record = recorded(
+            f"python -m recipes.pretrain {name}",
+            steps=STEPS[name],
+            train=partial(train_and_save, name, laptop, arguments.checkpoints),
+        )
+        write_record(WEIGHTS / f"{name}.json", record)
+
+
+def train_and_save(name: str, laptop: Profile, checkpoints: Path) -> dict[str, Any]:
+    """Trains the network of that name, writes its weights and returns its measurement."""
+    network, validation = TRAIN[name](laptop, checkpoints / f"pretrain-{name}.pt")
+    half = name == "M-state-trained"
+    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config), half=half)
+    return validation
+
+
+def recorded(command: str, *, steps: int, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Runs a training, which returns its measurement on validation people, and returns its record.
+
+    The commit is that of the start: the code that runs is the one that was loaded then.
+    """
+    torch.manual_seed(SEED)
+    start, begun = time.time(), commit()
+    validation = train()
+    return {
+        "command": command,
+        "commit": begun,
+        "hardware": hardware(),
+        "date": time.strftime("%Y-%m-%d"),
+        "seed": SEED,
+        "steps": steps,
+        "minutes": round((time.time() - start) / 60, 1),
+        "validation": validation,
+    }
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    print(json.dumps(record, indent=2))
 
 
 if __name__ == "__main__":

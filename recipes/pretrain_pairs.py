@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from torch import Tensor
 
 from anonlib.assets import load_weights
 from anonlib.config import Profile, profile, to_dict
-from anonlib.files import commit, hardware
 from anonlib.networks import FaceReader, Modifier, StateModifier
 from anonlib.networks.face_reader import STATE
 from anonlib.networks.state_modifier import PEOPLE
@@ -41,7 +40,7 @@ from anonlib.training.start import on_device, starting_modifier
 from anonlib.world.clip_pairs import clip_pairs
 from anonlib.world.codes import PersonCodes
 from anonlib.world.pairs import Pairs
-from recipes.pretrain import SEED, WEIGHTS
+from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
 
 STEPS = {"reader": 1200, "M-state-start": 1600, "M-redraw-start": 1000}
 LEARNING_RATES = {"M-state-start": 6e-4, "M-redraw-start": 2e-3}
@@ -61,23 +60,16 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
     arguments = parser.parse_args()
     arguments.checkpoints.mkdir(parents=True, exist_ok=True)
+    folder = arguments.checkpoints
     for name in arguments.names:
-        torch.manual_seed(SEED)
-        start = time.time()
-        validation = TRAIN[name](profile("laptop"), arguments.checkpoints)
-        record = {
-            "command": f"python -m recipes.pretrain_pairs {name}",
-            "commit": commit(),
-            "hardware": hardware(),
-            "date": time.strftime("%Y-%m-%d"),
-            "seed": SEED,
-            "steps": STEPS[name],
-            "minutes": round((time.time() - start) / 60, 1),
-            "validation": validation,
-        }
-        place = arguments.checkpoints if name == "reader" else WEIGHTS
-        (place / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
-        print(json.dumps(record, indent=2))
+        record = recorded(
+            f"python -m recipes.pretrain_pairs {name}",
+            steps=STEPS[name],
+            train=partial(TRAIN[name], profile("laptop"), folder),
+        )
+        if name == "M-state-start":  # it holds the reader
+            record["reader"] = json.loads((folder / "reader.json").read_text())
+        write_record((folder if name == "reader" else WEIGHTS) / f"{name}.json", record)
 
 
 def reader(laptop: Profile, folder: Path) -> dict[str, Any]:

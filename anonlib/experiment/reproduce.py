@@ -104,7 +104,7 @@ def reproduce(
         measure(experiment, name, hide[name], players.classifier, detector=players.detector)
     ours = trained[OURS].modifier
     find_landmarks = partial(found_landmarks, ours.reader) if isinstance(ours, StateModifier) else None
-    for name in learned[:-1]:
+    for name in learned[:-1]:  # the paper's M by the original's landmarks alone, to save time
         make = partial(attack, experiment, name, hide[name], trained[name].classifier)
         run.stage(f"attacks-{name}", partial(make, find_landmarks=find_landmarks if name == OURS else None))
     compared = {"ascent": hide[learned[-2]], "random_label": hide[RANDOM]}

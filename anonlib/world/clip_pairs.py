@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from anonlib.config import ENLARGE
+from anonlib.geometry import crop_boxes
 from anonlib.networks.face_reader import STATE
 from anonlib.types import Heads
 from anonlib.world.actions import Clip, assign_roles, clip_generator
@@ -95,7 +95,8 @@ class _Take:
         box = _enlarged(seen.face)
         head = actor.head_matte(frame, shift, (clip.height, clip.width)).reduce(SUPERSAMPLE)
         planes = [*pictures, np.asarray(head)[..., None], _in_front(clip, actor, frame, shift)[..., None]]
-        crop = _crop(torch.from_numpy(np.concatenate(planes, 2)).permute(2, 0, 1), box, size)[None]
+        picture = torch.from_numpy(np.concatenate(planes, 2)).permute(2, 0, 1)[None].float()
+        crop = crop_boxes(picture, [torch.tensor([box])], size).round().clamp(0, 255).to(torch.uint8)
         scale = size / (box[2] - box[0])
         return Pairs(
             images=crop[:, :3],
@@ -143,14 +144,3 @@ def _in_front(clip: Clip, actor: Actor, frame: int, shift: tuple[int, int]) -> n
         shades.append(np.asarray(canvas.reduce(SUPERSAMPLE), dtype=np.float32).mean(2))
     opacity: np.ndarray = (255 - shades[1] + shades[0]).round().clip(0, 255).astype(np.uint8)
     return opacity
-
-
-def _crop(planes: Tensor, box: Corners, size: int) -> Tensor:
-    """The part of `(C, H, W)` uint8 in a box at side `size`; its border is repeated beyond the frame."""
-    height, width = planes.shape[1:]
-    x0, y0, x1, y1 = box
-    rows = torch.arange(y0, y1).clamp(0, height - 1)
-    columns = torch.arange(x0, x1).clamp(0, width - 1)
-    crop = planes[:, rows][:, :, columns][None].float()
-    crop = F.interpolate(crop, (size, size), mode="bilinear", antialias=True)[0]
-    return crop.round().clamp(0, 255).to(torch.uint8)
