@@ -184,8 +184,7 @@ def main() -> None:
 def train_and_save(name: str, laptop: Profile, checkpoints: Path) -> dict[str, Any]:
     """Trains the network of that name, writes its weights and returns its measurement."""
     network, validation = TRAIN[name](laptop, checkpoints / f"pretrain-{name}.pt")
-    half = name == "M-state-trained"
-    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config), half=half)
+    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config), half=True)
     return validation
 
 

@@ -88,9 +88,9 @@ def train_adversarially(
         The losses every ten iterations.
     """
     M, D, A = players.modifier.train(), players.classifier.train(), players.detector.train()
-    optimizer_m = Adam(M.parameters(), lr=config.modifier_lr, betas=config.betas)
-    optimizer_d = Adam(D.parameters(), lr=config.classifier_lr, betas=config.betas)
-    optimizer_a = Adam(A.parameters(), lr=config.detector_lr, betas=config.betas)
+    optimizer_m = Adam(M.parameters(), lr=config.modifier_lr, betas=config.betas, fused=True)
+    optimizer_d = Adam(D.parameters(), lr=config.classifier_lr, betas=config.betas, fused=True)
+    optimizer_a = Adam(A.parameters(), lr=config.detector_lr, betas=config.betas, fused=True)
     best, start = BestState({"M": M, "D": D}), starting_copy(M, config)
     state = TrainingState(
         modules={"M": M, "D": D, "A": A, **start},

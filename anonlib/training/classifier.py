@@ -55,7 +55,7 @@ def train_classifier(
         age: updates of D before this training; the annealing of A-Softmax continues from there.
         options: see `RunOptions`.
     """
-    optimizer = torch.optim.Adam(classifier.parameters(), lr=config.pretrain_lr)
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=config.pretrain_lr, fused=True)
     state = TrainingState(modules={"classifier": classifier.train()}, optimizers={"optimizer": optimizer})
     device = classifier.identities.device
     batch_of = batches(

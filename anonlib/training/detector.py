@@ -48,7 +48,7 @@ def train_detector(
     Returns:
         The four losses of Faster R-CNN, every ten steps.
     """
-    optimizer = torch.optim.Adam(detector.parameters(), lr=config.detector_lr, betas=config.betas)
+    optimizer = torch.optim.Adam(detector.parameters(), lr=config.detector_lr, betas=config.betas, fused=True)
     state = TrainingState(modules={"detector": detector.train()}, optimizers={"optimizer": optimizer})
     device = next(detector.parameters()).device
     batch_of = batches(lambda n: frame_batch(frames, config.frames, seed=seed, step=n, device=device), device)
