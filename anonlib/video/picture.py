@@ -64,8 +64,10 @@ class ArrayPicture:
     ([0, 0, 255, 255, 255, 255], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
     """
 
-    def __init__(self, array: NDArray[Any]) -> None:
+    def __init__(self, array: NDArray[Any], *, white: int | None = None) -> None:
         """Keeps the array, `(H, W, C)` uint8 or uint16; C is 3 for RGB, 1 for grey, one more with opacity.
+
+        White is the value of full brightness if it is not the highest of the type: 4095 for 12 bits.
 
         Raises:
             ImageError: the array has another shape or type, or is empty or read-only.
@@ -80,11 +82,19 @@ class ArrayPicture:
         self.array = array
         self.height, self.width = array.shape[:2]
         self._colours = array[:, :, : _COLOURS[array.shape[2]]]
-        self._white = float(np.iinfo(array.dtype).max)
+        self._white = white or int(np.iinfo(array.dtype).max)
+
+    def eight_bits(self) -> NDArray[Any]:
+        """The array as uint8, `(H, W, C)`; itself if it is already.
+
+        >>> ArrayPicture(np.full((1, 1, 1), 4095, np.uint16), white=4095).eight_bits().tolist()
+        [[[255]]]
+        """
+        return _eight_bits(self.array, self._white)
 
     def small(self, longest: int) -> Tensor:
         """The whole picture `(3, h, w)`, scaled down with antialiasing."""
-        array = self._colours if self.array.dtype == np.uint8 else (self._colours >> 8).astype(np.uint8)
+        array = _eight_bits(self._colours, self._white)
         pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
         size = small_size(self.height, self.width, longest)
         if size != (self.height, self.width):
@@ -109,3 +119,7 @@ class ArrayPicture:
         if self._colours.shape[2] == 1:
             face = torch.tensordot(LUMA, face, dims=1)[None]
         self._colours[y0:y1, x0:x1] = (face * self._white).round().permute(1, 2, 0).numpy()
+
+
+def _eight_bits(array: NDArray[Any], white: int) -> NDArray[Any]:
+    return array if array.dtype == np.uint8 else (array >> (white.bit_length() - 8)).astype(np.uint8)

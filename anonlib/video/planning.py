@@ -11,9 +11,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from anonlib.errors import AnonlibError, ConfigError, RefusedError, VideoError
+from anonlib.errors import AnonlibError, ConfigError, ImageError, RefusedError, VideoError
 from anonlib.files import SUFFIX
-from anonlib.video.images import FORMATS, image_format
+from anonlib.video.image_reader import is_avif, is_heic
+from anonlib.video.image_writer import FORMATS, image_format
 from anonlib.video.opening import is_live, open_input, title
 from anonlib.video.settings import FileReport, Settings
 from anonlib.video.writer import CONTAINERS, container_of
@@ -21,11 +22,11 @@ from anonlib.video.writer import CONTAINERS, container_of
 Kind = Literal["image", "video"]
 KINDS: tuple[Kind, ...] = ("image", "video")
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\x00", b"MM\x00*", b"GIF87a", b"GIF89a")
-_HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
-_OTHER_MEDIA = (
-    ".avi .wmv .flv .mpg .mpeg .ts .m2ts .mts .3gp .ogv .mxf .vob .asf .y4m .heic .heif .avif .bmp .jfif .jpe"
-)
-MEDIA = {*FORMATS, *CONTAINERS, *_OTHER_MEDIA.split()}
+_RAW = ".dng .cr2 .cr3 .nef .arw .raf .orf .rw2"
+_OTHER_PICTURES = f".heic .heif .avif .bmp .jfif .jpe .jp2 .jxl .psd {_RAW}"
+_OTHER_VIDEOS = ".avi .wmv .flv .mpg .mpeg .ts .m2ts .mts .3gp .ogv .mxf .vob .asf .y4m"
+_PICTURES = {*FORMATS, *_OTHER_PICTURES.split()}
+MEDIA = {*_PICTURES, *CONTAINERS, *_OTHER_VIDEOS.split()}
 """Suffixes of pictures and videos, also of those that are read but not written."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk, which every later file would meet too."""
@@ -205,28 +206,34 @@ def kind_of(path: Path) -> Kind | None:
     """Whether a file holds a picture, a video or neither, by its first bytes and not by its name.
 
     Raises:
-        VideoError: the file is named like a picture or a video and holds none, or holds one of a kind
-            that cannot be read.
+        ImageError: the file is named like a picture and holds none, or one of a kind that cannot be read.
+        VideoError: the same of a video.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(32)
+    suffix = path.suffix.lower()
+    if suffix in _RAW.split():  # some look like a TIFF that holds a thumbnail only
+        raise ImageError(f"'{path}' is a camera's raw file, which cannot be read: save it as TIFF or JPEG")
     if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return "image"
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIC:
-        raise VideoError(f"'{path}' is a HEIC or AVIF picture, which cannot be read: save it as JPEG")
-    named_so = path.suffix.lower() in MEDIA
-    if not head and not named_so:
+    if is_heic(head) or is_avif(head) or (head[:2] == b"BM" and head[6:10] == bytes(4)):
+        return "image"
+    if not head and suffix not in MEDIA:
         return None
     try:
         with open_input(path) as container:
             if container.streams.video:
                 return "video"
-    except VideoError:
-        if named_so:
+    except VideoError as error:
+        if head and suffix in _PICTURES:
+            raise ImageError(
+                f"'{path}' is not a picture that can be read: fetch it again, or save it as JPEG or PNG"
+            ) from error
+        if suffix in MEDIA:
             raise
         return None
-    if named_so:
+    if suffix in MEDIA:
         raise VideoError(f"'{path}' holds no video: give a video or a picture")
     return None
 

@@ -171,6 +171,8 @@ class FileReport(Tally):
             counted += f" ({', '.join(f'{count} {way}' for way, count in sorted(self.ways.items()))})"
         word = "error" if self.status == "partial" else "note"
         warnings = [f"{word}: {self.input}: {warning}" for warning in self.warnings]
+        if self.frames_held:
+            warnings.append(f"note: {self.input}: {_plural(self.frames_held, 'frame')} hidden as a whole")
         return [f"{self.input} -> {self.output}: {counted}", *warnings]
 
     def as_dict(self) -> dict[str, Any]:

@@ -91,8 +91,8 @@ def anonymize_pictures(
 
     A face that was detected once is hidden until it has clearly left, see `tracking.Tracker`. If
     the detector or the anonymizer fails, the error is raised and no further picture comes out.
-    A picture is hidden as a whole if a side of it, scaled down for the detector, is under 8 pixels:
-    nobody could be found in it.
+    A picture with a side under 8 pixels holds no face and stays as it is. One that is larger, but not
+    when it is scaled down for the detector, is hidden as a whole: nobody could be found in it.
 
     If the method remembers (`anonymizers.Session`), all pictures are one session: a face keeps its
     new person while it is tracked. Who leaves and comes back is a new track, and so a new person.
@@ -229,7 +229,7 @@ def _track(
                 picture=waiting.popleft(),
                 boxes=torch.from_numpy(cover.boxes * scale).float(),
                 tracks=cover.tracks,
-                hold=(hold and cover.unsure) or _too_small(*small),
+                hold=not _too_small(height, width) and ((hold and cover.unsure) or _too_small(*small)),
             )
 
 
@@ -269,11 +269,10 @@ def replace_faces(
         ImageError: the method returned another shape.
         NumericError: the method returned NaN or infinity.
     """
-    whole = [one.hold or _too_small(one.picture.height, one.picture.width) for one in found]
     regions = [
         (frame, region)
-        for frame, (one, hidden) in enumerate(zip(found, whole, strict=True))
-        if not hidden
+        for frame, one in enumerate(found)
+        if not one.hold and not _too_small(one.picture.height, one.picture.width)
         for region in face_regions(
             one.boxes, height=one.picture.height, width=one.picture.width, enlarge=enlarge
         )
@@ -288,14 +287,14 @@ def replace_faces(
     )
     for (frame, region), face in zip(regions, faces, strict=True):
         found[frame].picture.paste(region.corners, face)
-    for one, hidden in zip(found, whole, strict=True):
-        if hidden:
+    for one in found:
+        if one.hold:
             hide_whole(one.picture)
     return len(regions)
 
 
 def hide_whole(picture: Picture) -> None:
-    """Replaces a picture by 8 blocks of mean colour along its longer side, or by black if tiny.
+    """Replaces a picture by 8 blocks of mean colour along its longer side.
 
     >>> picture = ArrayPicture(np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8))
     >>> hide_whole(picture)
@@ -303,8 +302,7 @@ def hide_whole(picture: Picture) -> None:
     32
     """
     height, width = picture.height, picture.width
-    blocks = torch.zeros(3, 1, 1) if _too_small(height, width) else picture.small(BLOCKS)
-    picture.paste((0, 0, width, height), F.interpolate(blocks[None], (height, width))[0])
+    picture.paste((0, 0, width, height), F.interpolate(picture.small(BLOCKS)[None], (height, width))[0])
 
 
 def _too_small(height: int, width: int) -> bool:

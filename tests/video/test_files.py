@@ -83,18 +83,22 @@ def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path) -> None:
     (root / "a.mp4").write_bytes(b"")
     (root / "b.jpg").write_bytes(b"\xff\xd8\xff broken")
     (root / "c.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    (root / "d.png").write_text("a letter")
+    Image.new("RGB", (16, 16)).save(root / "raw.dng", format="tiff")
     (root / "empty.txt").write_bytes(b"")
     report = run([root], tmp_path / "out")
     assert statuses(report) == {
         "a.mp4": "failed",
         "b.jpg": "failed",
         "c.heic": "failed",
+        "d.png": "failed",
         "empty.txt": "no media",
+        "raw.dng": "failed",
         "z.png": "done",
     }
     assert below(tmp_path / "out") == ["z.png"]
-    assert report.lines()[-1] == "1 done, 3 failed, 1 no media"
-    assert any("c.heic' is a HEIC" in line for line in report.lines())
+    assert report.lines()[-1] == "1 done, 5 failed, 1 no media"
+    assert any("d.png' is not a picture that can be read" in line for line in report.lines())
 
 
 def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:

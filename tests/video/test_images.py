@@ -12,7 +12,8 @@ from PIL import Image
 from anonlib import anonymizers
 from anonlib.errors import ImageError
 from anonlib.video import Models, Settings, anonymize_image
-from anonlib.video.images import image_of, picture_of
+from anonlib.video.image_reader import picture_of
+from anonlib.video.image_writer import image_of
 from anonlib.video.picture import ArrayPicture
 from tests.video.conftest import faces_at
 
@@ -183,11 +184,25 @@ def test_further_views_of_a_jpeg_are_left_out(tmp_path: Path, mask_all: Models) 
         assert image.format == "JPEG" and np.array(image).max() < 8
 
 
-def test_a_single_pixel_comes_out_black(tmp_path: Path, mask_all: Models) -> None:
-    Image.new("RGB", (1, 1), "white").save(tmp_path / "a.png")
-    run(tmp_path / "a.png", tmp_path / "out.png", mask_all)
+@pytest.mark.parametrize("size", [(1, 1), (2000, 3), (7, 300)])
+def test_what_is_too_small_for_a_face_is_copied_and_said(
+    tmp_path: Path, mask_all: Models, size: tuple[int, int]
+) -> None:
+    source = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(source).save(tmp_path / "a.png")
+    report = run(tmp_path / "a.png", tmp_path / "out.png", mask_all)
     with Image.open(tmp_path / "out.png") as image:
-        assert (image.size, image.getpixel((0, 0))) == ((1, 1), (0, 0, 0))
+        assert (np.array(image) == source).all()
+    words = f"{size[0]}x{size[1]} pixels are too small to hold a face: copied as it is"
+    assert report.warnings == [words] and f"note: {tmp_path / 'a.png'}: {words}" in report.lines()
+
+
+def test_a_long_strip_in_which_nobody_can_be_sought_is_hidden_and_said(
+    tmp_path: Path, find_none: Models
+) -> None:
+    Image.new("RGB", (8000, 30), "white").save(tmp_path / "a.png")
+    report = run(tmp_path / "a.png", tmp_path / "out.png", find_none)
+    assert report.lines()[-1].endswith("1 frame hidden as a whole")
 
 
 @pytest.mark.slow
@@ -233,7 +248,7 @@ def test_floats_are_refused(tmp_path: Path, mask_all: Models) -> None:
 def test_a_picture_that_claims_too_much_is_refused(
     tmp_path: Path, mask_all: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anonlib.video.images.LARGEST_IMAGE", 100)
+    monkeypatch.setattr("anonlib.video.image_reader.LARGEST_IMAGE", 100)
     Image.fromarray(colours()).save(tmp_path / "a.png")
     with pytest.raises(ImageError, match="too large with 768 pixels"):
         run(tmp_path / "a.png", tmp_path / "out.png", mask_all)
