@@ -26,6 +26,8 @@ ENLARGE = 1.6
 """Face boxes grow by this factor about their centre before they are modified (section 5.2)."""
 METHOD = "swap"
 """How `anonlib anonymize` and `anonlib.video` hide faces unless another method is named."""
+DETECTOR = "centerface"
+"""How they find faces unless another detector is named."""
 
 
 def _require(condition: bool, message: str) -> None:

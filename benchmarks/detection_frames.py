@@ -2,9 +2,9 @@
 
 Nobody in them was trained on: LFW people of folds 6-10, JHMDB clips of split 1's test, synthetic
 people of the test split. LFW's pictures were centred on a face, so it is where the median face of
-training pictures is. Where the faces of JHMDB are was judged by eye: `jhmdb_faces.csv` holds every
-box that MTCNN, CenterFace or an early SSH proposed at low thresholds as a face, a profile or
-doubtful (backs of heads, blurs, loose boxes).
+training pictures is. Where the faces of JHMDB are was judged by eye in 200 frames of as many clips:
+`jhmdb_faces.csv` holds the box of every face of at least 12 pixels in height; a profile shows one
+eye at most. Doubtful are backs of heads, covered, smaller and unrecognisable faces.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ LFW_FACE = (78.0, 65.0, 171.0, 188.0)
 """Median of MTCNN's boxes in LFW's training pictures."""
 CUT = 1.6
 """Heads are cut out as rectangles of so many times the face."""
+MOST = 1000
+JHMDB_HEIGHTS = ((12, 20), (20, 32), (32, MOST))
+"""Heights of faces in pixels that are counted apart."""
 JUDGED = Path(__file__).with_name("jhmdb_faces.csv")
 
 
@@ -146,7 +149,7 @@ def synthetic(clips: int, *, seed: int) -> Subset:
 
 
 def jhmdb(root: Path) -> tuple[dict[str, Subset], list[np.ndarray]]:
-    """Frames judged by eye, with all faces and with the profiles alone; frames without anybody."""
+    """Frames judged by eye, with all faces and with those of one turn or height alone; frames without any."""
     import av
 
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
@@ -158,18 +161,19 @@ def jhmdb(root: Path) -> tuple[dict[str, Subset], list[np.ndarray]]:
         with av.open(str(root / "ReCompress_Videos" / f"{clip}.mp4")) as file:
             every = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
         frames.append(every[int(found[0]["frame"])])
-    faces, sides, unsure, fronts = (
+    faces, fronts, sides, unsure = (
         [_boxes(found, verdicts) for found in rows.values()]
-        for verdicts in (("face", "profile"), ("profile",), ("doubtful",), ("face",))
+        for verdicts in (("face", "profile"), ("face",), ("profile",), ("doubtful",))
     )
-    subsets = {
-        "jhmdb": Subset(frames=np.stack(frames), faces=faces, doubtful=unsure),
-        "jhmdb profiles": Subset(
-            frames=np.stack(frames),
-            faces=sides,
-            closed=False,
-            doubtful=[torch.cat(pair) for pair in zip(unsure, fronts, strict=True)],
-        ),
+    parts = {"fronts": fronts, "profiles": sides}
+    for low, high in JHMDB_HEIGHTS:
+        tall = [boxes[:, 3] - boxes[:, 1] for boxes in faces]
+        chosen = [boxes[(t >= low) & (t < high)] for boxes, t in zip(faces, tall, strict=True)]
+        parts[f"{low}-{high}" if high < MOST else f"from {low}"] = chosen
+    every = np.stack(frames)
+    subsets = {"jhmdb": Subset(frames=every, faces=faces, doubtful=unsure)} | {
+        f"jhmdb {name}": Subset(frames=every, faces=chosen, closed=False, doubtful=unsure)
+        for name, chosen in parts.items()
     }
     empty = [f for f, found in zip(frames, rows.values(), strict=True) if found[0]["verdict"] == "nobody"]
     return subsets, empty

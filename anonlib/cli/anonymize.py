@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from anonlib.cli.shared import Device, Weights, plain_errors
-from anonlib.config import ENLARGE, METHOD
+from anonlib.config import DETECTOR, ENLARGE, METHOD
 from anonlib.errors import ConfigError
 
 
@@ -36,7 +36,9 @@ def anonymize(
         str, typer.Option(help="How faces are hidden; `anonlib methods` lists the methods.")
     ] = METHOD,
     weights: Weights = None,
-    detector: Annotated[str, typer.Option(help="How faces are found: ssh, cascade or mtcnn.")] = "ssh",
+    detector: Annotated[
+        str, typer.Option(help="How faces are found: centerface, ssh, cascade or mtcnn.")
+    ] = DETECTOR,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as JSON.")] = None,
     device: Device = "auto",
     every: Annotated[int, typer.Option(help="Detect faces in every n-th frame; track between.", min=1)] = 2,

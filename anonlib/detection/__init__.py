@@ -1,4 +1,4 @@
-"""Finding faces in frames: three detectors, five landmarks a face, tracking, and detection errors."""
+"""Finding faces in frames: four detectors, five landmarks a face, tracking, and detection errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from anonlib.detection.cascade import CascadeDetector as CascadeDetector
+from anonlib.detection.center import CenterFaceDetector as CenterFaceDetector, fast_center_face
 from anonlib.detection.faces import (
     Faces as Faces,
     face_precision_recall as face_precision_recall,
@@ -22,9 +23,10 @@ Detector = Callable[[Tensor], list[Faces]]
 """Maps frames `(B, 3, H, W)` in [0, 1] to the faces of each, on the CPU."""
 
 UNSURE = 0.3
-"""Smallest score of SSH for a face that the tracker already follows."""
+"""Smallest score of CenterFace or SSH for a face that the tracker already follows."""
 
 _DETECTORS: dict[str, Callable[..., Detector]] = {
+    "centerface": CenterFaceDetector,
     "ssh": SshDetector,
     "cascade": CascadeDetector,
     "mtcnn": MtcnnDetector,
@@ -32,10 +34,10 @@ _DETECTORS: dict[str, Callable[..., Detector]] = {
 
 
 def names() -> tuple[str, ...]:
-    """Every detector, the fastest first.
+    """Every detector, the default of `anonlib anonymize` first.
 
     >>> names()
-    ('ssh', 'cascade', 'mtcnn')
+    ('centerface', 'ssh', 'cascade', 'mtcnn')
     """
     return tuple(_DETECTORS)
 
@@ -43,8 +45,8 @@ def names() -> tuple[str, ...]:
 def create(name: str, *, device: str = "cpu", unsure: bool = False) -> Detector:
     """The detector of that name, one of `names()`, with its default thresholds.
 
-    If `unsure`, SSH also returns faces with scores from 0.3 to 0.5. The tracker uses them to
-    continue a track but never to start one.
+    If `unsure`, CenterFace and SSH also return faces with scores from 0.3 to 0.5. The tracker uses
+    them to continue a track but never to start one.
 
     Raises:
         ConfigError: no detector has that name.
@@ -52,7 +54,11 @@ def create(name: str, *, device: str = "cpu", unsure: bool = False) -> Detector:
     """
     if name not in _DETECTORS:
         raise ConfigError(f"detector '{name}' is unknown: use one of {', '.join(names())}")
-    options: dict[str, Any] = {} if name == "mtcnn" else {"network": fast_ssh(device=device)}
-    if unsure and name == "ssh":
+    options: dict[str, Any] = {}
+    if name == "centerface":
+        options["network"] = fast_center_face(device=device)
+    elif name != "mtcnn":
+        options["network"] = fast_ssh(device=device)
+    if unsure and name in ("centerface", "ssh"):
         options["threshold"] = UNSURE
     return _DETECTORS[name](device=device, **options)

@@ -35,6 +35,13 @@ class Faces:
         """The faces with at least this score."""
         return self.select(self.scores >= score)
 
+    def scaled(self, x: float, y: float) -> Faces:
+        """The same faces in a frame that is `x` times as wide and `y` times as high."""
+        factors = self.boxes.new_tensor([x, y])
+        return Faces(
+            boxes=self.boxes * factors.repeat(2), scores=self.scores, landmarks=self.landmarks * factors
+        )
+
 
 def face_precision_recall(
     found: Sequence[Faces], true_boxes: Sequence[Tensor], *, thresholds: ArrayLike, iou: float = 0.5

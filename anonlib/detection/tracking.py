@@ -17,7 +17,8 @@ from anonlib.detection.track import Array, Kind, Spot, Track, associate, overlap
 from anonlib.errors import NumericError
 
 LOOK_BACK = 5
-"""Earlier frames that are searched for a new face, counted from the last detector run."""
+"""Earlier frames that are searched for a new face, counted from the last detector run, and frames
+before it appears in which it is hidden."""
 NEAR, FAR = 4, 8
 """How far to search for a face, in cells of 1/16 of its box: one that was located in the frame
 before, and one that was not."""
@@ -63,7 +64,8 @@ class Tracker:
     score below `start` continue tracks but never start one (ByteTrack). In a frame without
     a detection, a track moves to the place that looks most like the face. If no place does, it
     continues with falling speed and its box grows. A new face is also tracked backwards through
-    the frames that are still held, at least to the last one in which the detector ran.
+    the frames that are still held, and hidden in the `LOOK_BACK` frames before the first one in which
+    it is recognised, up to a cut, or to the last one in which the detector ran, if that is earlier.
 
     A face stays hidden until one of these shows that it has left:
 
@@ -244,19 +246,25 @@ class Tracker:
             self.tracks.append(track)
 
     def _look_back(self, track: Track) -> None:
-        """Adds earlier places of a new face: where it matches, and where the detector did not run."""
-        now, asked = track.centre, False
+        """Adds earlier places of a new face: where it matches, and up to `LOOK_BACK` frames before.
+
+        People turn round: the detector and the match may miss a face that can be recognised already.
+        """
+        now, asked, lost = track.centre, False, 0
         for time in range(self.time - 1, self.shown, -1):
             before, after = self.observations[time], self.observations[time + 1]
             if before.levels[0].shape != after.levels[0].shape:
                 break
             shifts, alike = self._search([track], time, FAR)
             found = bool(alike[0] >= ALIKE[FAR])
-            if not found and (asked or after.cut):
+            if not found and (after.cut or (asked and lost >= LOOK_BACK)):
                 break
             if found:
                 track.centre = track.centre + shifts[0]
                 track.speed = (now - track.centre) / (self.time - time)
+            else:
+                track.centre = track.centre - track.speed
+            lost = 0 if found else lost + 1
             kind = Kind.MATCHED if found else Kind.PREDICTED
             track.path[time] = Spot(track.centre, track.size, kind)
             asked |= before.faces is not None

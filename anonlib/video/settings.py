@@ -24,7 +24,7 @@ from anonlib import anonymizers, detection
 from anonlib.anonymizers import EXTENTS, SWAP, swap
 from anonlib.anonymizers.sessions import derived_seed
 from anonlib.assets import data_path
-from anonlib.config import ENLARGE, METHOD
+from anonlib.config import DETECTOR, ENLARGE, METHOD
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
 from anonlib.files import chosen_device, complete
@@ -50,7 +50,7 @@ class Settings:
     """How faces are hidden, see `anonlib.anonymizers.names`."""
     weights: Path | None = None
     """The trained M, for method `modifier` only; see `anonlib.anonymizers.create`."""
-    detector: str = "ssh"
+    detector: str = DETECTOR
     """How faces are found, see `anonlib.detection.names`."""
     device: str = "auto"
     """Where the networks run: auto (a GPU if there is one), cpu or cuda."""
@@ -137,9 +137,11 @@ def weight_files(settings: Settings) -> list[Path]:
         files += swap.files(settings.extent or EXTENTS[0])
     if settings.method == anonymizers.SHIPPED:
         files.append(data_path("weights", f"{anonymizers.SHIPPED}.safetensors"))
-    if settings.detector != "mtcnn":
+    if settings.detector == "centerface":
+        files.append(data_path("weights", "center-face.safetensors"))
+    if settings.detector in ("ssh", "cascade"):
         files.append(data_path("weights", "face-detector.safetensors"))
-    if settings.detector != "ssh":
+    if settings.detector in ("cascade", "mtcnn"):
         import facenet_pytorch
 
         folder = Path(facenet_pytorch.__file__).parent / "data"

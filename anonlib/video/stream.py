@@ -21,7 +21,7 @@ from anonlib import anonymizers, detection
 from anonlib.anonymizers import SMALLEST_FACE
 from anonlib.anonymizers.frames import anonymize_regions, face_regions
 from anonlib.anonymizers.sessions import Session, enlarge_of, session_of
-from anonlib.config import ENLARGE, METHOD
+from anonlib.config import DETECTOR, ENLARGE, METHOD
 from anonlib.detection import Faces
 from anonlib.detection.likeness import CutFinder, grey_levels
 from anonlib.detection.tracking import Cover, Observation, Tracker
@@ -31,7 +31,7 @@ from anonlib.video.picture import ArrayPicture, Picture, small_size
 
 P = TypeVar("P", bound=Picture)
 LONGEST = 640
-"""Longer side in pixels of the picture that the detector gets."""
+"""Longer side in pixels of the picture that the tracker gets, and a detector without its own `longest`."""
 DEPTH = 4
 """Pictures that wait between detection and tracking."""
 BLOCKS = 8
@@ -104,7 +104,8 @@ def anonymize_pictures(
 
     Args:
         pictures: see `Picture`; they are read, and the detector runs, in another thread.
-        detector: `(1, 3, h, w)` in [0, 1] to the faces of one picture, at most 640 pixels long.
+        detector: `(1, 3, h, w)` in [0, 1] to the faces of one picture, at most `detector.longest` pixels
+            long, or 640 if it has no such attribute.
         anonymizer: faces `(N, 3, h, w)` in [0, 1] to the same shape.
         every: the detector runs on every n-th picture and at cuts; 1 or more.
         enlarge: factor by which boxes grow about their centres, 1 or more; None for the method's own.
@@ -142,7 +143,7 @@ def anonymize_stream(
     *,
     method: str | Callable[[Tensor], Tensor] = METHOD,
     weights: Path | None = None,
-    detector: str | Callable[[Tensor], list[Faces]] = "ssh",
+    detector: str | Callable[[Tensor], list[Faces]] = DETECTOR,
     device: str = "cpu",
     **options: Any,
 ) -> Iterator[NDArray[Any]]:
@@ -196,9 +197,11 @@ def _observe(
         asked &= not _too_small(*levels[0].shape)
         faces = None
         if asked:
-            small, start = picture.small(LONGEST), perf_counter()
+            small, start = picture.small(getattr(detector, "longest", LONGEST)), perf_counter()
             with torch.no_grad():
                 [faces] = detector(small[None])
+            height, width = levels[0].shape
+            faces = faces.scaled(width / small.shape[2], height / small.shape[1])
             tally.detection_seconds += perf_counter() - start
         yield picture, Observation(levels=levels, faces=faces, cut=cut)
         del picture

@@ -14,5 +14,5 @@ def test_every_name_makes_a_detector(name):
 
 
 def test_another_name_is_refused():
-    with pytest.raises(ConfigError, match="'haar' is unknown: use one of ssh, cascade, mtcnn"):
+    with pytest.raises(ConfigError, match="'haar' is unknown: use one of centerface, ssh, cascade, mtcnn"):
         create("haar")

