@@ -94,6 +94,7 @@ def test_options_reach_the_report(photo: Path, tmp_path: Path) -> None:
         "keep_metadata": True,
         "overwrite": False,
         "preview": False,
+        "keep": [],
     }
 
 

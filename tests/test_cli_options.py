@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import anonlib
 from anonlib.cli import app
-from anonlib.video import RayEngine, Report
+from anonlib.video import Keep, RayEngine, Report
 
 BASE = {
     "anonymize": ["a.png"],
@@ -38,6 +38,7 @@ class Case(NamedTuple):
     """Whether the words stand for the shortest call, instead of after it."""
 
 
+KEPT = tuple(asdict(Keep.parse(text)) for text in ("1,2,3,4", "7"))
 CASES = {
     "anonymize": {
         "inputs": Case(["a.png", "b.mp4"], "inputs", ["a.png", "b.mp4"], alone=True),
@@ -46,6 +47,9 @@ CASES = {
         "weights": Case(["--weights", "m.safetensors"], "weights", Path("m.safetensors")),
         "detector": Case(["--detector", "mtcnn"], "detector", "mtcnn"),
         "report": Case(["--report", "r.json"], "report", Path("r.json")),
+        "boxes": Case(["--boxes", "b.csv"], "boxes", Path("b.csv")),
+        "keep": Case(["--keep", "1,2,3,4", "--keep", "7"], "keep", KEPT),
+        "review": Case(["--review", "r.html"], "review", Path("r.html")),
         "device": Case(["--device", "cpu"], "device", "cpu"),
         "every": Case(["--every", "3"], "every", 3),
         "mask_scale": Case(["--mask-scale", "2.5"], "enlarge", 2.5),
@@ -120,10 +124,8 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What the library is called with; every call is replaced, and there seems to be a GPU."""
     found: dict[str, Any] = {}
 
-    def anonymize_files(
-        inputs: Any, out: Any, *, settings: Any, report: Any, engine: Any, **_: Any
-    ) -> Report:
-        found.update(asdict(settings), inputs=inputs, out=out, report=report, engine=type(engine))
+    def anonymize_files(inputs: Any, out: Any, *, settings: Any, engine: Any, **others: Any) -> Report:
+        found.update(asdict(settings), inputs=inputs, out=out, engine=type(engine), **others)
         found["workers"] = getattr(engine, "workers", None)
         return Report(settings=settings)
 

@@ -40,6 +40,25 @@ def anonymize(
         str, typer.Option(help="How faces are found: centerface, ssh, cascade or mtcnn.")
     ] = DETECTOR,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report as JSON.")] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the boxes of all faces (.csv, .jsonl); if FILE exists, hide the boxes in it instead.",
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHO",
+            help="Leave a consenting person clear: X,Y,W,H or X,Y,W,H,T0,T1 (pixels, seconds), "
+            "or a track of --boxes. May be repeated.",
+        ),
+    ] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write a page with each face after it was replaced."),
+    ] = None,
     device: Device = "auto",
     every: Annotated[int, typer.Option(help="Detect faces in every n-th frame; track between.", min=1)] = 2,
     mask_scale: Annotated[
@@ -89,7 +108,11 @@ def anonymize(
 
     An output appears when it is complete. With a folder or several inputs, an output that exists is
     skipped, so the same command resumes. Ctrl-C ends the recording of a camera.
-    No part of a face is logged or reported.
+    No part of a clear face is logged or reported.
+
+    To correct a run by hand: write its boxes, edit them (add a row for a face that was missed, delete the
+    rows of one that is none), and run the same command again with --overwrite. Boxes that do not fit
+    the input are refused.
 
     --engine ray uses the cores of this machine, or the Ray cluster that RAY_ADDRESS names. Its
     machines must see the files under the same paths.
@@ -104,12 +127,14 @@ def anonymize(
       anonlib anonymize holiday.mp4
       anonlib anonymize holiday.mp4 --preview --method blur8
       anonlib anonymize photos/ -o safe/ --report report.json
+      anonlib anonymize talk.mp4 --boxes talk.csv --review talk.html
+      anonlib anonymize talk.mp4 --boxes talk.csv --keep 3 --overwrite
       anonlib anonymize archive/ -o safe/ --engine ray --workers 8
       anonlib anonymize talk.mp4 --method modifier --weights results/tour/weights/modifier.safetensors
       anonlib anonymize camera:0 -o door.mp4
       cat film.mkv | anonlib anonymize - -o - > safe.mkv
     """
-    from anonlib.video import RayEngine, Settings, anonymize_files
+    from anonlib.video import Keep, RayEngine, Settings, anonymize_files
 
     settings = Settings(
         method=method,
@@ -125,11 +150,21 @@ def anonymize(
         keep_metadata=keep_metadata,
         overwrite=overwrite,
         preview=preview,
+        keep=tuple(Keep.parse(text) for text in keep or ()),
     )
     if engine == "local" and workers is not None:
         raise ConfigError("--workers goes with --engine ray: give both or neither")
     chosen = RayEngine(workers=workers) if engine == "ray" else None
-    done = anonymize_files(inputs, out, settings=settings, report=report, progress=True, engine=chosen)
+    done = anonymize_files(
+        inputs,
+        out,
+        settings=settings,
+        report=report,
+        boxes=boxes,
+        review=review,
+        progress=True,
+        engine=chosen,
+    )
     for line in done.lines():
         typer.echo(line, err=True)
     if done.bad:

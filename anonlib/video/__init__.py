@@ -5,6 +5,7 @@
 ... # doctest: +SKIP
 """
 
+from anonlib.video.guide import Keep as Keep
 from anonlib.video.images import anonymize_image as anonymize_image
 from anonlib.video.jobs import anonymize_files as anonymize_files
 from anonlib.video.ray import RayEngine as RayEngine

@@ -7,13 +7,14 @@ from time import perf_counter
 
 from PIL import Image
 
-from anonlib.anonymizers import SMALLEST_FACE
 from anonlib.anonymizers.sessions import derived_seed
 from anonlib.errors import ImageError
 from anonlib.files import Opened, complete
+from anonlib.video.guide import UNGUIDED, Guide
 from anonlib.video.image_reader import explained, open_image, read_pages
 from anonlib.video.image_writer import ANIMATED, MANY, image_format, save_options, save_pages
 from anonlib.video.picture import ArrayPicture
+from anonlib.video.replacing import note_size
 from anonlib.video.settings import FileReport, Models, Settings, load_models
 from anonlib.video.stream import anonymize_pictures
 
@@ -25,6 +26,7 @@ def anonymize_image(
     settings: Settings | None = None,
     models: Models | None = None,
     opened: Opened = complete,
+    guide: Guide = UNGUIDED,
 ) -> FileReport:
     """Writes a picture in which every face is replaced, whole or not at all.
 
@@ -39,6 +41,7 @@ def anonymize_image(
         models: loaded once for many files; by default those that the settings name.
 
     Raises:
+        VideoError: the boxes of the guide do not fit the source.
         ImageError: the source is not a picture, damaged, or too large; or the output format
             cannot be written, or cannot hold several pictures.
         OSError: the output cannot be written. Nothing is left of it.
@@ -51,7 +54,7 @@ def anonymize_image(
         pages, report.warnings = read_pages(image, source)
         _check_count(len(pages), image, source, kind)
         options = save_options(image, kind, settings, count=len(pages))
-    report.warnings += _too_small(pages)
+    report.warnings += [note for page in pages for note in note_size(page.height, page.width)]
     models = models or load_models(settings)
     # The pages of a TIFF are unrelated pictures; those of an animation are tracked like a video.
     changed: list[ArrayPicture] = []
@@ -65,7 +68,9 @@ def anonymize_image(
             hold=settings.hold,
             seed=derived_seed(settings.seed, number),
             tally=report,
+            guide=guide,
         )
+    guide.check_end(report.frames)
     with opened(Path(out)) as file:
         report.warnings += save_pages(file, changed, kind, options)
     report.warnings = list(dict.fromkeys(report.warnings))
@@ -79,8 +84,3 @@ def _check_count(count: int, image: Image.Image, source: str | Path, kind: str) 
             f"'{source}' holds {count} pictures, which {kind} cannot: "
             f"write it as {'.tif' if image.format == 'TIFF' else '.webp'}"
         )
-
-
-def _too_small(pages: list[ArrayPicture]) -> list[str]:
-    sizes = {f"{p.width}x{p.height}" for p in pages if min(p.height, p.width) < SMALLEST_FACE}
-    return [f"{size} pixels are too small to hold a face: copied as it is" for size in sorted(sizes)]

@@ -14,11 +14,13 @@ from pathlib import Path, PurePath
 from tqdm import tqdm
 
 from anonlib.files import Opened, complete
+from anonlib.video.guide import UNGUIDED, Guide
 from anonlib.video.images import anonymize_image
 from anonlib.video.opening import is_live, title
 from anonlib.video.planning import Task, failures, plan
 from anonlib.video.settings import FileReport, Models, Report, Settings, load_models
 from anonlib.video.videos import OnFrame, anonymize_video
+from anonlib.video.watch import Watch
 
 Reports = Generator[tuple[int, FileReport], None, None]
 """The place of each finished file in `Run.files`, and what was done to it."""
@@ -28,10 +30,17 @@ class Run:
     """What the files of one run share."""
 
     def __init__(
-        self, files: Sequence[Task | FileReport], settings: Settings, models: Models | None, *, progress: bool
+        self,
+        files: Sequence[Task | FileReport],
+        settings: Settings,
+        models: Models | None,
+        *,
+        progress: bool,
+        watch: Watch,
     ) -> None:
         """Keeps the plan; models that are None are loaded for the first file that needs them."""
         self.files, self.settings, self.models, self.progress = files, settings, models, progress
+        self.watch = watch
         self.report = Report(settings=settings, weights=models.hashes if models else {})
 
     def load(self) -> Models:
@@ -53,6 +62,8 @@ def anonymize_files(
     settings: Settings | None = None,
     models: Models | None = None,
     report: str | Path | None = None,
+    boxes: str | Path | None = None,
+    review: str | Path | None = None,
     progress: bool = False,
     engine: Engine | None = None,
 ) -> Report:
@@ -73,6 +84,9 @@ def anonymize_files(
             beside each file and `FOLDER.anonymized` beside each folder.
         models: by default those that the settings name, loaded for the first file that needs them.
         report: a file to write the report to as JSON, also after an error.
+        boxes: a file of boxes, see `video.boxes`. For inputs that it names, its boxes are hidden and
+            nothing is detected; the boxes of the others are added to it.
+        review: a page (HTML) to write on which a person checks the outputs, see `video.review`.
         progress: shows bars on stderr if it is a terminal.
         engine: by default one file after the other in this process; or `RayEngine`.
 
@@ -85,7 +99,12 @@ def anonymize_files(
     settings = settings or Settings()
     if settings.preview and out is None:
         settings = replace(settings, overwrite=True)
-    run = Run(plan(inputs, out, settings, report), settings, models, progress=progress)
+    others = {"report": report, "boxes file": boxes, "review": review}
+    files = plan(
+        inputs, out, settings, {word: Path(path) for word, path in others.items() if path is not None}
+    )
+    watch = Watch(files, settings.keep, boxes=boxes, review=review)
+    run = Run(files, settings, models, progress=progress, watch=watch)
     done: dict[int, FileReport] = {}
     try:
         with closing((engine or in_turn)(run)) as reports:
@@ -93,6 +112,7 @@ def anonymize_files(
                 done[index] = file
     finally:
         run.report.files = [done[index] for index in sorted(done)]
+        run.report.notes = watch.write()
         if report is not None:
             run.report.write(Path(report))
     return run.report
@@ -102,6 +122,7 @@ def in_turn(run: Run) -> Reports:
     """The engine that does one file after the other in this process."""
     for index, file in enumerate(run.files):
         if isinstance(file, FileReport):
+            run.watch.passed_over(file)
             yield index, file
             continue
         name = PurePath(title(file.source)).name
@@ -116,7 +137,9 @@ def in_turn(run: Run) -> Reports:
                 report = FileReport(input=title(file.source), output=str(file.out), kind=file.kind)
                 report.status, report.warnings = "skipped", ["its output has appeared since the run began"]
             else:
-                report = perform(file, run.settings.for_file(index), run.load, on_frame=on_frame)
+                guide = run.watch.begin(index, file)
+                report = perform(file, run.settings.for_file(index), run.load, on_frame=on_frame, guide=guide)
+                run.watch.end(index, report)
         yield index, report
         if run.settings.preview and report.status in ("done", "partial"):
             return
@@ -142,13 +165,16 @@ def perform(
     *,
     on_frame: OnFrame | None = None,
     opened: Opened = complete,
+    guide: Guide = UNGUIDED,
 ) -> FileReport:
     """Anonymizes a file; its errors end in its report, those of `load` concern every file and are raised."""
     models, source = load(), task.source
     report = FileReport(input=title(source), output=str(task.out), kind=task.kind)
     with failures(report):
         if task.kind == "image":
-            return anonymize_image(source, task.out, settings=settings, models=models, opened=opened)
+            return anonymize_image(
+                source, task.out, settings=settings, models=models, opened=opened, guide=guide
+            )
         with _ctrl_c_stops(is_live(source)) as stop:
             return anonymize_video(
                 source,
@@ -158,6 +184,7 @@ def perform(
                 on_frame=on_frame,
                 stop=stop,
                 opened=opened,
+                guide=guide,
             )
     return report
 

@@ -29,6 +29,10 @@ class Picture(Protocol):
     height: int
     width: int
 
+    @property
+    def time(self) -> float | None:
+        """Seconds from the beginning; None for a still picture."""
+
     def small(self, longest: int) -> Tensor:
         """The whole picture for the detector, `(3, h, w)` float RGB in [0, 1], see `small_size`."""
 
@@ -63,6 +67,8 @@ class ArrayPicture:
     >>> picture.array[0, :, 0].tolist(), picture.crop((1, 0, 4, 2))[0].tolist()
     ([0, 0, 255, 255, 255, 255], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
     """
+
+    time: float | None = None
 
     def __init__(self, array: NDArray[Any], *, white: int | None = None) -> None:
         """Keeps the array, `(H, W, C)` uint8 or uint16; C is 3 for RGB, 1 for grey, one more with opacity.

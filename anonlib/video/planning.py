@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
-from anonlib.errors import AnonlibError, ConfigError, ImageError, RefusedError, VideoError
+from anonlib.errors import AnonlibError, ConfigError, RefusedError, VideoError
 from anonlib.files import SUFFIX
-from anonlib.video.image_reader import is_avif, is_heic
-from anonlib.video.image_writer import FORMATS, image_format
-from anonlib.video.opening import is_live, open_input, title
+from anonlib.video.containers import container_of
+from anonlib.video.image_writer import image_format
+from anonlib.video.kinds import KINDS, Kind, beside, kind_of, mirrored
+from anonlib.video.opening import is_live, title
 from anonlib.video.settings import FileReport, Settings
-from anonlib.video.writer import CONTAINERS, container_of
 
-Kind = Literal["image", "video"]
-KINDS: tuple[Kind, ...] = ("image", "video")
-_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\x00", b"MM\x00*", b"GIF87a", b"GIF89a")
-_RAW = ".dng .cr2 .cr3 .nef .arw .raf .orf .rw2"
-_OTHER_PICTURES = f".heic .heif .avif .bmp .jfif .jpe .jp2 .jxl .psd {_RAW}"
-_OTHER_VIDEOS = ".avi .wmv .flv .mpg .mpeg .ts .m2ts .mts .3gp .ogv .mxf .vob .asf .y4m"
-_PICTURES = {*FORMATS, *_OTHER_PICTURES.split()}
-MEDIA = {*_PICTURES, *CONTAINERS, *_OTHER_VIDEOS.split()}
-"""Suffixes of pictures and videos, also of those that are read but not written."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk, which every later file would meet too."""
 
@@ -43,9 +33,14 @@ class Task:
 
 
 def plan(
-    inputs: Sequence[str | Path], out: str | Path | None, settings: Settings, report: str | Path | None = None
+    inputs: Sequence[str | Path],
+    out: str | Path | None,
+    settings: Settings,
+    others: Mapping[str, Path] | None = None,
 ) -> list[Task | FileReport]:
     """What to do with each file of `anonymize_files`, in order: a task, or a report where no work is needed.
+
+    The run also writes the files `others`, such as its report.
 
     Raises:
         RefusedError: names every refused input.
@@ -58,28 +53,30 @@ def plan(
     jobs: dict[str | Path, list[_Job]] = {}
     word = "preview" if settings.preview else "anonymized"
     for one in dict.fromkeys(inputs):
-        with _collected(refused):
+        with collected(refused):
             jobs[one] = list(_jobs(one, out, len(inputs) > 1, word))
-    checks = _Checks(chain.from_iterable(jobs.values()), settings, report)
+    others = others or {}
+    checks = _Checks(chain.from_iterable(jobs.values()), settings, others)
     files: list[Task | FileReport] = []
     for one, found in jobs.items():
         settled: list[Task | FileReport | None] = []
         for job in found:
             settled.append(None)
-            with _collected(refused):
+            with collected(refused):
                 settled[-1] = checks.settle(job)
         if all(isinstance(file, FileReport) and file.status == "no media" for file in settled):
             refused.append(f"'{one}' holds no picture and no video: check the name, or leave it out")
         files += [file for file in settled if file is not None]
-    if report is not None and (Path(report).is_dir() or identity(Path(report)) in checks.inputs):
-        refused.append(f"report '{report}' is an input or a folder: name another file")
+    for word, path in others.items():
+        if path.is_dir() or identity(path) in checks.inputs:
+            refused.append(f"{word} '{path}' is an input or a folder: name another file")
     if refused:
         raise RefusedError(refused)
     return files
 
 
 @contextmanager
-def _collected(refused: list[str]) -> Iterator[None]:
+def collected(refused: list[str]) -> Iterator[None]:
     """Adds the message of an error in the block to a list."""
     try:
         yield
@@ -105,10 +102,10 @@ class _Job:
 class _Checks:
     """Compares the output of each job with all inputs and with the outputs before it."""
 
-    def __init__(self, jobs: Iterable[_Job], settings: Settings, report: str | Path | None) -> None:
+    def __init__(self, jobs: Iterable[_Job], settings: Settings, others: Mapping[str, Path]) -> None:
         self.settings = settings
         self.inputs = {identity(job.source) for job in jobs} - {None}
-        self.owners: dict[str, str | Path] = {} if report is None else {_place(Path(report)): "the report"}
+        self.owners: dict[str, str | Path] = {_place(path): f"the {word}" for word, path in others.items()}
 
     def settle(self, job: _Job) -> Task | FileReport | None:
         """A task, or a report if there is nothing to do; None if the same file was settled before."""
@@ -202,42 +199,6 @@ def _place(out: Path) -> str:
     return name.casefold() if folder.name and swapped == identity(folder) else name
 
 
-def kind_of(path: Path) -> Kind | None:
-    """Whether a file holds a picture, a video or neither, by its first bytes and not by its name.
-
-    Raises:
-        ImageError: the file is named like a picture and holds none, or one of a kind that cannot be read.
-        VideoError: the same of a video.
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        head = file.read(32)
-    suffix = path.suffix.lower()
-    if suffix in _RAW.split():  # some look like a TIFF that holds a thumbnail only
-        raise ImageError(f"'{path}' is a camera's raw file, which cannot be read: save it as TIFF or JPEG")
-    if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
-        return "image"
-    if is_heic(head) or is_avif(head) or (head[:2] == b"BM" and head[6:10] == bytes(4)):
-        return "image"
-    if not head and suffix not in MEDIA:
-        return None
-    try:
-        with open_input(path) as container:
-            if container.streams.video:
-                return "video"
-    except VideoError as error:
-        if head and suffix in _PICTURES:
-            raise ImageError(
-                f"'{path}' is not a picture that can be read: fetch it again, or save it as JPEG or PNG"
-            ) from error
-        if suffix in MEDIA:
-            raise
-        return None
-    if suffix in MEDIA:
-        raise VideoError(f"'{path}' holds no video: give a video or a picture")
-    return None
-
-
 def _jobs(one: str | Path, out: str | Path | None, several: bool, word: str) -> Iterator[_Job]:
     """The jobs of one input; raises VideoError if it does not exist or the output does not fit it."""
     folder = None
@@ -315,28 +276,3 @@ def _why_left_alone(path: Path, root: Path) -> str | None:
         if not target.is_relative_to(root):
             return "the link leads out of the folder"
     return None if path.is_file() else "it is no regular file"
-
-
-def beside(source: Path, kind: Kind, word: str) -> Path:
-    """The default output beside the input; a suffix that cannot be written becomes .mp4 or .png.
-
-    >>> beside(Path("films/a.avi"), "video", "anonymized").as_posix()
-    'films/a.anonymized.mp4'
-    """
-    return source.with_name(f"{source.stem}.{word}{_suffix(source, kind)}")
-
-
-def mirrored(relative: Path, kind: Kind) -> Path:
-    """The name in the output folder: that of the input, with another suffix if it cannot be written.
-
-    >>> mirrored(Path("b/a.avi"), "video").as_posix(), mirrored(Path("a.JPG"), "image").name
-    ('b/a.avi.mp4', 'a.JPG')
-    """
-    suffix = _suffix(relative, kind)
-    return relative if suffix == relative.suffix else relative.with_name(relative.name + suffix)
-
-
-def _suffix(source: Path, kind: Kind) -> str:
-    if source.suffix.lower() in (FORMATS if kind == "image" else CONTAINERS):
-        return source.suffix
-    return ".png" if kind == "image" else ".mp4"

@@ -175,6 +175,8 @@ class RayEngine:
         """
         if run.models is not None:
             raise ConfigError("models do not travel to Ray: give RayEngine a function that loads them")
+        if run.watch.used:
+            raise ConfigError("boxes, keep and review go with one process: leave --engine ray out")
         if run.settings.preview:
             raise ConfigError("a preview is of one file: leave --engine ray out")
         tasks = {index: file for index, file in enumerate(run.files) if isinstance(file, Task)}

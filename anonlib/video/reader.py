@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from itertools import chain
@@ -15,10 +15,11 @@ import numpy as np
 from av import AudioStream, Packet, VideoFrame, VideoStream
 from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
-from av.video.reformatter import VideoReformatter
+from av.video.codeccontext import VideoCodecContext
 
 from anonlib.data.images import LARGEST_IMAGE
 from anonlib.errors import VideoError
+from anonlib.video.conversion import Converter
 from anonlib.video.opening import Source, is_live, open_input, title
 from anonlib.video.settings import PREVIEW_SECONDS, Settings
 from anonlib.video.yuv import STEPS, YuvPicture, turn_of
@@ -29,6 +30,7 @@ _BROADCASTS = ("mpegts", "mpeg")  # their clocks may start at any time
 _MOST_ERRORS = 100
 _MISSING_SECONDS = 1.0
 _UNUSUAL_RATE = 240
+_READS_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _READ_ERRORS = (av.FFmpegError, OSError, ValueError)
 
 
@@ -56,6 +58,8 @@ class VideoReader(AbstractContextManager["VideoReader"]):
         """Number of damaged pictures and packets."""
         self.broken = False
         """Whether the file ended with an error."""
+        self.changes: Iterable[str] = ()
+        """What was changed to make all pictures alike, in words; complete after the last picture."""
         length, start = self.container.duration, self.container.start_time or 0
         self._promised = (start + length) / av.time_base if length else 0.0
         self._errors, self._arrived, self._end = 0, 0, 0.0
@@ -65,6 +69,7 @@ class VideoReader(AbstractContextManager["VideoReader"]):
             self.audio = [s for s in self.container.streams.audio if self.settings.audio and _is_sound(s)]
             subtitles = self.container.streams.subtitles if self.settings.keep_metadata else ()
             self.subtitles: list[SubtitleStream] = list(subtitles)
+            self._decoder = _decoder_of(self.video)
             self._counted = self.video.frames if self.container.format.name == "avi" else 0
             self._frames = self._decode()
             self.first = self._first()
@@ -103,16 +108,15 @@ class VideoReader(AbstractContextManager["VideoReader"]):
         """Every intact picture in order, with rising time stamps.
 
         Frames of another format than `pixel_format`, one of `STEPS`, or of another size than the
-        first, are converted.
+        first, and interlaced ones, are converted; `changes` says so.
         """
         assert pixel_format in STEPS
-        turn, scaler = turn_of(self.matrix), VideoReformatter()
-        size = self.first.width, self.first.height
-        start = self.first.time or 0.0
-        for frame in chain([self.first], self._frames):
+        turn, start = turn_of(self.matrix), self.first.time or 0.0
+        converter = Converter(self.first.width, self.first.height, pixel_format)
+        self.changes = converter.changes
+        for frame in converter(chain([self.first], self._frames)):
             if self.settings.preview and (frame.time or 0.0) - start >= PREVIEW_SECONDS:
                 return
-            frame = _converted(scaler, frame, size, pixel_format)
             self._stamp(frame)
             yield YuvPicture(frame, turn)
 
@@ -128,6 +132,8 @@ class VideoReader(AbstractContextManager["VideoReader"]):
         """The kinds of streams that are not read, with their number."""
         kept = {self.video.index, *(s.index for s in [*self.audio, *self.subtitles])}
         dropped = [s.type or "unknown" for s in self.container.streams if s.index not in kept]
+        if "data" in dropped and "mov" in self.container.format.name and self.container.chapters():
+            dropped.remove("data")  # the chapters themselves, which are kept
         return [f"{dropped.count(kind)} {kind}" for kind in sorted(set(dropped))]
 
     def _choose_video(self) -> VideoStream:
@@ -160,7 +166,7 @@ class VideoReader(AbstractContextManager["VideoReader"]):
 
     def _frames_of(self, packet: Packet[Any] | None) -> Iterator[VideoFrame]:
         try:
-            frames = self.video.codec_context.decode(packet)
+            frames = self._decoder.decode(packet)
         except EOFError:
             return
         except _READ_ERRORS:
@@ -231,18 +237,10 @@ def _is_sound(stream: AudioStream) -> bool:
     return bool(stream.codec_context) and stream.rate > 0 and stream.channels > 0
 
 
-def _converted(
-    scaler: VideoReformatter, frame: VideoFrame, size: tuple[int, int], pixel_format: str
-) -> VideoFrame:
-    """The frame in that size and format, with its time stamps; itself if nothing needs to change."""
-    if frame.format.name == pixel_format and (frame.width, frame.height) == size:
-        if all(plane.line_size > 0 for plane in frame.planes):
-            return frame
-        frame = scaler.reformat(frame, format="rgb24")  # its rows are stored from bottom to top
-    out = scaler.reformat(
-        frame, *size, pixel_format, dst_color_range="JPEG" if pixel_format.startswith("yuvj") else None
-    )
-    out.pts, out.duration = frame.pts, frame.duration
-    if frame.time_base is not None:
-        out.time_base = frame.time_base
-    return out
+def _decoder_of(video: VideoStream) -> VideoCodecContext:
+    """The stream's own decoder; for VP8 and VP9 with opacity the one that reads opacity."""
+    other = _READS_OPACITY.get(video.codec_context.name)
+    texts = {key.lower(): text for key, text in video.metadata.items()}
+    if other is None or texts.get("alpha_mode") != "1" or other not in av.codecs_available:
+        return video.codec_context
+    return cast(VideoCodecContext, av.CodecContext.create(other, "r"))

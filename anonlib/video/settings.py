@@ -28,6 +28,7 @@ from anonlib.config import DETECTOR, ENLARGE, METHOD
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
 from anonlib.files import chosen_device, complete
+from anonlib.video.guide import Keep
 from anonlib.video.stream import Tally
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -72,6 +73,8 @@ class Settings:
     """Whether an output that exists is replaced."""
     preview: bool = False
     """Whether only the first seconds of the first file are anonymized."""
+    keep: tuple[Keep, ...] = ()
+    """People who agreed to be seen, in a single file."""
 
     def __post_init__(self) -> None:
         """Refuses values that are out of range, and the method that hides nobody."""
@@ -160,6 +163,8 @@ class FileReport(Tally):
     """`done`; `partial`: the intact part of a damaged file is written; `failed`: nothing is written;
     `skipped`: the output was there before; `no media`: left alone."""
     seconds: float = 0.0
+    sound: int = 0
+    """Tracks of sound that were kept."""
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -195,6 +200,8 @@ class Report:
     weights: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each file of weights, by its name."""
     files: list[FileReport] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What the command line prints besides; not written."""
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
@@ -203,8 +210,14 @@ class Report:
         return [file for file in self.files if file.status in ("failed", "partial")]
 
     def lines(self) -> list[str]:
-        """What the command line prints: each file that was written or failed, then how many."""
-        found = [line for file in self.files for line in file.lines()]
+        """What the command line prints: each file that was written, then those that failed, then how many."""
+        bad = self.bad
+        failed = {id(file) for file in bad}
+        found = [line for file in self.files if id(file) not in failed for line in file.lines()]
+        if any(file.sound for file in self.files):
+            found.append("note: sound is kept, and a voice can identify a person: --no-audio leaves it out")
+        found += self.notes
+        found += [line for file in bad for line in file.lines()]
         counts = Counter(file.status for file in self.files)
         if len(self.files) > 1 or counts["skipped"]:
             found.append(", ".join(f"{counts[s]} {s}" for s in get_args(Status) if counts[s]))

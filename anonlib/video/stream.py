@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from anonlib import anonymizers, detection
-from anonlib.anonymizers import SMALLEST_FACE
-from anonlib.anonymizers.frames import anonymize_regions, face_regions
 from anonlib.anonymizers.sessions import Session, enlarge_of, session_of
-from anonlib.config import DETECTOR, ENLARGE, METHOD
+from anonlib.config import DETECTOR, METHOD
 from anonlib.detection import Faces
 from anonlib.detection.likeness import CutFinder, grey_levels
 from anonlib.detection.tracking import Cover, Observation, Tracker
 from anonlib.errors import ConfigError
 from anonlib.files import ahead
-from anonlib.video.picture import ArrayPicture, Picture, small_size
+from anonlib.video.guide import UNGUIDED, Guide
+from anonlib.video.picture import ArrayPicture, small_size
+from anonlib.video.replacing import DECIMALS, Found, P, confidence_of, replace_faces, too_small
 
-P = TypeVar("P", bound=Picture)
 LONGEST = 640
 """Longer side in pixels of the picture that the tracker gets, and a detector without its own `longest`."""
 DEPTH = 4
 """Pictures that wait between detection and tracking."""
-BLOCKS = 8
-"""Blocks along the longer side of a hidden picture, as coarse as the paper's strongest blur."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,23 +50,12 @@ class Tally:
     """Faces replaced in a picture in which the detector ran and missed them."""
     frames_held: int = 0
     """Pictures hidden as a whole."""
+    left_clear: int = 0
+    """Faces that were left clear because somebody asked for it, over all pictures."""
     detection_seconds: float = 0.0
     """Spent in the detector."""
     modification_seconds: float = 0.0
     """Spent cutting, anonymizing and replacing faces."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found(Generic[P]):
-    """A picture and what must be hidden in it."""
-
-    picture: P
-    boxes: Tensor
-    """`(n, 4)` float xyxy pixels of the picture, not enlarged, the least certain first."""
-    tracks: list[int]
-    """The number of the track of each box."""
-    hold: bool = False
-    """Whether the whole picture is hidden."""
 
 
 def anonymize_pictures(
@@ -86,6 +71,7 @@ def anonymize_pictures(
     patience: int = 30,
     seed: int | None = None,
     tally: Tally | None = None,
+    guide: Guide = UNGUIDED,
 ) -> Iterator[P]:
     """The pictures in order, every face replaced in place.
 
@@ -114,8 +100,10 @@ def anonymize_pictures(
         together: pictures whose faces pass through the anonymizer in one batch.
         patience: pictures for which a face that is not located stays hidden.
         seed: repeats the people that a method draws; by default they are new in each run.
+        guide: what a person decided: boxes in the place of the detector's, faces to leave clear.
 
     Raises:
+        VideoError: the boxes of the guide do not fit the pictures.
         ConfigError: `every`, `together`, `patience` or `enlarge` is too small, or the method draws
             no people, so that a seed has no meaning.
     """
@@ -131,11 +119,15 @@ def anonymize_pictures(
         least = enlarge_of(anonymizer)
         raise ConfigError(f"enlarge {enlarge:g}: this method needs {least:g} or more to hide a whole face")
     tally = Tally() if tally is None else tally
-    tracker = Tracker(every=every, live=live, patience=patience)
-    observed = ahead(_observe(pictures, detector, every, tally), 1 if live else DEPTH)
-    found = _track(observed, tracker, hold, tally)
+    if guide.boxes is not None:
+        tally.tracks = len(guide.boxes.tracks)
+        found = guide.boxes.found(pictures, start=tally.frames)
+    else:
+        tracker = Tracker(every=every, live=live, patience=patience)
+        observed = ahead(_observe(pictures, detector, every, tally), 1 if live else DEPTH)
+        found = _track(observed, tracker, hold, tally)
     factor = (lambda: enlarge_of(anonymizer)) if enlarge is None else (lambda: enlarge)
-    return _replace(found, session or anonymizer, factor, 1 if live else together, tally)
+    return _replace(found, session or anonymizer, factor, 1 if live else together, tally, guide)
 
 
 def anonymize_stream(
@@ -194,7 +186,7 @@ def _observe(
         cut = cuts(levels[2])
         asked = cut or since + 1 >= every
         since = 0 if asked else since + 1
-        asked &= not _too_small(*levels[0].shape)
+        asked &= not too_small(*levels[0].shape)
         faces = None
         if asked:
             small, start = picture.small(getattr(detector, "longest", LONGEST)), perf_counter()
@@ -211,29 +203,35 @@ def _track(
     observed: Generator[tuple[P, Observation], None, None], tracker: Tracker, hold: bool, tally: Tally
 ) -> Generator[Found[P], None, None]:
     """The pictures with what must be hidden in them, as soon as the tracker's result is final."""
-    waiting: deque[P] = deque()
-    before = tally.tracks
+    waiting: deque[tuple[P, Faces | None]] = deque()
+    before, first = tally.tracks, tally.frames
 
     def covers() -> Iterator[Cover]:
         for picture, observation in observed:
-            waiting.append(picture)
+            waiting.append((picture, observation.faces))
             del picture
             yield from tracker.push(observation)
         yield from tracker.flush()
 
     with closing(observed):
-        for cover in covers():
+        for index, cover in enumerate(covers(), start=first):
             tally.misses_bridged += cover.bridged
             tally.tracks = before + tracker.started
-            height, width = waiting[0].height, waiting[0].width
+            picture, faces = waiting.popleft()
+            height, width = picture.height, picture.width
             small = small_size(height, width, LONGEST)
             scale = np.array([width / small[1], height / small[0]] * 2)
-            yield Found(
-                picture=waiting.popleft(),
-                boxes=torch.from_numpy(cover.boxes * scale).float(),
-                tracks=cover.tracks,
-                hold=not _too_small(height, width) and ((hold and cover.unsure) or _too_small(*small)),
+            one = Found(
+                picture=picture,
+                boxes=torch.from_numpy((cover.boxes * scale).round(DECIMALS)).float(),
+                tracks=[before + number for number in cover.tracks],
+                hold=not too_small(height, width) and ((hold and cover.unsure) or too_small(*small)),
+                index=index,
+                confidence=confidence_of(torch.from_numpy(cover.boxes).float(), faces),
             )
+            del picture
+            yield one
+            del one
 
 
 def _replace(
@@ -242,11 +240,12 @@ def _replace(
     enlarge: Callable[[], float],
     together: int,
     tally: Tally,
+    guide: Guide,
 ) -> Iterator[P]:
     """The pictures with their faces replaced, `together` of them in one batch."""
     before = Counter(tally.ways)
     with closing(found):
-        while batch := list(islice(found, together)):
+        while batch := [guide.marked(one) for one in islice(found, together)]:
             start = perf_counter()
             tally.faces += replace_faces(batch, method, enlarge=enlarge())
             tally.modification_seconds += perf_counter() - start
@@ -256,58 +255,7 @@ def _replace(
                 one = batch.pop(0)
                 tally.frames += 1
                 tally.frames_held += one.hold
+                tally.left_clear += len(one.clear)
+                for watch in guide.watchers:
+                    watch(one)
                 yield one.picture
-
-
-@torch.no_grad()
-def replace_faces(
-    found: Sequence[Found[P]], method: Callable[[Tensor], Tensor] | Session, *, enlarge: float = ENLARGE
-) -> int:
-    """Replaces the faces of pictures in place, all in one batch, by a method or a session of it.
-
-    Every crop is taken before the first is replaced. If the method fails, nothing is changed.
-    Returns the number of faces replaced.
-
-    Raises:
-        ImageError: the method returned another shape.
-        NumericError: the method returned NaN or infinity.
-    """
-    regions = [
-        (frame, region)
-        for frame, one in enumerate(found)
-        if not one.hold and not _too_small(one.picture.height, one.picture.width)
-        for region in face_regions(
-            one.boxes, height=one.picture.height, width=one.picture.width, enlarge=enlarge
-        )
-    ]
-    size: int | None = getattr(method, "size", None)
-    faces = anonymize_regions(
-        [found[frame].picture.crop(region.corners, size) for frame, region in regions],
-        method,
-        regions=[region for _, region in regions],
-        frames=[frame for frame, _ in regions],
-        tracks=[found[frame].tracks[region.row] for frame, region in regions],
-    )
-    for (frame, region), face in zip(regions, faces, strict=True):
-        found[frame].picture.paste(region.corners, face)
-    for one in found:
-        if one.hold:
-            hide_whole(one.picture)
-    return len(regions)
-
-
-def hide_whole(picture: Picture) -> None:
-    """Replaces a picture by 8 blocks of mean colour along its longer side.
-
-    >>> picture = ArrayPicture(np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8))
-    >>> hide_whole(picture)
-    >>> len(np.unique(picture.array.reshape(-1, 3), axis=0))  # 8 x 4 blocks, 16:9
-    32
-    """
-    height, width = picture.height, picture.width
-    picture.paste((0, 0, width, height), F.interpolate(picture.small(BLOCKS)[None], (height, width))[0])
-
-
-def _too_small(height: int, width: int) -> bool:
-    """Whether no face can be found in, or cut from, a picture of this size."""
-    return min(height, width) < SMALLEST_FACE

@@ -13,11 +13,14 @@ from typing import BinaryIO, cast
 import torch
 
 from anonlib.files import Opened, ahead, complete
+from anonlib.video.containers import CONTAINERS, container_of
+from anonlib.video.guide import UNGUIDED, Guide
 from anonlib.video.opening import Pipe, Source, is_live, title
 from anonlib.video.reader import VideoReader
+from anonlib.video.replacing import note_size
 from anonlib.video.settings import FileReport, Models, Settings, load_models
 from anonlib.video.stream import anonymize_pictures
-from anonlib.video.writer import CONTAINERS, VideoWriter, container_of
+from anonlib.video.writer import VideoWriter
 
 OnFrame = Callable[[int, int | None], None]
 """Gets the number of frames done, and how many there are if that is known."""
@@ -36,12 +39,14 @@ def anonymize_video(
     on_frame: OnFrame | None = None,
     stop: threading.Event | None = None,
     opened: Opened = complete,
+    guide: Guide = UNGUIDED,
 ) -> FileReport:
     """Writes a video in which every face is replaced, whole or not at all.
 
-    Resolution, time stamps, turn and colours are kept, and so is sound unless the settings say no.
-    Titles, places, subtitles, covers and further videos in the file are not. Of a damaged file the
-    intact part is written, and the report's status is `partial`.
+    Resolution, time stamps, turn, colours and chapters are kept, and so is sound unless the settings say
+    no. Titles, places, subtitles, covers and further videos in the file are not. What had to be
+    converted is told in the report, see `containers.encoding_for` and `conversion.Converter`. Of a
+    damaged file the intact part is written, and the report's status is `partial`.
 
     Args:
         source: a path, `-` for stdin, `camera:0`, an address, or an open file.
@@ -50,9 +55,11 @@ def anonymize_video(
         models: loaded once for many files; by default those that the settings name.
         on_frame: called after each frame.
         stop: ends a camera or a stream when it is set; what was recorded is kept.
+        guide: what a person decided about its faces.
 
     Raises:
-        VideoError: no picture of the source can be decoded, or the suffix of the output is unknown.
+        VideoError: no picture of the source can be decoded, the suffix of the output is unknown, or the
+            boxes of the guide do not fit.
         OSError: the output cannot be written. Nothing is left of it.
     """
     settings = settings or Settings()
@@ -65,10 +72,14 @@ def anonymize_video(
     with VideoReader(source, settings, stop=stop) as reader:
         models = models or load_models(settings)
         with target as file, VideoWriter(file, container, reader) as writer:
-            _anonymize(reader, writer, models, report, on_frame)
+            _anonymize(reader, writer, models, report, on_frame, guide)
+            if not settings.preview:
+                guide.check_end(report.frames)
         problems = reader.problems()
         report.status = "partial" if problems else "done"
-        report.warnings = problems + writer.warnings
+        report.warnings = problems + writer.warnings + list(reader.changes)
+        report.warnings += note_size(reader.first.height, reader.first.width)
+        report.sound = len(reader.audio)
         if left_out := reader.left_out():
             report.warnings.append(f"left out of the file: {', '.join(left_out)}")
     report.seconds = perf_counter() - start
@@ -76,7 +87,12 @@ def anonymize_video(
 
 
 def _anonymize(
-    reader: VideoReader, writer: VideoWriter, models: Models, report: FileReport, on_frame: OnFrame | None
+    reader: VideoReader,
+    writer: VideoWriter,
+    models: Models,
+    report: FileReport,
+    on_frame: OnFrame | None,
+    guide: Guide,
 ) -> None:
     """Passes every frame from the reader to the writer; decoder and detector have their own threads."""
     settings = reader.settings
@@ -92,6 +108,7 @@ def _anonymize(
             live=is_live(reader.source),
             seed=settings.seed,
             tally=report,
+            guide=guide,
         )
         with closing(ahead(anonymized, _CHANGED)) as changed:
             for number, picture in enumerate(changed, start=1):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import av
@@ -18,70 +16,17 @@ from av.stream import Stream
 from av.video.frame import PictureType
 
 from anonlib.errors import VideoError
+from anonlib.video.containers import Container, encoding_for
+from anonlib.video.hdr import left_out
+from anonlib.video.opening import title
 from anonlib.video.reader import VideoReader
 from anonlib.video.yuv import YuvPicture
 
 _BUFFER = 1 << 20
-_H264 = {"crf": "20", "preset": "veryfast", "a53cc": "0"}
-_VP9 = {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "7", "row-mt": "1"}
 _PLAYABLE_IN_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "flac"})
 """Sound that players expect in .mp4; libav would write more."""
 _OLD_CONTAINER = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 """Metadata that describe the input file and are wrong in the output."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
-    """A file format and the codecs that are written into it, by libav's names."""
-
-    format: str
-    codec: str = "libx264"
-    options: dict[str, str] = field(default_factory=lambda: dict(_H264))
-    sound: str = "aac"
-    """The codec for sound that cannot be copied."""
-
-
-_MP4 = Container(format="mp4")
-CONTAINERS = {
-    ".mp4": _MP4,
-    ".m4v": _MP4,
-    ".mov": Container(format="mov"),
-    ".mkv": Container(format="matroska"),
-    ".webm": Container(format="webm", codec="libvpx-vp9", options=_VP9, sound="libopus"),
-}
-"""By the suffix of the output's name."""
-
-
-def container_of(name: str | Path) -> Container:
-    """The container that a file name asks for.
-
-    >>> container_of("a.MKV").format
-    'matroska'
-    >>> container_of("a.avi")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    anonlib.errors.VideoError: 'a.avi': videos are written as .mp4, .m4v, .mov, .mkv, .webm; ...
-    """
-    suffix = Path(name).suffix.lower()
-    if suffix not in CONTAINERS:
-        raise VideoError(
-            f"'{name}': videos are written as {', '.join(CONTAINERS)}; give the output one of these suffixes"
-        )
-    return CONTAINERS[suffix]
-
-
-def pixel_format_for(container: Container, name: str, width: int, height: int) -> str:
-    """The pixel format nearest to that of the input, of those that faces can be written to.
-
-    H.264 with 4:2:0 chroma needs even sides. Odd sizes are written as yuv444p, which loses no row.
-
-    >>> pixel_format_for(CONTAINERS[".mp4"], "yuv420p10le", 101, 50)
-    'yuv444p'
-    """
-    if container.codec != "libx264":
-        return "yuv444p" if "444" in name else "yuv420p"
-    full = "j" if name.startswith("yuvj") else ""
-    fine = name in ("yuv444p", "yuvj444p") or width % 2 or height % 2
-    return f"yuv{full}{'444' if fine else '420'}p"
 
 
 class VideoWriter(AbstractContextManager["VideoWriter"]):
@@ -90,11 +35,12 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
     def __init__(self, file: BinaryIO, container: Container, reader: VideoReader) -> None:
         """Opens the container; the encoder opens with the first picture. A pipe takes matroska only."""
         self._reader, self._kind = reader, container
-        self.warnings: list[str] = []
         self._stream: VideoStream | None = None
         self._tracks: dict[int, _CopiedTrack | _EncodedTrack] = {}
         first = reader.first
-        self.pixel_format = pixel_format_for(container, first.format.name, first.width, first.height)
+        self._encoding = encoding_for(container, first, title(reader.source))
+        self.warnings = [*self._encoding.notes, *left_out(first)]
+        self.pixel_format = self._encoding.pixel_format
         """That of the pictures to write."""
         with _explained():
             self._container = av.open(cast(Any, file), "w", format=container.format, buffer_size=_BUFFER)
@@ -127,12 +73,14 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
     def _begin(self, picture: YuvPicture) -> VideoStream:
         """Opens the encoder with the properties of the first picture, and adds all streams."""
         frame, reader = picture.frame, self._reader
-        options = dict(self._kind.options)
-        stream = self._container.add_stream(self._kind.codec, rate=reader.rate, options=options)
+        codec = self._encoding.codec
+        stream = self._container.add_stream(codec, rate=reader.rate, options=dict(self._encoding.options))
         assert isinstance(stream, VideoStream) and frame.time_base is not None
         context = stream.codec_context
         context.width, context.height = frame.width, frame.height
         context.pix_fmt = frame.format.name
+        if codec == "libx265" and self._kind.format in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # QuickTime plays no other
         context.time_base = frame.time_base
         context.thread_count = 0
         context.flags |= Flags.frame_duration
@@ -142,7 +90,10 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
             context.sample_aspect_ratio = reader.video.sample_aspect_ratio
         if reader.matrix is not None:
             stream.set_display_matrix(reader.matrix)
+        if self.pixel_format == "yuva420p":
+            stream.metadata["alpha_mode"] = "1"
         self._add_tracks()
+        self._add_chapters()
         if reader.settings.keep_metadata:
             self._container.metadata.update(_texts(reader.container.metadata))
             stream.metadata.update(_texts(reader.video.metadata))
@@ -162,6 +113,21 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
                 self._tracks[text.index] = _CopiedTrack(container, text, offset)
             else:
                 self.warnings.append("subtitles that the container does not take were left out")
+
+    def _add_chapters(self) -> None:
+        """Keeps where chapters begin; their titles only with the other metadata."""
+        reader = self._reader
+        chapters = [] if reader.settings.preview else reader.container.chapters()
+        for chapter in chapters:
+            base = chapter["time_base"]
+            shift = round(reader.offset / base) if base else 0
+            chapter["start"], chapter["end"] = chapter["start"] - shift, chapter["end"] - shift
+            if not reader.settings.keep_metadata:
+                chapter["metadata"] = {}
+        if chapters:
+            self._container.set_chapters(chapters)
+            kept = "kept" if reader.settings.keep_metadata else "kept without their titles"
+            self.warnings.append(f"its {len(chapters)} chapters are {kept}")
 
     def _pass_on(self, until: float) -> None:
         """Writes the packets of sound and subtitles up to a time of the input."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,73 +16,9 @@ from torch import Tensor
 
 from anonlib.anonymizers.frames import Corners
 from anonlib.errors import VideoError
+from anonlib.video.colour import colour_of
+from anonlib.video.hdr import for_detector
 from anonlib.video.picture import small_size
-
-BT709, BT601, BT2020 = 1, 5, 9
-_LUMA = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), BT2020: (0.2627, 0.0593)}
-"""Share of red and blue in the luma."""
-_SAME = {1: BT709, 4: BT601, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
-"""libav's numbers of the matrices."""
-_FULL = 2
-_HD = 720
-
-
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """Conversion between bytes of luma and chroma and RGB in [0, 1]."""
-
-    matrix: int = BT601
-    """BT709, BT601 or BT2020."""
-    full: bool = False
-    """Whether luma has the range 0 to 255 instead of 16 to 235."""
-
-    def tint(self, chroma: Tensor) -> Tensor:
-        """What chroma `(2, h, w)` uint8 adds to red, green and blue, `(3, h, w)`."""
-        forward, _ = _matrices(self)
-        return torch.tensordot(forward[:, 1:], chroma.float() - 128, dims=1)
-
-    def to_rgb(self, luma: Tensor, tint: Tensor) -> Tensor:
-        """Luma `(h, w)` uint8 and a tint `(3, h, w)` to RGB.
-
-        >>> Colour().to_rgb(torch.tensor([[16, 235]]), torch.zeros(3, 1, 2))[0].tolist()
-        [[0.0, 1.0]]
-        """
-        black, reach = (0, 255) if self.full else (16, 219)
-        return (tint + (luma.float() - black) / reach).clamp_(0, 1)
-
-    def to_luma(self, rgb: Tensor) -> Tensor:
-        """RGB `(3, h, w)` to luma `(h, w)`, not rounded."""
-        _, backward = _matrices(self)
-        return torch.tensordot(backward[0], rgb, dims=1) + (0 if self.full else 16)
-
-    def to_chroma(self, rgb: Tensor) -> Tensor:
-        """RGB `(3, h, w)` to chroma `(2, h, w)`, blue difference first, not rounded."""
-        _, backward = _matrices(self)
-        return torch.tensordot(backward[1:], rgb, dims=1) + 128
-
-
-def colour_of(*, matrix: int, full: bool | int, height: int) -> Colour:
-    """The colours of a frame by libav's numbers of its matrix and range (2 is full, as is True).
-
-    If the frame does not name its matrix, players take BT.709 from 720 rows on and BT.601 below.
-
-    >>> colour_of(matrix=2, full=0, height=1080) == Colour(BT709)
-    True
-    """
-    unnamed = BT709 if height >= _HD else BT601
-    return Colour(_SAME.get(matrix, unnamed), full is True or full == _FULL)
-
-
-@lru_cache
-def _matrices(colour: Colour) -> tuple[Tensor, Tensor]:
-    """`(3, 3)` from luma and chroma (minus their zeros) to RGB, and back."""
-    red, blue = _LUMA[colour.matrix]
-    luma = torch.tensor([red, 1 - red - blue, blue], dtype=torch.float64)
-    by_blue = (torch.tensor([0.0, 0.0, 1.0]) - luma) / (2 * (1 - blue))
-    by_red = (torch.tensor([1.0, 0.0, 0.0]) - luma) / (2 * (1 - red))
-    steps = torch.tensor([255.0, 255.0, 255.0] if colour.full else [219.0, 224.0, 224.0])
-    backward = torch.stack([luma, by_blue, by_red]) * steps[:, None]
-    return torch.linalg.inv(backward).float(), backward.float()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +84,23 @@ def turn_of(matrix: Sequence[int] | None) -> Turn:
     return Turn(flip_x=a < 0, flip_y=d < 0)
 
 
-STEPS = {"yuv420p": 2, "yuvj420p": 2, "yuv444p": 1, "yuvj444p": 1}
+STEPS = {
+    "yuv420p": 2,
+    "yuvj420p": 2,
+    "yuv444p": 1,
+    "yuvj444p": 1,
+    "yuva420p": 2,
+    "yuv420p10le": 2,
+    "yuv444p10le": 1,
+    "yuva444p10le": 1,
+}
 """The pixel formats that faces can be written to; a chroma value covers step x step pixels."""
 
 
 class YuvPicture:
     """One frame of a video, upright, changed in place; a `Picture`.
 
-    A chroma value that covers several pixels is changed if it touches the box.
+    A chroma value that covers several pixels is changed if it touches the box. Opacity stays.
     """
 
     def __init__(self, frame: VideoFrame, turn: Turn = UPRIGHT) -> None:
@@ -177,12 +121,18 @@ class YuvPicture:
             matrix=frame.colorspace,
             full=frame.format.name.startswith("yuvj") or frame.color_range,
             height=frame.height,
+            bits=10 if frame.format.name.endswith("10le") else 8,
         )
+
+    @property
+    def time(self) -> float | None:
+        """Seconds from the beginning of the video."""
+        return self.frame.time
 
     def small(self, longest: int) -> Tensor:
         """The whole picture `(3, h, w)` for the detector; each pixel is a mean over its area."""
         rgb = self._scaled(longest, "rgb24", src_colorspace=self._colour.matrix).to_ndarray()
-        pixels = torch.from_numpy(rgb).permute(2, 0, 1)
+        pixels = for_detector(torch.from_numpy(rgb).permute(2, 0, 1), self.frame.color_trc)
         return self._turn.upright(pixels).float().contiguous() / 255
 
     def grey(self, longest: int) -> Tensor:
@@ -204,7 +154,7 @@ class YuvPicture:
         )
 
     def crop(self, box: Corners, size: int | None = None) -> Tensor:
-        """The current pixels of a box; luma and chroma are resized as bytes."""
+        """The current pixels of a box; luma and chroma are resized as they are stored."""
         (x0, y0, x1, y1), (left, top, right, bottom) = self._stored(box)
         luma, step = self._planes[0][y0:y1, x0:x1], self._step
         chroma = torch.stack([plane[top:bottom, left:right] for plane in self._planes[1:]])
@@ -218,23 +168,26 @@ class YuvPicture:
         return self._turn.upright(self._colour.to_rgb(luma, tint)).contiguous()
 
     def paste(self, box: Corners, face: Tensor) -> None:
-        """Replaces the pixels of a box, rounded to bytes; a chroma value is the mean of its pixels.
+        """Replaces the pixels of a box, rounded; a chroma value is the mean of its pixels.
 
         Of a face of another size, luma and chroma are resized.
         """
         (x0, y0, x1, y1), (left, top, right, bottom) = self._stored(box)
         face = self._turn.stored(face.detach().cpu().float().clamp(0, 1))
-        luma, step = _bytes(self._colour.to_luma(face)), self._step
+        luma, step = self._rounded(self._colour.to_luma(face)), self._step
         if luma.shape == (y1 - y0, x1 - x0):
             edges = (x0 - left * step, right * step - x1, y0 - top * step, bottom * step - y1)
             whole = F.pad(face[None], edges, mode="replicate") if any(edges) else face[None]
-            chroma = _bytes(self._colour.to_chroma(F.avg_pool2d(whole, step)[0]))
+            chroma = self._rounded(self._colour.to_chroma(F.avg_pool2d(whole, step)[0]))
         else:
             luma = _resized(luma[None], (y1 - y0, x1 - x0))[0]
-            chroma = _resized(_bytes(self._colour.to_chroma(face)), (bottom - top, right - left))
+            chroma = _resized(self._rounded(self._colour.to_chroma(face)), (bottom - top, right - left))
         self._planes[0][y0:y1, x0:x1] = luma
         for plane, values in zip(self._planes[1:], chroma, strict=True):
             plane[top:bottom, left:right] = values
+
+    def _rounded(self, values: Tensor) -> Tensor:
+        return values.add(0.5).clamp_(0, self._colour.brightest).to(self._planes[0].dtype)
 
     def _stored(self, box: Corners) -> tuple[Corners, Corners]:
         """The stored place of a box in the plane of luma, and in the planes of chroma."""
@@ -244,21 +197,21 @@ class YuvPicture:
 
 
 def _pixels(frame: VideoFrame, index: int) -> Tensor:
-    """One plane `(h, w)` uint8 without the padding of its rows; shares its memory."""
+    """One plane `(h, w)` uint8, or int16 of 10 bits, without the padding of its rows; shares its memory."""
     plane = frame.planes[index]
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    kind = np.int16 if frame.format.name.endswith("10le") else np.uint8
+    rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // np.dtype(kind).itemsize)
     return torch.from_numpy(rows[: plane.height, : plane.width])
 
 
 def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bytes `(C, h, w)` at another size, with antialiasing."""
+    """Stored values `(C, h, w)` at another size, with antialiasing."""
     if tuple(values.shape[1:]) == size:
         return values
-    return F.interpolate(values[None], size, mode="bilinear", antialias=True)[0]
-
-
-def _bytes(values: Tensor) -> Tensor:
-    return values.add(0.5).clamp_(0, 255).to(torch.uint8)
+    if values.dtype == torch.uint8:
+        return F.interpolate(values[None], size, mode="bilinear", antialias=True)[0]
+    fine = F.interpolate(values[None].float(), size, mode="bilinear", antialias=True)[0]
+    return fine.round().to(values.dtype)
 
 
 class _Scaler(threading.local):

@@ -18,7 +18,7 @@ from anonlib import anonymizers
 from anonlib.detection import Faces
 from anonlib.errors import AnonlibError
 from anonlib.video import Models, Settings, anonymize_image, anonymize_video
-from anonlib.video.planning import kind_of
+from anonlib.video.kinds import kind_of
 
 DARK = 90
 """Brighter means a pixel that was not masked; the inputs are brighter than 170 throughout."""

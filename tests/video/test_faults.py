@@ -17,8 +17,9 @@ from anonlib import anonymizers
 from anonlib.errors import ResultsError
 from anonlib.files import complete, part_of
 from anonlib.video import Models, Settings, anonymize_video
+from anonlib.video.containers import CONTAINERS
 from anonlib.video.reader import VideoReader
-from anonlib.video.writer import CONTAINERS, VideoWriter
+from anonlib.video.writer import VideoWriter
 from tests.video.conftest import everything, frames_of, pixels
 
 Make = Callable[..., Path]

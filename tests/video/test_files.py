@@ -374,3 +374,52 @@ def test_other_errors_of_a_file_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(tasks_module, "anonymize_image", broken)
     report = run([photo(tmp_path / "a.png")])
     assert report.files[0].warnings[0].endswith("a.png': RuntimeError: out of order")
+
+
+def test_a_folder_of_many_kinds_ends_in_a_summary_and_a_rerun_does_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, out = tmp_path / "in", tmp_path / "out"
+    for number in range(60):
+        photo(root / f"{number % 7}/{number:03}.png", 100 + number)
+    whole = (root / "0/000.png").read_bytes()
+    (root / "broken.png").write_bytes(whole[: len(whole) // 2])
+    (root / "text.jpg").write_text("a letter")
+    (root / "empty.mp4").write_bytes(b"")
+    (root / "notes.txt").write_text("words")
+    (root / "copy.png").write_bytes(whole)
+    os.link(root / "0/000.png", root / "hard link.png")
+    photo(root / "locked.png")
+    photo(root / "zz vanishes.png")
+    kind_of = planning.kind_of
+
+    def locked(path: Path) -> Any:
+        if path.name == "locked.png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return kind_of(path)
+
+    monkeypatch.setattr(planning, "kind_of", locked)
+    calls: list[int] = []
+
+    def detect(frames: Any) -> Any:
+        calls.append(1)
+        (root / "zz vanishes.png").unlink(missing_ok=True)
+        return nothing(frames)
+
+    models = Models(detector=detect, anonymizer=anonymizers.create("mask"))
+    report = run([root], out, models)
+    assert report.lines()[-1] == "62 done, 5 failed, 1 no media" and len(calls) == 62
+    errors = report.lines()[-6:-1]
+    for line, name in zip(errors, ("broken", "empty", "locked", "text", "zz vanishes"), strict=True):
+        assert line.startswith("error: ") and name in line
+    assert [file.status for file in report.bad] == ["failed"] * 5
+
+    monkeypatch.setattr(planning, "kind_of", kind_of)
+    (root / "broken.png").write_bytes(whole)
+    calls.clear()
+    again = run([root], out, models)
+    assert again.lines()[-1] == "2 done, 2 failed, 62 skipped, 1 no media" and len(calls) == 2
+    assert {name for name, status in statuses(again).items() if status == "done"} == {
+        "broken.png",
+        "locked.png",
+    }

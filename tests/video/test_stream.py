@@ -12,7 +12,8 @@ from anonlib.anonymizers import create
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError, ImageError, NumericError
 from anonlib.video.picture import ArrayPicture
-from anonlib.video.stream import Found, Tally, anonymize_pictures, anonymize_stream, replace_faces
+from anonlib.video.replacing import Found, replace_faces
+from anonlib.video.stream import Tally, anonymize_pictures, anonymize_stream
 from anonlib.video.yuv import YuvPicture
 
 mask = create("mask")

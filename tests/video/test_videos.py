@@ -45,7 +45,7 @@ def test_size_and_pictures_are_kept(
     run(source, tmp_path / "out.mp4", find_none)
     before, after = pixels(source).astype(int), pixels(tmp_path / "out.mp4").astype(int)
     assert after.shape == before.shape
-    if min(size) > 8:  # smaller ones come out black
+    if min(size) > 8:  # two pixels of luma share a colour in smaller ones
         assert np.abs(after - before).mean() < 4
 
 
@@ -106,14 +106,6 @@ def test_full_range_stays_as_bright(video: Make, tmp_path: Path, find_none: Mode
     run(source, tmp_path / f"out{suffix}", find_none)
     before, after = pixels(source).astype(int), pixels(tmp_path / f"out{suffix}").astype(int)
     assert abs(before.mean() - after.mean()) < 1.5
-
-
-def test_ten_bits_become_eight(video: Make, tmp_path: Path, find_none: Models) -> None:
-    source = video("a.mkv", codec="ffv1", pixel_format="yuv420p10le")
-    run(source, tmp_path / "out.mp4", find_none)
-    assert frames_of(tmp_path / "out.mp4")[0].format.name == "yuv420p"
-    difference = pixels(source).astype(int) - pixels(tmp_path / "out.mp4").astype(int)
-    assert np.abs(difference).mean() < 4
 
 
 def sounds(path: Path) -> list[tuple[str, str | None, float]]:
@@ -228,24 +220,6 @@ def test_a_preview_ends_after_three_seconds(video: Make, tmp_path: Path, find_no
     source = video(pts=range(100), sound=["aac"])
     report = run(source, tmp_path / "out.mp4", find_none, preview=True)
     assert (report.status, report.frames) == ("done", 75)
-
-
-def test_a_change_of_size_is_scaled_back(tmp_path: Path, find_none: Models) -> None:
-    source = tmp_path / "a.h264"
-    with source.open("wb") as file:
-        for side in (64, 96):
-            buffer = io.BytesIO()
-            with av.open(buffer, "w", format="h264") as out:
-                stream: Any = out.add_stream("libx264", rate=25)
-                stream.width = stream.height = side
-                for index in range(5):
-                    frame = av.VideoFrame.from_ndarray(picture(index, side, side), format="rgb24")
-                    out.mux(stream.encode(frame))
-                out.mux(stream.encode(None))
-            file.write(buffer.getvalue())
-    assert {f.width for f in frames_of(source)} == {64, 96}
-    run(source, tmp_path / "out.mp4", find_none)
-    assert pixels(tmp_path / "out.mp4").shape == (10, 64, 64, 3)
 
 
 def test_pipes_carry_matroska(video: Make, find_none: Models) -> None:
