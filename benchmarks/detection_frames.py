@@ -148,14 +148,20 @@ def synthetic(clips: int, *, seed: int) -> Subset:
     )
 
 
+def judged_rows(path: Path) -> dict[str, list[dict[str, str]]]:
+    """The lines of `jhmdb_faces.csv` for each clip."""
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+    with path.open() as lines:
+        for row in csv.DictReader(lines):
+            rows[row["clip"]].append(row)
+    return rows
+
+
 def jhmdb(root: Path) -> tuple[dict[str, Subset], list[np.ndarray]]:
     """Frames judged by eye, with all faces and with those of one turn or height alone; frames without any."""
     import av
 
-    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
-    with JUDGED.open() as lines:
-        for row in csv.DictReader(lines):
-            rows[row["clip"]].append(row)
+    rows = judged_rows(JUDGED)
     frames = []
     for clip, found in rows.items():
         with av.open(str(root / "ReCompress_Videos" / f"{clip}.mp4")) as file:
