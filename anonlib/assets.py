@@ -82,8 +82,10 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
-def shipped_weights(name: str, config: object) -> dict[str, Tensor] | None:
+def shipped_weights(name: str, config: Any) -> dict[str, Tensor] | None:
     """The weights `data/weights/NAME.safetensors`, or None if none ship for exactly this config.
+
+    Fields that the file does not name have their defaults.
 
     >>> from anonlib.config import profile
     >>> shipped_weights("M-state-trained", profile("paper").modifier) is None
@@ -94,10 +96,10 @@ def shipped_weights(name: str, config: object) -> dict[str, Tensor] | None:
     except FaceDatasetError:
         return None
     tensors, found = load_weights(path)
-    return tensors if found == to_dict(config) else None
+    return tensors if {**to_dict(type(config)()), **found} == to_dict(config) else None
 
 
-def trained_weights(name: str, config: object) -> dict[str, Tensor]:
+def trained_weights(name: str, config: Any) -> dict[str, Tensor]:
     """The same for networks that must have shipped weights, `M-state-trained` and `D-state-trained`.
 
     Raises:

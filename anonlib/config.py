@@ -47,6 +47,8 @@ class ModifierConfig:
     """Residual blocks at a quarter of the resolution."""
     reads: str = "picture"
     """What M sees: the `picture` of the face, as in the paper, or only the `state` of the head."""
+    region: tuple[float, float] = (0.40, 0.50)
+    """Half-axes of the ellipse that M always redraws where it reads the state, as shares of `size`."""
 
     def __post_init__(self) -> None:
         known = self.reads in ("picture", "state")

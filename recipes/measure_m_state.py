@@ -33,7 +33,7 @@ from anonlib.attack.verification import (
     face_features,
     verify_scores,
 )
-from anonlib.config import Profile, TrainingConfig, profile
+from anonlib.config import ModifierConfig, Profile, TrainingConfig, profile
 from anonlib.experiment.attacks import with_landmarks
 from anonlib.experiment.datasets import FOLDS, clips
 from anonlib.files import provenance
@@ -57,10 +57,9 @@ REGIONS = (0.8, 0.9, 1.0, 1.1, 1.2)
 """Sizes of the region, in those of M-state's ellipse."""
 GAMES = {
     "before": None,
-    "original, lambda 4": ("original", 4.0),
-    "original, lambda 30": ("original", 30.0),
-    "start, lambda 4": ("start", 4.0),
-    "start, lambda 30": ("start", 30.0),
+    "original, lambda 10": ("original", 10.0),
+    "original, lambda 100": ("original", 100.0),
+    "start, lambda 100": ("start", 100.0),
 }
 
 
@@ -167,7 +166,7 @@ def people_redrawn(people: range, laptop: Profile) -> tuple[Pairs, Tensor]:
 def ellipse_alone(pairs: Pairs, *, scale: float) -> Tensor:
     """`(1, 1, S, S)` opacity of M-state's ellipse, larger or smaller."""
     size = pairs.images.shape[-1]
-    where = redrawn_region(size)
+    where = redrawn_region(size, ModifierConfig().region)
     theta = torch.tensor([[[1 / scale, 0.0, 0.0], [0.0, 1 / scale, 0.0]]])
     grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
     return F.grid_sample(where, grid, align_corners=False)

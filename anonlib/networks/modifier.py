@@ -27,12 +27,13 @@ class Modifier(nn.Module):
     11378179
     """
 
-    def __init__(self, config: ModifierConfig, *, inputs: int = 3) -> None:
+    def __init__(self, config: ModifierConfig, *, inputs: int = 3, outputs: int = 3, kernel: int = 7) -> None:
+        """`kernel` is the width of the first and of the last convolution."""
         super().__init__()
         self.config = config
         w = config.width
         self.encoder = nn.Sequential(
-            instance_norm_layer(inputs, w, 7),
+            instance_norm_layer(inputs, w, kernel),
             instance_norm_layer(w, 2 * w, 3, stride=2),
             instance_norm_layer(2 * w, 4 * w, 3, stride=2),
         )
@@ -42,8 +43,8 @@ class Modifier(nn.Module):
             instance_norm_layer(4 * w, 2 * w, 3),
             nn.Upsample(scale_factor=2),
             instance_norm_layer(2 * w, w, 3),
-            nn.ReflectionPad2d(3),
-            nn.Conv2d(w, 3, 7),
+            nn.ReflectionPad2d(kernel // 2),
+            nn.Conv2d(w, outputs, kernel),
         )
 
     def forward(self, faces: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anonlib.config import ModifierConfig
-from anonlib.networks.face_reader import STATE, FaceReader
+from anonlib.networks.face_reader import STATE, FaceReader, Reading
 from anonlib.networks.modifier import Modifier
 
 CODE = 48
@@ -25,8 +25,10 @@ DOUBT = 0.25
 """What is in front of the head with a lower probability is redrawn wholly."""
 SKETCH = 32
 """Side of the coarse head that a linear layer draws from code and state, as colours and opacity."""
-_CENTRE, _RADII = (0.5, 0.47), (0.40, 0.50)
-"""The ellipse that M always redraws, as shares of the crop's side."""
+READ = 64
+"""Side of the picture that the reader sees. Of larger crops M folds pixels into channels, down to it."""
+_CENTRE = (0.5, 0.47)
+"""Centre of the ellipse that M always redraws, in sides of the crop."""
 _FEATHER = 0.11
 """Width of its soft edge, outside the ellipse, as a share of its radius."""
 
@@ -42,7 +44,8 @@ class StateModifier(Modifier):
     Implements Ren et al., section 4, Face Modification.
     Differs from the paper: the paper's M reads the whole face and returns the whole crop. A network that
     sees a face can hide the person in the picture that it draws, where a retrained D finds it again. The
-    encoder, residual blocks and decoder are the paper's.
+    encoder, residual blocks and decoder are the paper's. With crops of 128 pixels, every 2x2 pixels are
+    folded into channels (Shi et al., CVPR 2016), so that M is fast enough for a CPU.
 
     >>> network = StateModifier(ModifierConfig(size=64, width=8, blocks=1, reads="state"))
     >>> faces = torch.rand(2, 3, 64, 64)
@@ -54,15 +57,16 @@ class StateModifier(Modifier):
     region: Tensor
 
     def __init__(self, config: ModifierConfig) -> None:
-        super().__init__(config, inputs=8)
-        w = config.width
+        fold = max(1, config.size // READ)
+        super().__init__(config, inputs=8 * fold**2, outputs=3 * fold**2, kernel=7 if fold == 1 else 3)
+        w, self.fold = config.width, fold
         self.reader = FaceReader().requires_grad_(False)
         self.sketch = nn.Linear(CODE + STATE, 4 * SKETCH**2)
         self.person = nn.Sequential(
             nn.Linear(CODE + STATE, 8 * w * 16),
             nn.LeakyReLU(0.2),
             nn.Unflatten(1, (8 * w, 4, 4)),
-            nn.Upsample(scale_factor=config.size // 32),
+            nn.Upsample(scale_factor=config.size // fold // 32),
             nn.Conv2d(8 * w, 4 * w, 3, padding=1),
             nn.LeakyReLU(0.2),
             nn.Upsample(scale_factor=2),
@@ -74,7 +78,7 @@ class StateModifier(Modifier):
         assert isinstance(last, nn.Conv2d)
         nn.init.normal_(last.weight, std=1e-3)  # at first M draws the sketch
         self.register_buffer("people", torch.randn(PEOPLE, CODE))
-        self.register_buffer("region", redrawn_region(config.size), persistent=False)
+        self.register_buffer("region", redrawn_region(config.size, config.region), persistent=False)
 
     def train(self, mode: bool = True) -> StateModifier:
         """Training mode, or not; the reader never trains."""
@@ -103,9 +107,17 @@ class StateModifier(Modifier):
         """What is laid over the crop: `(B, 4, S, S)` in [0, 1], colours and opacity."""
         codes = self.draw_codes(len(faces)) if codes is None else codes
         with torch.no_grad():
-            reading = self.reader(faces)
+            reading = self.read(faces)
             seen, opacity = self.remove_head(faces, reading.head.sigmoid(), reading.front.sigmoid())
         return torch.cat([self.draw(seen, reading.state, codes), opacity], 1)
+
+    def read(self, faces: Tensor) -> Reading:
+        """What the reader finds in faces `(B, 3, S, S)`, in their pixels. It sees them at 64 pixels."""
+        if self.fold == 1:
+            return self.reader(faces)
+        head, front, state, landmarks = self.reader(F.avg_pool2d(faces, self.fold))
+        head, front = F.interpolate(torch.cat([head, front], 1), faces.shape[2:], mode="bilinear").split(1, 1)
+        return Reading(head, front, state, landmarks * self.fold)
 
     def remove_head(self, faces: Tensor, head: Tensor, front: Tensor) -> tuple[Tensor, Tensor]:
         """What M sees of the faces `(B, 4, S, S)`, and where it draws `(B, 1, S, S)`.
@@ -139,9 +151,10 @@ class StateModifier(Modifier):
         sketch = self.sketch(numbers).reshape(-1, 4, SKETCH, SKETCH)
         head, opacity = F.interpolate(sketch, seen.shape[2:], mode="bilinear").split([3, 1], 1)
         coarse = fill(*seen.split([3, 1], 1)) * (1 - opacity) + head
-        x = self.encoder(channels_last(torch.cat([seen, coarse, opacity], 1)))  # (B, 4w, S/4, S/4)
+        x = F.pixel_unshuffle(torch.cat([seen, coarse, opacity], 1), self.fold)
+        x = self.encoder(channels_last(x))  # (B, 4w, s/4, s/4) with s = S / fold
         x = self.join(torch.cat([x, channels_last(self.person(numbers))], 1))
-        x = self.decoder(self.blocks(x))  # (B, 3, S, S)
+        x = F.pixel_shuffle(self.decoder(self.blocks(x)), self.fold)  # (B, 3, S, S)
         return ((coarse + x + 1) / 2).clamp(0, 1)
 
 
@@ -167,11 +180,14 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def redrawn_region(size: int) -> Tensor:
-    """The ellipse that M always redraws: `(1, 1, size, size)`, 1 inside, with a soft edge outside."""
+def redrawn_region(size: int, radii: tuple[float, float]) -> Tensor:
+    """The ellipse that M always redraws: `(1, 1, size, size)`, 1 inside, with a soft edge outside.
+
+    Its `radii` are shares of the size.
+    """
     line = (torch.arange(size) + 0.5) / size
     y, x = torch.meshgrid(line, line, indexing="ij")
-    away = (((x - _CENTRE[0]) / _RADII[0]) ** 2 + ((y - _CENTRE[1]) / _RADII[1]) ** 2).sqrt()
+    away = (((x - _CENTRE[0]) / radii[0]) ** 2 + ((y - _CENTRE[1]) / radii[1]) ** 2).sqrt()
     return ((1 + _FEATHER - away) / _FEATHER).clamp(0, 1)[None, None]
 
 

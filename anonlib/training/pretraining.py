@@ -100,8 +100,19 @@ def fit_sketch(modifier: StateModifier, *, heads: int = 4000, seed: int) -> None
         rest = torch.zeros(len(now), codes.model.components)
         head = draw_heads(codes.model, codes.identity(person), torch.cat([now, rest], 1), size)
         drawn.append(resize(torch.cat([(head.rgb * 2 - 1) * head.alpha, head.alpha], 1), (SKETCH, SKETCH)))
-    known = torch.cat([people, state, torch.ones(heads, 1)], 1)
-    solution = torch.linalg.lstsq(known, torch.cat(drawn).flatten(1)).solution
+    set_sketch(modifier, torch.cat([people, state], 1), torch.cat(drawn))
+
+
+@torch.no_grad()
+def set_sketch(modifier: StateModifier, numbers: Tensor, drawn: Tensor) -> None:
+    """Fits the linear layer by least squares, from codes and states to coarse heads.
+
+    Args:
+        numbers: `(N, CODE + STATE)`.
+        drawn: `(N, 4, SKETCH, SKETCH)` what is added to the filled scene, in [-1, 1], and its opacity.
+    """
+    known = torch.cat([numbers, torch.ones(len(numbers), 1)], 1)
+    solution = torch.linalg.lstsq(known, drawn.flatten(1)).solution
     modifier.sketch.weight.copy_(solution[:-1].T)
     modifier.sketch.bias.copy_(solution[-1])
 

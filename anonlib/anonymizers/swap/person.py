@@ -37,11 +37,16 @@ class Person(NamedTuple):
 
 def draw_person(model: MeshModel, surroundings: Tensor, generator: np.random.Generator) -> Person:
     """A random person with a look that goes with the surroundings, the output of `context`."""
-    shape = generator.standard_normal(len(model.shapes)).clip(-_LARGEST, _LARGEST)
-    skin = generator.standard_normal(len(model.looks)).clip(-_LARGEST, _LARGEST)
+    shape = torch.from_numpy(generator.standard_normal(len(model.shapes))).float()
+    skin = torch.from_numpy(generator.standard_normal(len(model.looks))).float()
+    return person_of(model, surroundings, shape=shape, skin=skin)
+
+
+def person_of(model: MeshModel, surroundings: Tensor, *, shape: Tensor, skin: Tensor) -> Person:
+    """The person of normal numbers for shape `(S,)` and skin `(K,)`; larger ones than 2 are clipped."""
     expected = model.look[:, 0] + model.look[:, 1:] @ surroundings
-    components = expected + _SPREAD * model.looks * torch.from_numpy(skin).float()
-    moved = torch.einsum("s,spi->pi", torch.from_numpy(shape).float(), model.shapes)
+    components = expected + _SPREAD * model.looks * skin.clamp(-_LARGEST, _LARGEST)
+    moved = torch.einsum("s,spi->pi", shape.clamp(-_LARGEST, _LARGEST), model.shapes)
     return Person(model.rest + moved, model.texture(components))
 
 
