@@ -79,7 +79,7 @@ def anonymize(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Repeat the people that --method swap draws. Keep it secret.",
+            help="Repeat the people that swap or M-state draws. Keep it secret.",
             min=0,
             show_default="new people in each run",
         ),

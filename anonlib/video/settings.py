@@ -38,6 +38,10 @@ Status = Literal["done", "partial", "failed", "skipped", "no media"]
 _PACKAGES = ("torch", "av", "pillow", "numpy", "openvino")
 
 
+DRAWS_PEOPLE = (SWAP, "modifier")
+"""Methods that draw random people; a `modifier` does so if it is M-state."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How faces are found and hidden, and what else of a file is kept.
@@ -62,7 +66,7 @@ class Settings:
     extent: str | None = None
     """How much of a person method `swap` replaces, see `anonlib.anonymizers.EXTENTS`; None for `face`."""
     seed: int | None = None
-    """Repeats the people that method `swap` draws; None for new ones in each run."""
+    """Repeats the people that `swap` or M-state draws; None for new ones in each run."""
     hold: bool = False
     """Whether a frame in which a face may have been lost is replaced by a few blocks of colour."""
     audio: bool = True
@@ -86,9 +90,10 @@ class Settings:
             raise ConfigError(f"every {self.every}: use 1 to look for faces in each frame, or more")
         if self.enlarge is not None and not 1 <= self.enlarge <= 10:
             raise ConfigError(f"mask scale {self.enlarge:g}: use 1 to 10; the paper uses {ENLARGE}")
-        for name, value in (("extent", self.extent), ("seed", self.seed)):
-            if value is not None and self.method != SWAP:
-                raise ConfigError(f"{name} {value} is for method '{SWAP}', not for '{self.method}'")
+        if self.extent is not None and self.method != SWAP:
+            raise ConfigError(f"extent {self.extent} is for method '{SWAP}', not for '{self.method}'")
+        if self.seed is not None and self.method not in DRAWS_PEOPLE:
+            raise ConfigError(f"seed {self.seed}: method '{self.method}' draws no people; leave the seed out")
         if self.extent not in (None, *EXTENTS):
             raise ConfigError(f"extent '{self.extent}': use one of {', '.join(EXTENTS)}")
         if self.seed is not None and self.seed < 0:
@@ -120,11 +125,16 @@ def load_models(settings: Settings) -> Models:
         CheckpointError: weights are missing or damaged.
     """
     device = chosen_device(settings.device)
+    anonymizer = anonymizers.create(
+        settings.method, weights=settings.weights, device=device, extent=settings.extent
+    )
+    if settings.seed is not None and getattr(anonymizer, "session", None) is None:
+        raise ConfigError(
+            f"seed {settings.seed}: the M of '{settings.weights}' draws no people; leave it out"
+        )
     return Models(
         detector=detection.create(settings.detector, device=device, unsure=True),
-        anonymizer=anonymizers.create(
-            settings.method, weights=settings.weights, device=device, extent=settings.extent
-        ),
+        anonymizer=anonymizer,
         hashes={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weight_files(settings)},
     )
 

@@ -13,10 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from anonlib.anonymizers.sessions import derived_seed
+from anonlib.assets import data_path
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
 from anonlib.video import Models, Settings, Tally, anonymize_files, anonymize_stream
 from anonlib.video.ray import Ledger, Worker
+from anonlib.video.settings import load_models
 from tests.anonymizers.test_sessions import People
 from tests.video.conftest import everything, faces_at, make_video, picture
 
@@ -111,13 +113,24 @@ def test_a_session_that_fails_shows_nothing_more() -> None:
 def test_a_seed_needs_a_method_that_draws_people() -> None:
     with pytest.raises(ConfigError, match="seed 3: this method draws no people"):
         anonymize_stream([], method="mask", detector=everything, seed=3)
-    for option in ({"seed": 3}, {"extent": "head"}):
-        with pytest.raises(ConfigError, match="is for method 'swap', not for 'mask'"):
-            Settings(method="mask", **option)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="seed 3: method 'mask' draws no people"):
+        Settings(method="mask", seed=3)
+    with pytest.raises(ConfigError, match="extent head is for method 'swap', not for 'mask'"):
+        Settings(method="mask", extent="head")
     with pytest.raises(ConfigError, match="extent 'body': use one of face, head"):
         Settings(method="swap", extent="body")
     with pytest.raises(ConfigError, match="seed -1: use 0 or more"):
         Settings(method="swap", seed=-1)
+
+
+@pytest.mark.parametrize(("name", "draws"), [("M-state-trained", True), ("M-redraw-start", False)])
+def test_a_modifier_takes_a_seed_if_it_draws_people(name: str, draws: bool) -> None:
+    settings = Settings(method="modifier", weights=data_path("weights", f"{name}.safetensors"), seed=3)
+    if draws:
+        assert load_models(settings).anonymizer.session(3) is not None  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(ConfigError, match=r"seed 3: the M of '.*M-redraw-start.*' draws no people"):
+            load_models(settings)
 
 
 def inputs(root: Path) -> Path:
