@@ -160,7 +160,7 @@ def test_weights_hold_the_people_and_the_reader_and_no_region():
 
 @pytest.mark.parametrize("size", [32, 64])
 def test_the_region_is_an_ellipse_with_a_soft_edge(size: int):
-    region = redrawn_region(size)[0, 0]
+    region = redrawn_region(size, (0.40, 0.50))[0, 0]
     assert (
         region[size // 2, size // 8 : -size // 8].min() == 1
         and region[size // 32 : -size // 8, size // 2].min() == 1
