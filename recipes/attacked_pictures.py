@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from anonlib.anonymizers import anonymize_frames, create
+from anonlib.anonymizers import Anonymizer, anonymize_frames, create
+from anonlib.anonymizers.learned import load_modifier
+from anonlib.assets import data_path
 from anonlib.attack import recognizers
 from anonlib.attack.framing import nearest_landmarks
 from anonlib.data.face_crops import crop_face
@@ -22,8 +24,10 @@ from anonlib.data.lfw import lfw_pairs, people_in_folds
 from anonlib.detection import MtcnnDetector
 from anonlib.detection.mesh import MeshLandmarks
 from anonlib.experiment.datasets import LFW_TEST_FOLDS
-from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform
+from anonlib.geometry import CANONICAL_LANDMARKS, resize, similarity_transform
+from anonlib.networks import StateModifier
 from anonlib.networks.dlib_resnet import DlibResNet
+from anonlib.networks.state_modifier import fill
 from anonlib.types import FaceImages
 from recipes.face_context import filled, head_outline, inside, scaled_oval
 
@@ -165,8 +169,7 @@ def changed(method: str, index: Index) -> np.ndarray:
 
 def anonymized(method: str, index: Index) -> np.ndarray:
     """Whole pictures anonymized as `anonlib anonymize` does, then cropped; also writes what MTCNN finds."""
-    name, _, extent = method.partition(":")
-    anonymizer, detector = create(name, extent=extent or None), MtcnnDetector(smallest=SMALLEST)
+    anonymizer, detector = anonymizer_of(method), MtcnnDetector(smallest=SMALLEST)
     out = np.zeros((len(index.files), 3, CROP, CROP), np.uint8)
     found = np.full((len(index.files), 5, 2), np.nan, np.float32)
     for n, file in enumerate(index.files):
@@ -180,6 +183,33 @@ def anonymized(method: str, index: Index) -> np.ndarray:
     if index.part != "train":
         np.save(index.work / f"{file_name(method)}_{index.part}_found.npy", found)
     return out
+
+
+def anonymizer_of(method: str) -> Anonymizer:
+    """The anonymizer of a method of `anonlib`, or of `state:NAME` or `hole:NAME` for shipped weights."""
+    name, _, rest = method.partition(":")
+    if name not in ("state", "hole"):
+        return create(name, extent=rest or None)
+    modifier = load_modifier(data_path("weights", f"{rest}.safetensors"))
+    assert isinstance(modifier, StateModifier)
+    return create("modifier", modifier if name == "state" else Hole(modifier))
+
+
+class Hole(nn.Module):
+    """The context alone of an M-state: what it would redraw is filled from the surroundings."""
+
+    def __init__(self, modifier: StateModifier) -> None:
+        super().__init__()
+        self.modifier, self.size = modifier, modifier.config.size
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Filled faces, `(B, 3, H, W)` in [0, 1] to the same."""
+        small = resize(faces, (self.size, self.size))
+        reading = self.modifier.read(small)
+        seen, opacity = self.modifier.remove_head(small, reading.head.sigmoid(), reading.front.sigmoid())
+        layer = torch.cat([(fill(*seen.split([3, 1], 1)) + 1) / 2, opacity], 1)
+        colours, opacity = resize(layer, (faces.shape[2], faces.shape[3])).split([3, 1], 1)
+        return torch.lerp(faces, colours.clamp(0, 1), opacity.clamp(0, 1))
 
 
 def file_name(method: str) -> str:
