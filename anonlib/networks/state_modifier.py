@@ -129,7 +129,8 @@ class StateModifier(Modifier):
             head: `(B, 1, S, S)` opacity of the head, as if nothing were in front of it.
             front: `(B, 1, S, S)` opacity of what is in front of it.
         """
-        outside = F.max_pool2d((head > 0.25).float(), 7, 1, 3)
+        outside = F.max_pool2d((head > 0.25).float(), (7, 1), 1, (3, 0))  # in two steps, for speed
+        outside = F.max_pool2d(outside, (1, 7), 1, (0, 3))
         hole = torch.maximum(
             self.region.expand_as(outside), F.avg_pool2d(outside, 3, 1, 1, count_include_pad=False)
         )

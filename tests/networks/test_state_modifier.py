@@ -192,3 +192,37 @@ def test_bits_of_the_state_by_hand():
     assert state_bits([0.0] * 8) == 0
     assert state_bits([1, 2]) == pytest.approx(state_bits([1]) + state_bits([2]))
     assert state_bits([1.0], noise=1.0) == pytest.approx(0.5)
+
+
+@pytest.fixture(scope="module")
+def large() -> StateModifier:
+    """A random M for crops of 128 pixels."""
+    torch.manual_seed(6)
+    network = StateModifier(ModifierConfig(size=128, width=4, blocks=1, reads="state", region=(0.2, 0.3)))
+    nn.init.normal_(network.decoder[-1].weight, std=0.1)  # type: ignore[arg-type]
+    return network.eval()
+
+
+@torch.no_grad()
+def test_a_large_crop_is_read_at_64_pixels(large: StateModifier):
+    faces = torch.rand(2, 3, 128, 128)
+    small = large.reader(nn.functional.avg_pool2d(faces, 2))
+    reading = large.read(faces)
+    assert reading.head.shape == reading.front.shape == (2, 1, 128, 128)
+    assert torch.equal(reading.state, small.state)
+    assert torch.equal(reading.landmarks, 2 * small.landmarks)
+    torch.testing.assert_close(nn.functional.avg_pool2d(reading.head, 2), small.head, atol=0.2, rtol=0.1)
+
+
+@torch.no_grad()
+def test_a_large_crop_changes_in_its_region_alone_and_does_not_show_what_was_there(large: StateModifier):
+    faces, codes = torch.rand(2, 3, 128, 128), torch.randn(2, CODE + STATE)
+    none = torch.zeros(2, 1, 128, 128)
+    seen, opacity = large.remove_head(faces, none, none)
+    assert opacity[0, 0, 60, 64] == 1 and opacity[0, 0, 4].max() == opacity[0, 0, :, 4].max() == 0
+    drawn = large.draw(seen, torch.zeros(2, STATE), codes)
+    assert drawn.shape == (2, 3, 128, 128)
+    other = torch.where(opacity > 0, torch.rand_like(faces), faces)
+    again, _ = large.remove_head(other, none, none)
+    assert torch.equal(large.draw(again, torch.zeros(2, STATE), codes), drawn)
+    assert not torch.equal(large.draw(seen, torch.ones(2, STATE), codes), drawn)
