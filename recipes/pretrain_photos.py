@@ -41,7 +41,7 @@ from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
 from recipes.pretrain_pairs import read_validation
 
 CONFIG = ModifierConfig(size=SIDE, width=20, blocks=3, reads="state", region=(0.16, 0.20))
-STEPS = {"pairs": 0, "reader": 1000, "M-photo-start": 2000}
+STEPS = {"pairs": 0, "reader": 1000, "M-photo-start": 1300}
 LEARNING_RATE = 1e-3
 HELD_BACK = 20
 
