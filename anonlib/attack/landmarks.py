@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from anonlib.networks import FaceReader
+from anonlib.networks import FaceReader, StateModifier
 
 BATCH = 128
 
 
 @torch.inference_mode()
-def found_landmarks(reader: FaceReader, images: Tensor) -> Tensor:
-    """The landmarks `(N, 5, 2)` that the reader finds on uint8 faces `(N, 3, S, S)`, xy pixels."""
-    reader.eval()
+def found_landmarks(reader: FaceReader | StateModifier, images: Tensor) -> Tensor:
+    """The landmarks `(N, 5, 2)` that the reader, or that of an M, finds on uint8 faces `(N, 3, S, S)`.
+
+    They are xy pixels.
+    """
+    read = reader.eval().read if isinstance(reader, StateModifier) else reader.eval()
     device = next(reader.parameters()).device
-    parts = [reader((part.float() / 255).to(device)).landmarks.cpu() for part in images.split(BATCH)]
+    parts = [read((part.float() / 255).to(device)).landmarks.cpu() for part in images.split(BATCH)]
     return torch.cat(parts)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from anonlib.anonymizers import Anonymizer, create, names
+from anonlib.assets import shipped_weights
 from anonlib.attack.landmarks import found_landmarks
 from anonlib.attack.verification import anonymize_faces, face_features, similarities
-from anonlib.config import LiteModifierConfig, Profile, to_dict
+from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
 from anonlib.experiment.actions import Detections, anonymize_clips, detect_actions, ground_truth
 from anonlib.experiment.attacks import attack
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
@@ -30,7 +31,13 @@ from anonlib.training.batches import frames_drawn
 from anonlib.training.checkpoints import restore, save_weights
 from anonlib.training.logs import Log, Pictures
 from anonlib.training.precision import layers_in
-from anonlib.training.start import modifier_weights, starting_classifier, starting_detector, starting_modifier
+from anonlib.training.start import (
+    STARTS,
+    modifier_weights,
+    starting_classifier,
+    starting_detector,
+    starting_modifier,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,7 @@ def reproduce(
     Differs from the paper: profiles below `paper` use smaller networks and less data; synthetic people and
     clips replace each of CASIA-WebFace, LFW, JHMDB and DALY that is not given; the action detectors of all
     methods start from the same weights and train for the same number of steps. Where the profile's M does not
-    read the picture, the paper's M is trained too, as `PAPER`.
+    read the picture, the paper's M is trained too, as `PAPER`, if weights of its size ship.
 
     The same call with the same folder resumes. The arguments are described as fields of
     `anonlib.experiment.run.Run`; `watch` writes losses, TensorBoard events and pictures of training faces to
@@ -78,7 +85,7 @@ def reproduce(
     """
     if actions is not None:
         profile = fitted(profile, actions)
-    start = start or ("redraw" if reads_state(profile) else None)
+    start = start or ("redraw" if paper_too(profile) else None)
     modifier_weights(as_trained(profile, RANDOM), start)  # refuses a start that the profile lacks
     run = Run(
         out,
@@ -93,7 +100,7 @@ def reproduce(
         progress=progress,
     )
     experiment = prepare(run)
-    learned = (OURS, PAPER, RANDOM) if reads_state(profile) else (OURS, RANDOM)
+    learned = (OURS, PAPER, RANDOM) if paper_too(profile) else (OURS, RANDOM)
     trained = {name: train_modifier(experiment, name, watch=watch) for name in learned}
     hide = {name: create(OURS, players.modifier, seed=seed) for name, players in trained.items()}
 
@@ -103,7 +110,7 @@ def reproduce(
     for name, players in trained.items():
         measure(experiment, name, hide[name], players.classifier, detector=players.detector)
     ours = trained[OURS].modifier
-    find_landmarks = partial(found_landmarks, ours.reader) if isinstance(ours, StateModifier) else None
+    find_landmarks = partial(found_landmarks, ours) if isinstance(ours, StateModifier) else None
     for name in learned[:-1]:  # the paper's M by the original's landmarks alone, to save time
         make = partial(attack, experiment, name, hide[name], trained[name].classifier)
         run.stage(f"attacks-{name}", partial(make, find_landmarks=find_landmarks if name == OURS else None))
@@ -119,11 +126,22 @@ def reads_state(profile: Profile) -> bool:
     return not isinstance(profile.modifier, LiteModifierConfig) and profile.modifier.reads == "state"
 
 
-def as_trained(profile: Profile, name: str) -> Profile:
-    """The profile with the M that a learned method trains: for all but `OURS` one that reads the picture."""
-    if name == OURS or isinstance(profile.modifier, LiteModifierConfig):
-        return profile
+def paper_too(profile: Profile) -> bool:
+    """Whether the paper's M is trained beside M-state: if its weights `redraw` ship for this size."""
+    if not reads_state(profile):
+        return False
+    return shipped_weights(STARTS["redraw"], reads_picture(profile).modifier) is not None
+
+
+def reads_picture(profile: Profile) -> Profile:
+    """The profile with the paper's M, which reads the picture."""
+    assert isinstance(profile.modifier, ModifierConfig)
     return replace(profile, modifier=replace(profile.modifier, reads="picture"))
+
+
+def as_trained(profile: Profile, name: str) -> Profile:
+    """The profile with the M that a learned method trains: beside `OURS` the paper's M, if `paper_too`."""
+    return reads_picture(profile) if name != OURS and paper_too(profile) else profile
 
 
 def prepare(run: Run) -> Experiment:
@@ -166,7 +184,7 @@ def count_data(data: ExperimentData) -> dict[str, Any]:
 def train_modifier(experiment: Experiment, name: str, *, watch: bool = False) -> Players:
     """M, D and A after Algorithm 1, lines 1-9: by gradient ascent, or for `RANDOM` by random labels."""
     run, data, profile = experiment.run, experiment.data, as_trained(experiment.run.profile, name)
-    start = None if reads_state(profile) else run.start
+    start = None if reads_state(profile) and paper_too(run.profile) else run.start
     players = Players(
         starting_modifier(profile, seed=run.seed, start=start, device=run.device),
         copy.deepcopy(experiment.classifier),
