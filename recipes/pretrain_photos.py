@@ -27,7 +27,7 @@ from torch import Tensor
 
 from anonlib.assets import load_weights
 from anonlib.config import ModifierConfig, to_dict
-from anonlib.geometry import resize
+from anonlib.geometry import warp_affine
 from anonlib.networks import FaceReader, StateModifier
 from anonlib.networks.face_reader import STATE
 from anonlib.networks.state_modifier import CODE, PEOPLE, READ, SKETCH, fill
@@ -41,8 +41,8 @@ from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
 from recipes.pretrain_pairs import read_validation
 
 CONFIG = ModifierConfig(size=SIDE, width=20, blocks=3, reads="state", region=(0.16, 0.20))
-STEPS = {"pairs": 0, "reader": 1000, "M-photo-start": 1300}
-LEARNING_RATE = 1e-3
+STEPS = {"pairs": 0, "reader": 1000, "M-photo-start": 1100}
+LEARNING_RATE = 6e-4
 HELD_BACK = 20
 
 
@@ -148,7 +148,11 @@ def fit_sketch(network: StateModifier, pairs: Pairs) -> None:
         images, wanted = as_floats(part.images), as_floats(part.redrawn)
         seen, opacity = network.remove_head(images, part.head.float() / 255, part.front.float() / 255)
         difference = (wanted * 2 - 1 - fill(*seen.split([3, 1], 1))) * (opacity > 0)
-        coarse = resize(difference, (SKETCH, SKETCH))
+        place = network.place(part.landmarks)
+        assert place is not None
+        linear = torch.linalg.inv(place[:, :, :2])
+        back = torch.cat([linear, -linear @ place[:, :, 2:]], 2)
+        coarse = warp_affine(difference, back, (network.fold * SKETCH, network.fold * SKETCH))
         drawn.append(torch.cat([coarse, torch.zeros_like(coarse[:, :1])], 1))
     set_sketch(network, torch.cat([pairs.codes, pairs.state], 1), torch.cat(drawn))
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anonlib.config import ModifierConfig
+from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform, warp_affine
 from anonlib.networks.face_reader import STATE, FaceReader, Reading
 from anonlib.networks.modifier import Modifier
 
@@ -25,6 +26,8 @@ DOUBT = 0.25
 """What is in front of the head with a lower probability is redrawn wholly."""
 SKETCH = 32
 """Side of the coarse head that a linear layer draws from code and state, as colours and opacity."""
+_TEMPLATE = (CANONICAL_LANDMARKS - torch.tensor([0.5, 0.56])) * 1.6 + torch.tensor([0.5, 0.56])
+"""Landmarks of a coarse head that is laid over those of the face, in its sides."""
 READ = 64
 """Side of the picture that the reader sees. Of larger crops M folds pixels into channels, down to it."""
 _CENTRE = (0.5, 0.47)
@@ -44,8 +47,9 @@ class StateModifier(Modifier):
     Implements Ren et al., section 4, Face Modification.
     Differs from the paper: the paper's M reads the whole face and returns the whole crop. A network that
     sees a face can hide the person in the picture that it draws, where a retrained D finds it again. The
-    encoder, residual blocks and decoder are the paper's. With crops of 128 pixels, every 2x2 pixels are
-    folded into channels (Shi et al., CVPR 2016), so that M is fast enough for a CPU.
+    encoder, residual blocks and decoder are the paper's. With crops of 128 pixels, for photographs, every 2x2
+    pixels are folded into channels (Shi et al., CVPR 2016), so that M is fast enough for a CPU. The sketch then
+    is moved, turned and scaled to the place of the face, so four more numbers pass.
 
     >>> network = StateModifier(ModifierConfig(size=64, width=8, blocks=1, reads="state"))
     >>> faces = torch.rand(2, 3, 64, 64)
@@ -61,7 +65,7 @@ class StateModifier(Modifier):
         super().__init__(config, inputs=8 * fold**2, outputs=3 * fold**2, kernel=7 if fold == 1 else 3)
         w, self.fold = config.width, fold
         self.reader = FaceReader().requires_grad_(False)
-        self.sketch = nn.Linear(CODE + STATE, 4 * SKETCH**2)
+        self.sketch = nn.Linear(CODE + STATE, 4 * (SKETCH * fold) ** 2)
         self.person = nn.Sequential(
             nn.Linear(CODE + STATE, 8 * w * 16),
             nn.LeakyReLU(0.2),
@@ -109,7 +113,8 @@ class StateModifier(Modifier):
         with torch.no_grad():
             reading = self.read(faces)
             seen, opacity = self.remove_head(faces, reading.head.sigmoid(), reading.front.sigmoid())
-        return torch.cat([self.draw(seen, reading.state, codes), opacity], 1)
+        drawn = self.draw(seen, reading.state, codes, place=self.place(reading.landmarks))
+        return torch.cat([drawn, opacity], 1)
 
     def read(self, faces: Tensor) -> Reading:
         """What the reader finds in faces `(B, 3, S, S)`, in their pixels. It sees them at 64 pixels."""
@@ -118,6 +123,16 @@ class StateModifier(Modifier):
         head, front, state, landmarks = self.reader(F.avg_pool2d(faces, self.fold))
         head, front = F.interpolate(torch.cat([head, front], 1), faces.shape[2:], mode="bilinear").split(1, 1)
         return Reading(head, front, state, landmarks * self.fold)
+
+    def place(self, landmarks: Tensor) -> Tensor | None:
+        """Where the sketch goes: `(B, 2, 3)`, from its pixels to those of the crop; None for the whole crop.
+
+        Only size, place and roll of the face pass.
+        """
+        if self.fold == 1:
+            return None
+        template = (_TEMPLATE.to(landmarks) * SKETCH * self.fold).expand_as(landmarks)
+        return similarity_transform(template, landmarks)
 
     def remove_head(self, faces: Tensor, head: Tensor, front: Tensor) -> tuple[Tensor, Tensor]:
         """What M sees of the faces `(B, 4, S, S)`, and where it draws `(B, 1, S, S)`.
@@ -139,18 +154,24 @@ class StateModifier(Modifier):
         seen = torch.cat([(faces * 2 - 1) * visible, visible], 1)
         return seen, hole * (1 - front)
 
-    def draw(self, seen: Tensor, state: Tensor, codes: Tensor) -> Tensor:
+    def draw(self, seen: Tensor, state: Tensor, codes: Tensor, *, place: Tensor | None = None) -> Tensor:
         """The person of the codes in a state, with the scene around, `(B, 3, S, S)` in [0, 1].
 
         Args:
             seen: `(B, 4, S, S)` from `remove_head`.
             state: `(B, 8)` without noise.
             codes: `(B, 56)`.
+            place: from `place`.
         """
         people, noise = codes.split([CODE, STATE], 1)
         numbers = torch.cat([people, state.clamp(-LARGEST, LARGEST) + NOISE * noise], 1)
-        sketch = self.sketch(numbers).reshape(-1, 4, SKETCH, SKETCH)
-        head, opacity = F.interpolate(sketch, seen.shape[2:], mode="bilinear").split([3, 1], 1)
+        sketch = self.sketch(numbers).reshape(-1, 4, SKETCH * self.fold, SKETCH * self.fold)
+        size = (seen.shape[2], seen.shape[3])
+        if place is None:
+            sketch = F.interpolate(sketch, size, mode="bilinear")
+        else:
+            sketch = warp_affine(sketch, place, size)
+        head, opacity = sketch.split([3, 1], 1)
         coarse = fill(*seen.split([3, 1], 1)) * (1 - opacity) + head
         x = F.pixel_unshuffle(torch.cat([seen, coarse, opacity], 1), self.fold)
         x = self.encoder(channels_last(x))  # (B, 4w, s/4, s/4) with s = S / fold

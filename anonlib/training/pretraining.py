@@ -109,7 +109,8 @@ def set_sketch(modifier: StateModifier, numbers: Tensor, drawn: Tensor) -> None:
 
     Args:
         numbers: `(N, CODE + STATE)`.
-        drawn: `(N, 4, SKETCH, SKETCH)` what is added to the filled scene, in [-1, 1], and its opacity.
+        drawn: `(N, 4, s, s)` what is added to the filled scene, in [-1, 1], and its opacity; s is the side of
+            the sketch.
     """
     known = torch.cat([numbers, torch.ones(len(numbers), 1)], 1)
     solution = torch.linalg.lstsq(known, drawn.flatten(1)).solution
@@ -166,7 +167,8 @@ def redraw(modifier: Modifier, pairs: Pairs) -> tuple[Tensor, Tensor]:
         return modifier(images), redrawn
     codes = torch.cat([pairs.codes, torch.zeros(len(pairs), STATE)], 1)
     seen, opacity = modifier.remove_head(images, pairs.head.float() / 255, pairs.front.float() / 255)
-    modified = torch.lerp(images, modifier.draw(seen, pairs.state, codes), opacity)
+    place = modifier.place(pairs.landmarks)
+    modified = torch.lerp(images, modifier.draw(seen, pairs.state, codes, place=place), opacity)
     return modified, torch.where(opacity > 0, redrawn, images)
 
 
