@@ -48,8 +48,8 @@ class StateModifier(Modifier):
     Differs from the paper: the paper's M reads the whole face and returns the whole crop. A network that
     sees a face can hide the person in the picture that it draws, where a retrained D finds it again. The
     encoder, residual blocks and decoder are the paper's. With crops of 128 pixels, for photographs, every 2x2
-    pixels are folded into channels (Shi et al., CVPR 2016), so that M is fast enough for a CPU. The sketch then
-    is moved, turned and scaled to the place of the face, so four more numbers pass.
+    pixels are folded into channels (Shi et al., CVPR 2016), so that M is fast enough on a CPU. The sketch
+    is then moved, turned and scaled to the place of the face, so four more numbers pass.
 
     >>> network = StateModifier(ModifierConfig(size=64, width=8, blocks=1, reads="state"))
     >>> faces = torch.rand(2, 3, 64, 64)
