@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import Anonymizer, anonymize_frames, create
 from anonlib.anonymizers.learned import load_modifier
-from anonlib.assets import data_path
 from anonlib.attack import recognizers
 from anonlib.attack.framing import nearest_landmarks
 from anonlib.data.face_crops import crop_face
@@ -169,7 +168,7 @@ def changed(method: str, index: Index) -> np.ndarray:
 
 def anonymized(method: str, index: Index) -> np.ndarray:
     """Whole pictures anonymized as `anonlib anonymize` does, then cropped; also writes what MTCNN finds."""
-    anonymizer, detector = anonymizer_of(method), MtcnnDetector(smallest=SMALLEST)
+    anonymizer, detector = anonymizer_of(method, index.work), MtcnnDetector(smallest=SMALLEST)
     out = np.zeros((len(index.files), 3, CROP, CROP), np.uint8)
     found = np.full((len(index.files), 5, 2), np.nan, np.float32)
     for n, file in enumerate(index.files):
@@ -185,12 +184,12 @@ def anonymized(method: str, index: Index) -> np.ndarray:
     return out
 
 
-def anonymizer_of(method: str) -> Anonymizer:
-    """The anonymizer of a method of `anonlib`, or of `state:NAME` or `hole:NAME` for shipped weights."""
+def anonymizer_of(method: str, work: Path) -> Anonymizer:
+    """The anonymizer of a method of `anonlib`, or of `state:NAME` or `hole:NAME` for weights in `work`."""
     name, _, rest = method.partition(":")
     if name not in ("state", "hole"):
         return create(name, extent=rest or None)
-    modifier = load_modifier(data_path("weights", f"{rest}.safetensors"))
+    modifier = load_modifier(work / f"{rest}.safetensors")
     assert isinstance(modifier, StateModifier)
     return create("modifier", modifier if name == "state" else Hole(modifier))
 

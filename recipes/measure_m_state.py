@@ -1,9 +1,10 @@
 """Measures why M-state is built as it is, on drawn people of the validation split.
 
-    python -m recipes.measure_m_state code region eq3 --out results/laptop/m_state.json
+    python -m recipes.measure_m_state code region noise eq3 --out results/laptop/m_state.json
 
 code   does the drawn person follow the code: is the wanted one the nearest of 20, by D
 region what is left around a perfect redraw: a retrained D, for narrow and wide regions
+noise  what the state gives away: a retrained D, for more noise, up to a state that says nothing
 eq3    Algorithm 1 from M-state-start with Eq. (3) against the original and against M's first drawing
 
 Each measurement is added to the file under its name.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +42,7 @@ from anonlib.files import provenance
 from anonlib.metrics.verification import Pairs as VerificationPairs, verification_pairs
 from anonlib.networks import FaceModifier, SphereFace, StateModifier
 from anonlib.networks.face_reader import STATE
-from anonlib.networks.state_modifier import NOISE, redrawn_region, state_bits
+from anonlib.networks.state_modifier import CODE, NOISE, redrawn_region, state_bits
 from anonlib.training import Players, train_adversarially, train_classifier
 from anonlib.training.pretraining import as_floats
 from anonlib.training.start import starting_classifier, starting_detector, starting_modifier
@@ -55,6 +57,7 @@ PEOPLE, IMAGES = 120, 8
 GALLERY, POSES = 20, 6
 REGIONS = (0.8, 0.9, 1.0, 1.1, 1.2)
 """Sizes of the region, in those of M-state's ellipse."""
+NOISES = (NOISE, 0.5, 1.0, math.inf)
 GAMES = {
     "before": None,
     "original, lambda 10": ("original", 10.0),
@@ -183,6 +186,48 @@ def pasted(pairs: Pairs, labels: Tensor, opacity: Tensor) -> FaceImages:
     return FaceImages(images=images, labels=labels, landmarks=pairs.redrawn_landmarks)
 
 
+class Noisy(StateModifier):
+    """M-state with more noise on the state; with infinite noise the state is the mean of all pictures."""
+
+    noise = NOISE
+
+    def draw(self, seen: Tensor, state: Tensor, codes: Tensor, *, place: Tensor | None = None) -> Tensor:
+        """As `StateModifier.draw`."""
+        people, noise = codes.split([CODE, STATE], 1)
+        known = torch.zeros_like(state) if math.isinf(self.noise) else state
+        extra = 0.0 if math.isinf(self.noise) else self.noise / NOISE
+        return super().draw(seen, known, torch.cat([people, extra * noise], 1), place=place)
+
+
+def noise(laptop: Profile) -> dict[str, Any]:
+    """A D retrained on M-state-start, with landmarks found on the pictures, for each `NOISES`."""
+    known, (unseen, pairs) = training_people(laptop), validation_people(laptop)
+    classifier, rows = first_classifier(laptop, known), {}
+    shipped = starting_modifier(laptop, seed=SEED)
+    for size in NOISES:
+        modifier = Noisy(shipped.config)  # type: ignore[arg-type]
+        modifier.load_state_dict(shipped.state_dict())
+        modifier.noise = size
+        rows[str(size)] = attacked(modifier.eval(), classifier, known, unseen, pairs, laptop)
+        print(size, rows[str(size)], flush=True)
+    return rows
+
+
+def attacked(
+    modifier: StateModifier,
+    classifier: SphereFace,
+    known: FaceImages,
+    unseen: FaceImages,
+    pairs: VerificationPairs,
+    laptop: Profile,
+) -> dict[str, float]:
+    """Accuracies of a D retrained on this M's pictures, with landmarks found on the pictures."""
+    hide, find = create("modifier", modifier, seed=SEED), partial(found_landmarks, modifier)
+    attacker = retrained(classifier, with_landmarks(anonymize_faces(known, hide), find), laptop.training)
+    seen = with_landmarks(unseen, find), with_landmarks(anonymize_faces(unseen, hide), find)
+    return accuracies(attacker, *seen, pairs)
+
+
 def eq3(laptop: Profile) -> dict[str, Any]:
     """Algorithm 1 with Eq. (3) against the original and against M's first drawing of the same face."""
     known, (unseen, pairs) = training_people(laptop), validation_people(laptop)
@@ -212,20 +257,16 @@ def examine(
     modifier = players.modifier.eval()
     assert isinstance(modifier, StateModifier)
     hide, before = create("modifier", modifier, seed=SEED), create("modifier", first.eval(), seed=SEED)
-    find = partial(found_landmarks, modifier.reader)
     modified, start = anonymize_faces(unseen, hide), anonymize_faces(unseen, before)
-    lessons = with_landmarks(anonymize_faces(known, hide), find)
-    attacker = retrained(classifier, lessons, laptop.training)
-    seen = with_landmarks(unseen, find), with_landmarks(modified, find)
     change = (modified.images.float() - start.images.float()).abs().mean() / 255
     return {
-        "retrained": accuracies(attacker, *seen, pairs),
+        "retrained": attacked(modifier, classifier, known, unseen, pairs, laptop),
         "co-trained": accuracies(players.classifier, unseen, modified, pairs),
         "l1_to_first_drawing": round(float(change), 4),
     }
 
 
-MEASURES = {"code": code, "region": region, "eq3": eq3}
+MEASURES = {"code": code, "region": region, "noise": noise, "eq3": eq3}
 
 
 def main() -> None:

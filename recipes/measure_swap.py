@@ -21,7 +21,7 @@ METHOD is a name of `anonlib.anonymizers.create` (`swap:head` is swap with exten
     context:X       the face's outline, enlarged X times, filled with its mean colour; X may be `head`:
                     hair, ears and neck. What an attacker then reads is the context of the face.
     field:S[:X]     the same filled with the coarse colours of the face: blurred by S eye distances.
-    state:NAME      M-state with the weights data/weights/NAME.safetensors.
+    state:NAME      M-state with the weights WORK/NAME.safetensors.
     hole:NAME       what this M would redraw, filled from its surroundings: the context alone of M-state.
 
 Faces are aligned by landmarks of the original picture, an upper bound: an attacker does not have them. For

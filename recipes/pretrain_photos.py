@@ -7,8 +7,8 @@ pairs          training photographs, and the same with the face of a code; every
 reader         where the face is, what is in front of it, its state
 M-photo-start  M-state for 128 pixels; it holds the reader
 
-Nobody in LFW's folds 5-10 is in these photographs, nor anybody whom dlib takes for one of them. Trainings can
-be stopped; the same command resumes.
+Nobody in LFW's folds 5-10 is in these photographs, nor anybody whom dlib takes for one of them. Weights and
+records stay in WORK; the weights do not ship. Trainings can be stopped; the same command resumes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from anonlib.training.start import on_device
 from anonlib.world.pairs import Pairs
 from recipes.attacked_pictures import Index
 from recipes.photo_pairs import SIDE, PhotoPairs, standardised
-from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
+from recipes.pretrain import SEED, recorded, write_record
 from recipes.pretrain_pairs import read_validation
 
 CONFIG = ModifierConfig(size=SIDE, width=20, blocks=3, reads="state", region=(0.16, 0.20))
@@ -64,8 +64,8 @@ def main() -> None:
             f"python -m recipes.pretrain_photos {name}", steps=STEPS[name], train=partial(train, work)
         )
         if name == "M-photo-start":
-            record["reader"] = json.loads((work / "photo-reader.json").read_text())
-        write_record(work / "photo-reader.json" if name == "reader" else WEIGHTS / f"{name}.json", record)
+            record["reader"] = json.loads((work / "reader.json").read_text())
+        write_record(work / f"{name}.json", record)
 
 
 def make_pairs(work: Path, copies: int) -> None:
@@ -126,7 +126,7 @@ def modifier(work: Path) -> dict[str, Any]:
         checkpoint=work / "M-photo-start.pt",
     )
     network.reader.load_state_dict(load_weights(work / "photo-reader.safetensors")[0])
-    save_weights(WEIGHTS / "M-photo-start.safetensors", network, config=to_dict(CONFIG), half=True)
+    save_weights(work / "M-photo-start.safetensors", network, config=to_dict(CONFIG), half=True)
     unseen = pairs_of(work, "validation")
     with torch.inference_mode():
         modified, redrawn = redraw(network.eval(), unseen)
