@@ -70,7 +70,7 @@ def reproduce(
     Differs from the paper: profiles below `paper` use smaller networks and less data; synthetic people and
     clips replace each of CASIA-WebFace, LFW, JHMDB and DALY that is not given; the action detectors of all
     methods start from the same weights and train for the same number of steps. Where the profile's M does not
-    read the picture, the paper's M is trained too, as `PAPER`, if weights of its size ship.
+    read the picture, the paper's M is trained too, as `PAPER`, if there is a start for it.
 
     The same call with the same folder resumes. The arguments are described as fields of
     `anonlib.experiment.run.Run`; `watch` writes losses, TensorBoard events and pictures of training faces to
@@ -85,8 +85,8 @@ def reproduce(
     """
     if actions is not None:
         profile = fitted(profile, actions)
-    start = start or ("redraw" if paper_too(profile) else None)
-    modifier_weights(as_trained(profile, RANDOM), start)  # refuses a start that the profile lacks
+    start = start or usual_start(profile)
+    modifier_weights(as_trained(profile, RANDOM, start), start)  # refuses a start that the profile lacks
     run = Run(
         out,
         profile,
@@ -100,7 +100,7 @@ def reproduce(
         progress=progress,
     )
     experiment = prepare(run)
-    learned = (OURS, PAPER, RANDOM) if paper_too(profile) else (OURS, RANDOM)
+    learned = (OURS, PAPER, RANDOM) if reads_state(profile) and start else (OURS, RANDOM)
     trained = {name: train_modifier(experiment, name, watch=watch) for name in learned}
     hide = {name: create(OURS, players.modifier, seed=seed) for name, players in trained.items()}
 
@@ -126,11 +126,11 @@ def reads_state(profile: Profile) -> bool:
     return not isinstance(profile.modifier, LiteModifierConfig) and profile.modifier.reads == "state"
 
 
-def paper_too(profile: Profile) -> bool:
-    """Whether the paper's M is trained beside M-state: if its weights `redraw` ship for this size."""
+def usual_start(profile: Profile) -> str | None:
+    """How the paper's M starts beside M-state: `redraw`, if such weights ship for this size."""
     if not reads_state(profile):
-        return False
-    return shipped_weights(STARTS["redraw"], reads_picture(profile).modifier) is not None
+        return None
+    return "redraw" if shipped_weights(STARTS["redraw"], reads_picture(profile).modifier) else None
 
 
 def reads_picture(profile: Profile) -> Profile:
@@ -139,9 +139,12 @@ def reads_picture(profile: Profile) -> Profile:
     return replace(profile, modifier=replace(profile.modifier, reads="picture"))
 
 
-def as_trained(profile: Profile, name: str) -> Profile:
-    """The profile with the M that a learned method trains: beside `OURS` the paper's M, if `paper_too`."""
-    return reads_picture(profile) if name != OURS and paper_too(profile) else profile
+def as_trained(profile: Profile, name: str, start: str | None) -> Profile:
+    """The profile with the M that a learned method trains.
+
+    Beside an M-state, the others train the paper's M, if there is a `start` for it.
+    """
+    return reads_picture(profile) if name != OURS and reads_state(profile) and start else profile
 
 
 def prepare(run: Run) -> Experiment:
@@ -183,8 +186,9 @@ def count_data(data: ExperimentData) -> dict[str, Any]:
 
 def train_modifier(experiment: Experiment, name: str, *, watch: bool = False) -> Players:
     """M, D and A after Algorithm 1, lines 1-9: by gradient ascent, or for `RANDOM` by random labels."""
-    run, data, profile = experiment.run, experiment.data, as_trained(experiment.run.profile, name)
-    start = None if reads_state(profile) and paper_too(run.profile) else run.start
+    run, data = experiment.run, experiment.data
+    profile = as_trained(run.profile, name, run.start)
+    start = None if reads_state(profile) else run.start
     players = Players(
         starting_modifier(profile, seed=run.seed, start=start, device=run.device),
         copy.deepcopy(experiment.classifier),

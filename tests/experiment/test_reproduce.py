@@ -372,6 +372,7 @@ def test_the_paper_s_m_starts_by_redrawing_faces_unless_told_otherwise(
     asked = []
     monkeypatch.setattr(module, "modifier_weights", lambda size, name: asked.append((size, name)))
     monkeypatch.setattr(module, "prepare", lambda run: run.command().nothing)
+    monkeypatch.setattr(module, "shipped_weights", lambda name, _: {"weight": torch.ones(1)})
     picture = replace(TINY, modifier=replace(TINY.modifier, size=32))
     state = replace(picture, modifier=replace(picture.modifier, reads="state"))
     for number, (size, name) in enumerate(((state, None), (state, "identity"), (TINY, None))):
@@ -380,6 +381,16 @@ def test_the_paper_s_m_starts_by_redrawing_faces_unless_told_otherwise(
     assert asked == [(picture, "redraw"), (picture, "identity"), (TINY, None)]
     requests = [json.loads((tmp_path / f"{n}" / "request.json").read_text()) for n in range(3)]
     assert [request.get("start") for request in requests] == ["redraw", "identity", None]
+
+
+def test_without_a_start_for_the_paper_s_m_only_m_state_is_trained(tmp_path: Path):
+    state = replace(TINY, modifier=replace(TINY.modifier, size=32, reads="state"))
+    assert module.usual_start(state) is None and module.usual_start(profile("laptop")) == "redraw"
+    assert module.as_trained(state, "modifier_random_label", None) is state
+    result = run(tmp_path / "out", profile=state)
+    assert list(read(result.table1)) == list(names())
+    config = load_weights(result.out / "weights" / "modifier_random_label.safetensors")[1]
+    assert config["reads"] == "state"
 
 
 @pytest.mark.parametrize(
