@@ -105,6 +105,8 @@ def confidence_of(boxes: Tensor, faces: Faces | None) -> list[float | None]:
 def hide_whole(picture: Picture) -> None:
     """Replaces a picture by 8 blocks of mean colour along its longer side.
 
+    >>> import numpy as np
+    >>> from anonlib.video.picture import ArrayPicture
     >>> picture = ArrayPicture(np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8))
     >>> hide_whole(picture)
     >>> len(np.unique(picture.array.reshape(-1, 3), axis=0))  # 8 x 4 blocks, 16:9
