@@ -57,7 +57,7 @@ PEOPLE, IMAGES = 120, 8
 GALLERY, POSES = 20, 6
 REGIONS = (0.8, 0.9, 1.0, 1.1, 1.2)
 """Sizes of the region, in those of M-state's ellipse."""
-NOISES = (NOISE, math.inf)
+NOISES = (NOISE, 0.5, math.inf)
 GAMES = {
     "before": None,
     "original, lambda 10": ("original", 10.0),
