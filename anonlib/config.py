@@ -57,6 +57,9 @@ class ModifierConfig:
         fits = self.reads == "picture" or self.size % 32 == 0
         _require(fits, f"modifier size {self.size}: use a multiple of 32 where M reads the state")
         _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
+        object.__setattr__(self, "region", tuple(self.region))  # JSON has lists
+        fits = len(self.region) == 2 and all(0 < half <= 0.5 for half in self.region)
+        _require(fits, f"modifier region {self.region}: use two shares above 0, up to 0.5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,3 +103,10 @@ def test_profiles_survive_json(name: str):
         TrainingConfig(**{**found["training"], "betas": tuple(found["training"]["betas"])})
         == original.training
     )
+
+
+def test_the_region_of_m_may_come_from_json_and_must_fit_into_the_crop():
+    assert ModifierConfig(region=[0.2, 0.3]).region == (0.2, 0.3)  # type: ignore[arg-type]
+    for region in ((0.2,), (0.0, 0.3), (0.2, 0.6)):
+        with pytest.raises(ConfigError, match=r"modifier region .*: use two shares above 0, up to 0.5"):
+            ModifierConfig(region=region)  # type: ignore[arg-type]
