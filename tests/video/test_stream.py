@@ -57,6 +57,25 @@ def test_order_is_kept_and_only_faces_change(options):
     assert tally.detection_seconds > 0 and tally.modification_seconds > 0
 
 
+class Wide:
+    """A detector with a size of its own; it finds a face in the right upper corner."""
+
+    longest = 960
+
+    def __call__(self, pictures):
+        self.seen = pictures.shape
+        return detector((930.0, 0.0, 960.0, 30.0))(pictures)
+
+
+def test_a_detector_sees_pictures_of_its_own_size():
+    large = np.random.default_rng(1).integers(60, 200, (720, 1280, 3)).astype(np.uint8)
+    wide = Wide()
+    (out,) = run([large], wide)
+    assert wide.seen == (1, 3, 540, 960)
+    assert (out[:40, 1240:] == 0).all()
+    assert np.array_equal(out[:, :1200], large[:, :1200]) and np.array_equal(out[80:], large[80:])
+
+
 def test_boxes_are_scaled_back_to_large_pictures():
     large = np.random.default_rng(1).integers(60, 200, (720, 1280, 3)).astype(np.uint8)
     shapes = []
