@@ -208,8 +208,9 @@ def noise(laptop: Profile) -> dict[str, Any]:
         modifier = Noisy(shipped.config)  # type: ignore[arg-type]
         modifier.load_state_dict(shipped.state_dict())
         modifier.noise = size
-        rows[str(size)] = attacked(modifier.eval(), classifier, known, unseen, pairs, laptop)
-        print(size, rows[str(size)], flush=True)
+        name = "no state" if math.isinf(size) else str(size)
+        rows[name] = attacked(modifier.eval(), classifier, known, unseen, pairs, laptop)
+        print(name, rows[name], flush=True)
     return rows
 
 
