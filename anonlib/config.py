@@ -3,10 +3,11 @@
 `paper` has the values of Ren, Lee and Ryoo (ECCV 2018) where the paper gives them: shapes, learning rates,
 momentum, and the drop of the learning rates after 7 of 12 epochs. Widths, features and margin are those of
 the networks that the paper cites. The paper gives no lambda, T1, T2 or batch sizes. These, and all fields
-that have no counterpart in the paper, are our choice.
+that have no counterpart in the paper, are our choice. Every hyper-parameter stands here once, so this file is
+long.
 
 `workstation` trains on real faces and clips in an evening on two CPU cores. `laptop` is a smaller experiment
-of about an hour. `smoke` is `laptop` with a few people and steps, for tests.
+of about half an hour. `smoke` is `laptop` with a few people and steps, for tests.
 
 >>> profile("paper").modifier.blocks
 9

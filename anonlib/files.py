@@ -1,19 +1,17 @@
-"""Writing files whole or not at all, recording how a result was made, and working ahead on a thread."""
+"""Writing files whole or not at all, and recording how a result was made."""
 
 from __future__ import annotations
 
 import os
 import platform
-import queue
 import subprocess
 import sys
-import threading
 import tomllib
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from uuid import uuid4
 
 from anonlib.errors import ConfigError, ResultsError
@@ -28,9 +26,6 @@ except ImportError:  # Windows
 
 SUFFIX = ".part"
 """Ends the hidden name under which a file is written before it is complete."""
-LEAVE_SECONDS = 10.0
-"""How long `ahead` waits for its thread when it is closed early: a camera may never answer."""
-T = TypeVar("T")
 Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
 """Opens a file that is whole or absent afterwards, as `complete` does."""
 Claim = Callable[[int], Collection[int]]
@@ -259,51 +254,3 @@ def peak_memory_gb() -> float | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
-
-
-def ahead(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
-    """The items of an iterable, in order, made in a thread: `depth` may wait, one more is being made.
-
-    The thread starts when the first item is asked for. It ends with the iterable, or when this
-    generator is closed; it then closes the iterable if that is a generator.
-
-    Raises:
-        BaseException: what the iterable raised, with its traceback, after the items before it.
-
-    >>> list(ahead(range(5), depth=2))
-    [0, 1, 2, 3, 4]
-    """
-    if depth < 1:
-        raise ValueError(f"depth {depth}: use 1 or more")
-    waiting: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(depth)
-    left = threading.Event()
-
-    def fill() -> None:
-        end: BaseException | None = None
-        try:
-            iterator = iter(iterable)
-            with closing(iterator) if isinstance(iterator, Generator) else nullcontext():
-                for item in iterator:
-                    waiting.put((item,))
-                    del item  # a picture is not kept while the next one is made
-                    if left.is_set():
-                        break
-        except BaseException as error:
-            end = error
-        if not left.is_set():
-            waiting.put(end)
-
-    thread = threading.Thread(target=fill, name="ahead", daemon=True)
-    thread.start()
-    try:
-        while isinstance(got := waiting.get(), tuple):
-            yield got[0]
-            del got
-        if got is not None:
-            raise got
-    finally:
-        left.set()
-        with suppress(queue.Empty):
-            while True:  # makes room for the item that the thread is about to put
-                waiting.get_nowait()
-        thread.join(LEAVE_SECONDS)

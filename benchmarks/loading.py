@@ -22,8 +22,9 @@ from typing import Any
 import torch
 from torch.optim import Adam
 
+from anonlib.ahead import ahead as run_ahead
 from anonlib.config import Profile, profile
-from anonlib.files import ahead as run_ahead, commit, hardware
+from anonlib.files import commit, hardware
 from anonlib.geometry import CANONICAL_LANDMARKS
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import Players, update_classifier, update_modifier_and_detector

@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from anonlib.files import ahead
+from anonlib.ahead import ahead
 
 
 def threads():

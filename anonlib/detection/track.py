@@ -1,4 +1,4 @@
-"""The track of one face through a video, and the assignment of detections to tracks."""
+"""The track of one face through a video, the assignment of detections to tracks, and what they cover."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_iou
+
+from anonlib.detection.faces import Faces
+from anonlib.errors import NumericError
 
 Array = NDArray[Any]
 RADIUS = 5
@@ -205,3 +208,47 @@ def associate(expected: Array, lost_for: Array, boxes: Array) -> list[tuple[int,
     cost = np.where(possible, 1 - overlap(expected, boxes) + distance, _IMPOSSIBLE)
     rows, columns = linear_sum_assignment(cost)
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if possible[r, c]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """What must be hidden in one frame."""
+
+    boxes: Array
+    """`(n, 4)` xyxy pixels of the small frame, the least certain first, not enlarged."""
+    tracks: list[int]
+    """The number of the track of each box: one face has one number from its first frame to its last."""
+    bridged: int
+    """Number of boxes that the detector missed although it ran."""
+    unsure: bool
+    """Whether a box is only a prediction: the face was neither detected nor matched in this frame,
+    nor in a later frame within the look-ahead."""
+
+
+def detections(faces: Faces | None) -> tuple[Array, Array]:
+    """Boxes `(n, 4)` with sides of at least a pixel, and scores `(n,)`."""
+    if faces is None:
+        return np.zeros((0, 4)), np.zeros(0)
+    boxes = faces.boxes.detach().cpu().double().reshape(-1, 4).numpy().copy()
+    scores = faces.scores.detach().cpu().double().numpy()
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise NumericError("the detector returned NaN or infinity: its weights are damaged")
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
+    return boxes, scores
+
+
+def centre_and_size(box: Array) -> tuple[Array, Kind, Array]:
+    """What `Track.place` takes for a detection."""
+    return (box[:2] + box[2:]) / 2, Kind.DETECTED, box[2:] - box[:2]
+
+
+def apart(box: Array, height: int, width: int) -> bool:
+    """Whether a box lies outside a frame."""
+    return bool(box[2] <= 0 or box[3] <= 0 or box[0] >= width or box[1] >= height)
+
+
+def inside_detected(boxes: Array, kinds: Array) -> Array:
+    """`(n,)` whether a box was not detected and lies inside one that was: it is not needed."""
+    low = (boxes[:, None, :2] >= boxes[None, :, :2]).all(axis=2)
+    high = (boxes[:, None, 2:] <= boxes[None, :, 2:]).all(axis=2)
+    return (kinds != Kind.DETECTED) & (low & high & (kinds == Kind.DETECTED)).any(axis=1)

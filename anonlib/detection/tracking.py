@@ -13,8 +13,19 @@ import torch
 
 from anonlib.detection.faces import Faces
 from anonlib.detection.likeness import Levels, clear_cells, find_patches, sample_cells
-from anonlib.detection.track import Array, Kind, Spot, Track, associate, overlap
-from anonlib.errors import NumericError
+from anonlib.detection.track import (
+    Array,
+    Cover,
+    Kind,
+    Spot,
+    Track,
+    apart,
+    associate,
+    centre_and_size,
+    detections,
+    inside_detected,
+    overlap,
+)
 
 LOOK_BACK = 5
 """Earlier frames that are searched for a new face, counted from the last detector run, and frames
@@ -40,21 +51,6 @@ class Observation:
     """The detections, in pixels of the small frame; None if the detector did not run."""
     cut: bool = False
     """Whether a new scene may begin here; the detector must have run then."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cover:
-    """What must be hidden in one frame."""
-
-    boxes: Array
-    """`(n, 4)` xyxy pixels of the small frame, the least certain first, not enlarged."""
-    tracks: list[int]
-    """The number of the track of each box: one face has one number from its first frame to its last."""
-    bridged: int
-    """Number of boxes that the detector missed although it ran."""
-    unsure: bool
-    """Whether a box is only a prediction: the face was neither detected nor matched in this frame,
-    nor in a later frame within the look-ahead."""
 
 
 class Tracker:
@@ -114,7 +110,7 @@ class Tracker:
             track.predict(self.time)
         if observation.cut:
             self._doubt()
-        boxes, scores = _detections(observation.faces)
+        boxes, scores = detections(observation.faces)
         taken = self._associate(boxes, scores)
         self._follow([t for t in self.tracks if self.time not in t.path])
         self._end()
@@ -153,7 +149,7 @@ class Tracker:
             for row, column in associate(expected, lost_for, boxes[candidates]):
                 index = candidates[column]
                 if self._agrees(free[row], boxes[index]):
-                    free[row].place(self.time, *_centre_and_size(boxes[index]))
+                    free[row].place(self.time, *centre_and_size(boxes[index]))
                     taken[index] = True
         return taken
 
@@ -229,7 +225,7 @@ class Tracker:
     def _outside(self, track: Track) -> bool:
         """Whether both the expected and the grown box lie outside the frame."""
         height, width = self.observations[self.time].levels[0].shape
-        return _apart(track.box(), height, width) and _apart(track.smooth_box(self.time), height, width)
+        return apart(track.box(), height, width) and apart(track.smooth_box(self.time), height, width)
 
     def _begin(self, boxes: Array) -> None:
         """Starts tracks, and tracks the new faces backwards through the frames not yet returned."""
@@ -241,7 +237,7 @@ class Tracker:
         for box, patch, clear in zip(boxes, patches, clear_cells(places, others), strict=True):
             track = Track(number=self.started, patch=patch, weight=clear, last_located=self.time)
             self.started += 1
-            track.place(self.time, *_centre_and_size(box))
+            track.place(self.time, *centre_and_size(box))
             self._look_back(track)
             self.tracks.append(track)
 
@@ -288,37 +284,10 @@ class Tracker:
         kinds = np.array([t.path[time].kind for t in tracks])
         boxes = np.array([t.smooth_box(time) for t in tracks]).reshape(-1, 4)
         asked = self.observations[time].faces is not None
-        needed = ~_inside_detected(boxes, kinds)
+        needed = ~inside_detected(boxes, kinds)
         return Cover(
             boxes=boxes[needed],
             tracks=[t.number for t, shown in zip(tracks, needed, strict=True) if shown],
             bridged=int((kinds != Kind.DETECTED).sum()) if asked else 0,
             unsure=any(t.unsure(time) for t in tracks),
         )
-
-
-def _detections(faces: Faces | None) -> tuple[Array, Array]:
-    """Boxes `(n, 4)` with sides of at least a pixel, and scores `(n,)`."""
-    if faces is None:
-        return np.zeros((0, 4)), np.zeros(0)
-    boxes = faces.boxes.detach().cpu().double().reshape(-1, 4).numpy().copy()
-    scores = faces.scores.detach().cpu().double().numpy()
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise NumericError("the detector returned NaN or infinity: its weights are damaged")
-    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
-    return boxes, scores
-
-
-def _centre_and_size(box: Array) -> tuple[Array, Kind, Array]:
-    return (box[:2] + box[2:]) / 2, Kind.DETECTED, box[2:] - box[:2]
-
-
-def _apart(box: Array, height: int, width: int) -> bool:
-    return bool(box[2] <= 0 or box[3] <= 0 or box[0] >= width or box[1] >= height)
-
-
-def _inside_detected(boxes: Array, kinds: Array) -> Array:
-    """`(n,)` whether a box was not detected and lies inside one that was: it is not needed."""
-    low = (boxes[:, None, :2] >= boxes[None, :, :2]).all(axis=2)
-    high = (boxes[:, None, 2:] <= boxes[None, :, 2:]).all(axis=2)
-    return (kinds != Kind.DETECTED) & (low & high & (kinds == Kind.DETECTED)).any(axis=1)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from anonlib.files import ahead
+from anonlib.ahead import ahead
 from anonlib.geometry import enlarge_boxes
 from anonlib.training.processes import part, world_size
 from anonlib.types import ActionFrames, FaceImages

@@ -1,7 +1,8 @@
 """Anonymizing many files at once on Ray: workers, the ledger that they share, and the engine.
 
 Ray repeats work that it believes lost, even while the first attempt still runs. So each attempt at a
-file writes under a hidden name of its own, and the ledger tells which one was complete first.
+file writes under a hidden name of its own, and the ledger tells which one was complete first. All that knows
+Ray is in this file.
 """
 
 from __future__ import annotations

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anonlib import anonymizers, detection
+from anonlib.ahead import ahead
 from anonlib.anonymizers.sessions import Session, enlarge_of, session_of
 from anonlib.config import DETECTOR, METHOD
 from anonlib.detection import Faces
 from anonlib.detection.likeness import CutFinder, grey_levels
-from anonlib.detection.tracking import Cover, Observation, Tracker
+from anonlib.detection.track import Cover
+from anonlib.detection.tracking import Observation, Tracker
 from anonlib.errors import ConfigError
-from anonlib.files import ahead
 from anonlib.video.guide import UNGUIDED, Guide
 from anonlib.video.picture import ArrayPicture, small_size
 from anonlib.video.replacing import DECIMALS, Found, P, confidence_of, replace_faces, too_small

@@ -12,7 +12,8 @@ from typing import BinaryIO, cast
 
 import torch
 
-from anonlib.files import Opened, ahead, complete
+from anonlib.ahead import ahead
+from anonlib.files import Opened, complete
 from anonlib.video.containers import CONTAINERS, container_of
 from anonlib.video.guide import UNGUIDED, Guide
 from anonlib.video.opening import Pipe, Source, is_live, title

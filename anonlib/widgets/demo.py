@@ -26,7 +26,8 @@ from anonlib.anonymizers import SHIPPED, SWAP, Anonymizer
 from anonlib.config import METHOD
 from anonlib.errors import AnonlibError, ConfigError, ImageError
 from anonlib.viz.pictures import plot_strip, plot_words
-from anonlib.widgets.player import Clock, Player, Shot, footage
+from anonlib.widgets.footage import footage
+from anonlib.widgets.player import Clock, Player, Shot
 from anonlib.widgets.static import MimeBundle, figure_png, mime_bundle
 
 ANONYMIZED, BESIDE, DIVIDED = "anonymized only", "before beside after", "divider"

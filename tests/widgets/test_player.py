@@ -15,7 +15,8 @@ from anonlib.detection import Faces
 from anonlib.errors import ImageError, NumericError, VideoError
 from anonlib.video.demo_clip import write_clip
 from anonlib.video.stream import Tally
-from anonlib.widgets.player import Footage, Meter, Player, Shot, Timed, footage, newest
+from anonlib.widgets.footage import Footage, Timed, footage, newest
+from anonlib.widgets.player import Meter, Player, Shot
 from tests.anonymizers.test_sessions import People
 
 FACE = torch.tensor([[20.0, 20.0, 40.0, 40.0]])

@@ -13,7 +13,6 @@ reached only where it was larger than the ellipse.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anonlib.anonymizers.swap.head_frame import ABOVE, SIDE, HeadFrame, places
+from anonlib.anonymizers.swap.ears_and_jaw import ears, under_jaw
+from anonlib.anonymizers.swap.head_frame import SIDE, HeadFrame, places, step
+from anonlib.anonymizers.swap.hole import Hole, reach
 from anonlib.anonymizers.swap.light import SCALE, light_field
 from anonlib.anonymizers.swap.strands import comb
 from anonlib.anonymizers.swap.surrounding import fill, grain_like
@@ -36,16 +37,8 @@ LARGEST = 256
 """A head is drawn with at most this many pixels a side of the frame."""
 DARKEST = 0.03
 """Added before logarithms of colours."""
-ANGLES = 48
-"""Directions in which the reach of the old head is measured, seen from `CENTRE`."""
-CENTRE = -0.05
-"""Below the point between the ears, in heights of the face."""
-FARTHEST, MARGIN = 1.5, 0.05
-"""Largest reach, and how much is added, in heights of the face."""
 JAW, EARS = [172, 152, 397], [234, 454]
 """Points of the mesh."""
-LEAST = (0.62, 0.8)
-"""Half axes of the ellipse that is always taken away, in heights of the face."""
 
 
 def heads_file() -> Path:
@@ -152,7 +145,7 @@ class HeadModel:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """RGB and opacity of all that changes `(1, 4, S, S)`, opacity of hair `(1, 1, S, S)`, tone."""
         side = old.shape[-1]
-        hole = Hole(side, _reach(parts))
+        hole = Hole(side, reach(parts))
         new = self._surrounding(old, parts, hole)
         skin, light = _face_light(old, parts)
         outline = self._outline(style.outline, frame.yaw, frame.pitch)
@@ -161,9 +154,9 @@ class HeadModel:
         pixel = SIDE / side
         noise = grain_like(old, 1 - hole.depth, torch.Generator().manual_seed(0))
         _, y = places(side)
-        ears, hollow = _ears(seen[3:], frame.yaw, side)
-        bare = (skin_edge.maximum(ears) / (2.2 * pixel) + 0.5).clamp(0, 1) * (1 - _step(y, 0.75, 0.95))
-        shadow = _under_jaw(seen[:3], side) + hollow
+        both, hollow = ears(seen[3:], frame.yaw, side)
+        bare = (skin_edge.maximum(both) / (2.2 * pixel) + 0.5).clamp(0, 1) * (1 - step(y, 0.75, 0.95))
+        shadow = under_jaw(seen[:3], side) + hollow
         field = _face_light_field(old, parts)
         new = new.lerp(field * (0.3 * look[:, 1:4] - shadow).exp(), bare)
         fine, coarse = _resized(style.strands, side).split(1, 1)
@@ -185,18 +178,18 @@ class HeadModel:
         hidden = F.max_pool2d(_resized(hole.depth, COARSE), 3, 1, 1)
         outside = ((hidden < 0.1) & (_resized(old, COARSE).amax(1, keepdim=True) > 0.02)).float()
         person = 1 - _resized(parts[:, 3:], COARSE)
-        known = torch.cat([outside * _step(1 - person, 0.6, 0.95), outside * _step(person, 0.6, 0.95)])
+        known = torch.cat([outside * step(1 - person, 0.6, 0.95), outside * step(person, 0.6, 0.95)])
         smooth = _resized(fill(_resized(old, COARSE).expand(2, -1, -1, -1), known + 1e-9), side)
-        usual = _resized(self._t["body"], COARSE) * _step(places(COARSE)[1], 0.3, 0.55)  # shoulders alone
-        covered = _step(_resized(fill(person - usual, outside + 1e-9) + usual, side), 0.4, 0.65)
+        usual = _resized(self._t["body"], COARSE) * step(places(COARSE)[1], 0.3, 0.55)  # shoulders alone
+        covered = step(_resized(fill(person - usual, outside + 1e-9) + usual, side), 0.4, 0.65)
         mirrored = F.grid_sample(old, hole.mirror, padding_mode="border", align_corners=False)
         dark = (_resized(old, parts.shape[-1]).amax(1, keepdim=True) < 0.03).float()
         usable = 1 - F.max_pool2d(dark, 5, 1, 2)  # not the black border of a picture that was turned
         sources = torch.cat([usable * parts[:, 3:], usable * (1 - parts[:, 3:])], 1)
         behind, before = F.grid_sample(sources, hole.mirror, align_corners=False).split(1, 1)
-        shallow = 1 - _step(hole.inward, 0.3, 0.6)
-        background = smooth[:1].lerp(mirrored, shallow * _step(behind, 0.8, 0.95))
-        body = smooth[1:].lerp(mirrored, shallow * _step(before, 0.8, 0.95))
+        shallow = 1 - step(hole.inward, 0.3, 0.6)
+        background = smooth[:1].lerp(mirrored, shallow * step(behind, 0.8, 0.95))
+        body = smooth[1:].lerp(mirrored, shallow * step(before, 0.8, 0.95))
         return background.lerp(body, covered)
 
     def _outline(self, scores: Tensor, yaw: Tensor, pitch: Tensor) -> Tensor:
@@ -235,80 +228,11 @@ def _beside(side: int) -> Tensor:
     return (x.abs() > 0.4) & (x.abs() < 0.7) & (y > 0.2) & (y < 0.5)
 
 
-def _reach(parts: Tensor) -> Tensor:
-    """How far the old head reaches in each direction, `(1, 1, 1, ANGLES)`, smoothed."""
-    hair, skin = parts[:, :1], parts[:, 1:2]
-    _, y = places(parts.shape[-1])
-    head = hair + skin * (1 - _step(y, 0.62, 0.8))
-    angle = (torch.arange(ANGLES) + 0.5) * 2 * math.pi / ANGLES - math.pi
-    radius = torch.linspace(0, FARTHEST, 40)[:, None]
-    x, y = radius * angle.sin(), radius * angle.cos() + CENTRE
-    grid = torch.stack([2 * x / SIDE, 2 * (y + ABOVE) / SIDE - 1], -1)[None]
-    seen = (F.grid_sample(head, grid, align_corners=False) > 0.3).float()
-    seen = F.max_pool2d(seen, (3, 1), 1, (1, 0)).cumprod(2)  # up to the first gap: not the head behind
-    found = (seen * radius).amax(2, keepdim=True) + MARGIN
-    below = angle.cos() > 0  # jaw and neck are narrower than hair and ears
-    wide, high = torch.where(below, 0.52, LEAST[0]), torch.where(below, 0.62, LEAST[1])
-    ellipse = 1 / ((angle.sin() / wide) ** 2 + (angle.cos() / high) ** 2).sqrt()
-    reach = F.pad(found.maximum(ellipse), (6, 6, 0, 0), mode="circular")
-    reach = F.max_pool2d(reach, (1, 5), 1)
-    return F.avg_pool2d(F.avg_pool2d(reach, (1, 5), 1), (1, 5), 1)
-
-
-class Hole:
-    """The region that is taken away, in a frame of `side` pixels."""
-
-    def __init__(self, side: int, reach: Tensor) -> None:
-        """`reach` as from `_reach`."""
-        x, y = places(side)
-        y = y - CENTRE
-        radius = (x**2 + y**2).sqrt().clamp(min=1e-4)
-        turn = torch.atan2(x, y) / math.pi * ANGLES / (ANGLES + 2)
-        row = F.pad(reach, (1, 1, 0, 0), mode="circular")
-        place = torch.stack([turn, torch.zeros_like(turn)], -1)[None]
-        far = F.grid_sample(row, place, padding_mode="border", align_corners=False)[0, 0]
-        self.inward = (far - radius)[None, None]
-        """Distance from the edge `(1, 1, side, side)`, positive inside."""
-        self.depth = _step(self.inward, 0.0, 0.07)
-        """Opacity of the new surrounding `(1, 1, side, side)`."""
-        across = torch.where(radius < far, 2 * far - radius, radius) / radius
-        x, y = 2 * x * across / SIDE, 2 * (y * across + CENTRE + ABOVE) / SIDE - 1
-        self.mirror = torch.stack([x, y], -1)[None]
-        """Grid for `grid_sample` that mirrors what is outside into the hole."""
-
-
-def _ears(seen: Tensor, yaw: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Distance into the ears `(side, side)`, in heights of the face, and how dark they are (log).
-
-    `seen` `(2, 2)`: where they are attached, in the frame. The far ear of a turned head is hidden.
-    """
-    x, y = places(side)
-    inside, dark = torch.full_like(x, -1.0), torch.zeros_like(x)
-    for out, (left, top) in zip((-1.0, 1.0), seen.tolist(), strict=True):
-        wide = min(max(0.06 - 0.12 * out * float(yaw), 0.0), 0.11)
-        if wide < 0.015:
-            continue
-        across = (x - left - out * 0.6 * wide) * out - 0.12 * (top - y)
-        round_ = ((across / wide) ** 2 + ((y - top + 0.01) / (0.15 - 0.04 * (y - top))) ** 2).sqrt()
-        inside = inside.maximum((1 - round_) * wide)
-        dark = dark + 0.3 * (1 - _step(round_, 0.1, 0.8))
-    return inside, dark
-
-
-def _under_jaw(seen: Tensor, side: int) -> Tensor:
-    """The shadow of the jaw on the neck (log), `(side, side)`; `seen` `(3, 2)`: both sides and the chin."""
-    x, y = places(side)
-    (right, chin, left) = seen
-    bend = (2 * (x - chin[0]) / (left[0] - right[0]).abs().clamp(min=0.2)).square()
-    below = y - chin[1] + (chin[1] - (right[1] + left[1]) / 2) * bend
-    return 0.45 * _step(below, -0.01, 0.05) * (1 - 0.6 * _step(below, 0.08, 0.35))
-
-
 def _in_front(parts: Tensor) -> Tensor:
     """Clothes and other things in front of the neck, which stay: `(1, 1, n, n)` in [0, 1]."""
     _, y = places(parts.shape[-1])
     clear = parts[:, 2:3] * (1 - F.max_pool2d(parts[:, :1], 5, 1, 2))
-    return _step(clear, 0.35, 0.65) * _step(y, 0.45, 0.55)
+    return step(clear, 0.35, 0.65) * step(y, 0.45, 0.55)
 
 
 def _face_light(old: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
@@ -345,9 +269,3 @@ def _resized(x: Tensor, side: int) -> Tensor:
         return x
     smaller = side < x.shape[-1]
     return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False, antialias=smaller)
-
-
-def _step(x: Tensor, low: float, high: float) -> Tensor:
-    """0 below `low`, 1 above `high`, smooth between."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)

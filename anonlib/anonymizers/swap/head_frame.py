@@ -68,3 +68,9 @@ def places(side: int) -> tuple[Tensor, Tensor]:
     centres = (torch.arange(side) + 0.5) * SIDE / side
     y, x = torch.meshgrid(centres - ABOVE, centres - SIDE / 2, indexing="ij")
     return x, y
+
+
+def step(x: Tensor, low: float, high: float) -> Tensor:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
