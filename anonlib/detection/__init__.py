@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from anonlib.detection.cascade import CascadeDetector as CascadeDetector
-from anonlib.detection.center import CenterFaceDetector as CenterFaceDetector, fast_center_face
+from anonlib.detection.center import CenterFaceDetector as CenterFaceDetector
 from anonlib.detection.faces import (
     Faces as Faces,
     face_precision_recall as face_precision_recall,
@@ -16,8 +16,10 @@ from anonlib.detection.faces import (
     missed_faces as missed_faces,
 )
 from anonlib.detection.mtcnn import MtcnnDetector as MtcnnDetector
-from anonlib.detection.ssh import SshDetector as SshDetector, fast_ssh
+from anonlib.detection.search import fast
+from anonlib.detection.ssh import SshDetector as SshDetector, load_ssh
 from anonlib.errors import ConfigError
+from anonlib.networks.center_face import load_center_face
 
 Detector = Callable[[Tensor], list[Faces]]
 """Maps frames `(B, 3, H, W)` in [0, 1] to the faces of each, on the CPU."""
@@ -56,9 +58,9 @@ def create(name: str, *, device: str = "cpu", unsure: bool = False) -> Detector:
         raise ConfigError(f"detector '{name}' is unknown: use one of {', '.join(names())}")
     options: dict[str, Any] = {}
     if name == "centerface":
-        options["network"] = fast_center_face(device=device)
+        options["network"] = fast(load_center_face(device=device), device=device)
     elif name != "mtcnn":
-        options["network"] = fast_ssh(device=device)
+        options["network"] = fast(load_ssh(device=device), device=device)
     if unsure and name in ("centerface", "ssh"):
         options["threshold"] = UNSURE
     return _DETECTORS[name](device=device, **options)

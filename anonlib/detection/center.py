@@ -6,14 +6,12 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
 from anonlib.detection.faces import Faces
-from anonlib.errors import ConfigError
-from anonlib.networks.center_face import COARSEST, decode, load_center_face
-from anonlib.networks.compiled import compiled_if_possible
+from anonlib.detection.search import check_settings, sized
+from anonlib.networks.center_face import decode, load_center_face
 
 Network = Callable[[Tensor], Tensor]
 """Pictures `(B, 3, H, W)` in [0, 1], H and W multiples of 32, to maps; `CenterFace` is one."""
@@ -53,10 +51,7 @@ class CenterFaceDetector:
             ConfigError: the threshold is not a probability, or `longest` is under 32 pixels.
             CheckpointError: the shipped weights are missing or damaged.
         """
-        if not 0 <= threshold <= 1:
-            raise ConfigError(f"threshold {threshold}: use a number from 0 to 1")
-        if longest < COARSEST:
-            raise ConfigError(f"longest side {longest}: use {COARSEST} pixels or more")
+        check_settings(threshold=threshold, longest=longest)
         self.network = load_center_face(device=device) if network is None else network
         self.threshold, self.longest, self.device = threshold, longest, device
 
@@ -66,8 +61,9 @@ class CenterFaceDetector:
 
     @torch.inference_mode()
     def _find(self, frames: Tensor) -> list[Faces]:
-        sized, scale = resized(frames.detach().float().to(self.device), longest=self.longest)
-        return [self._faces(maps, scale) for maps in self.network(sized).float().cpu()]
+        frames = frames.detach().float().to(self.device)
+        pictures, scale = sized(frames, longest=self.longest, enlarged=ENLARGED)
+        return [self._faces(maps, scale) for maps in self.network(pictures).float().cpu()]
 
     def _faces(self, maps: Tensor, scale: Tensor) -> Faces:
         scores = (maps[0] - math.log(EVEN / (1 - EVEN))).sigmoid()
@@ -79,35 +75,3 @@ class CenterFaceDetector:
             scores=sure[kept],
             landmarks=found.landmarks[kept] * scale,
         )
-
-
-def fast_center_face(*, device: str = "cpu") -> Network:
-    """The shipped network; compiled by OpenVINO on a CPU if OpenVINO is installed.
-
-    Raises:
-        CheckpointError: the shipped weights are missing or damaged.
-    """
-    network = load_center_face(device=device)
-    if device == "cpu":
-        example = torch.rand(2, 3, 2 * COARSEST, 3 * COARSEST)
-        return compiled_if_possible(network, example, threads=1, free_sides=True)
-    return network
-
-
-def resized(frames: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
-    """Frames `(B, 3, H, W)` at a longer side of `longest` pixels, or twice their size if that is less.
-
-    They are padded right and below to multiples of 32. The second result, `(2,)`, is the width and
-    height of one of their pixels in pixels of the frame.
-
-    >>> sized, scale = resized(torch.rand(1, 3, 100, 200), longest=960)
-    >>> sized.shape, scale
-    (torch.Size([1, 3, 224, 416]), tensor([0.5000, 0.5000]))
-    """
-    height, width = frames.shape[2:]
-    share = min(ENLARGED, longest / max(height, width))
-    size = (max(1, round(height * share)), max(1, round(width * share)))
-    if size != (height, width):
-        frames = F.interpolate(frames, size, mode="bilinear", antialias=share < 1)
-    below, right = (-side % COARSEST for side in size)
-    return F.pad(frames, (0, right, 0, below)), torch.tensor([width / size[1], height / size[0]])

@@ -7,14 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
 from anonlib.assets import data_path, load_weights
 from anonlib.detection.faces import Faces
-from anonlib.errors import CheckpointError, ConfigError
-from anonlib.networks.compiled import compiled_if_possible
+from anonlib.detection.search import check_settings, sized
+from anonlib.errors import CheckpointError
 from anonlib.networks.ssh import Ssh, anchors, decode_boxes, decode_landmarks
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -27,7 +26,6 @@ LONGEST = 640
 """Longer side in pixels of the largest picture that the network gets."""
 OVERLAP = 0.4
 """If two boxes overlap by more (IoU), the one with the lower score is dropped."""
-_COARSEST = 32
 _BATCH = 16
 _anchors = lru_cache(maxsize=4)(anchors)
 
@@ -55,10 +53,7 @@ class SshDetector:
             ConfigError: the threshold is not a probability, or `longest` is under 32 pixels.
             CheckpointError: the shipped weights are missing or damaged.
         """
-        if not 0 <= threshold <= 1:
-            raise ConfigError(f"threshold {threshold}: use a number from 0 to 1")
-        if longest < _COARSEST:
-            raise ConfigError(f"longest side {longest}: use {_COARSEST} pixels or more")
+        check_settings(threshold=threshold, longest=longest)
         self.network = load_ssh(device=device) if network is None else network
         self.threshold, self.longest, self.device = threshold, longest, device
 
@@ -68,7 +63,7 @@ class SshDetector:
 
     @torch.inference_mode()
     def _find(self, frames: Tensor) -> list[Faces]:
-        small, scale = reduced(frames.detach().float().to(self.device), longest=self.longest)
+        small, scale = sized(frames.detach().float().to(self.device), longest=self.longest)
         outputs = [part.float().cpu() for part in self.network(small)]
         places = _anchors(*small.shape[2:])
         found = []
@@ -102,34 +97,3 @@ def load_ssh(path: Path | None = None, *, device: str = "cpu") -> Ssh:
             f"weights {path} are not SSH's: restore the file from the repository or train it again"
         ) from error
     return network.eval().to(device)
-
-
-def fast_ssh(*, device: str = "cpu") -> Network:
-    """The shipped network; compiled by OpenVINO on a CPU if OpenVINO is installed.
-
-    Raises:
-        CheckpointError: see `load_ssh`.
-    """
-    network = load_ssh(device=device)
-    if device == "cpu":
-        example = torch.rand(2, 3, 2 * _COARSEST, 3 * _COARSEST)
-        return compiled_if_possible(network, example, threads=1, free_sides=True)
-    return network
-
-
-def reduced(frames: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
-    """Frames `(B, 3, H, W)` scaled down to `longest` pixels, padded right and below to multiples of 32.
-
-    The second result, `(2,)`, is the width and height of one of their pixels in pixels of the frame.
-
-    >>> small, scale = reduced(torch.rand(1, 3, 100, 200), longest=100)
-    >>> small.shape, scale
-    (torch.Size([1, 3, 64, 128]), tensor([2., 2.]))
-    """
-    height, width = frames.shape[2:]
-    share = min(1.0, longest / max(height, width))
-    size = (max(1, round(height * share)), max(1, round(width * share)))
-    if size != (height, width):
-        frames = F.interpolate(frames, size, mode="bilinear", antialias=True)
-    below, right = (-side % _COARSEST for side in size)
-    return F.pad(frames, (0, right, 0, below)), torch.tensor([width / size[1], height / size[0]])

@@ -18,8 +18,6 @@ from anonlib.errors import CheckpointError
 
 STRIDE = 4
 """Pixels between neighbouring places of the map."""
-COARSEST = 32
-"""Height and width of pictures are multiples of this."""
 JOINED = 24
 """Channels of the joined maps."""
 _STAGES = (

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anonlib.detection.center import CenterFaceDetector, resized
-from anonlib.errors import ConfigError
+from anonlib.detection.center import CenterFaceDetector
 
 
 def says(*faces):
@@ -30,13 +29,6 @@ def test_boxes_are_in_pixels_of_the_frame():
     torch.testing.assert_close(faces.landmarks, torch.tensor([124.0, 44.0]).expand(1, 5, 2))
 
 
-def test_small_frames_are_enlarged_at_most_twice():
-    sized, scale = resized(torch.rand(1, 3, 240, 320), longest=960)
-    assert sized.shape == (1, 3, 480, 640) and scale.tolist() == [0.5, 0.5]
-    sized, _ = resized(torch.rand(1, 3, 360, 640), longest=960)
-    assert sized.shape == (1, 3, 544, 960) and sized[:, :, 540:].abs().sum() == 0
-
-
 def test_of_overlapping_finds_the_surest_stays_and_the_surest_is_first():
     detect = CenterFaceDetector(network=says((10, 10, 40.0, 0.5), (10, 12, 40.0, 0.7), (40, 40, 40.0, 0.9)))
     (faces,) = detect(torch.zeros(1, 3, 256, 256))
@@ -56,37 +48,3 @@ def test_any_frame_can_be_searched(size):
     faces = CenterFaceDetector(network=says())(torch.rand(5, 3, *size))
     assert [len(f) for f in faces] == [0] * 5
     assert faces[0].boxes.shape == (0, 4) and faces[0].landmarks.shape == (0, 5, 2)
-
-
-def test_settings_that_cannot_be_are_refused():
-    with pytest.raises(ConfigError, match="number from 0 to 1"):
-        CenterFaceDetector(network=says(), threshold=1.1)
-    with pytest.raises(ConfigError, match="32 pixels or more"):
-        CenterFaceDetector(network=says(), longest=31)
-
-
-@pytest.fixture(scope="module")
-def clips():
-    """Four frames of synthetic people."""
-    from anonlib.world.actions import render_clips
-    from anonlib.world.faces import SyntheticPeople
-
-    return render_clips(
-        clips=4, frames=1, split="validation", seed=3, size=(216, 288), heads=SyntheticPeople()
-    )
-
-
-def test_the_shipped_network_finds_faces_and_their_landmarks(clips):
-    found = CenterFaceDetector()(clips.frames / 255)
-    for faces, boxes, points in zip(found, clips.face_boxes, clips.landmarks, strict=True):
-        middles = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
-        for box, point in zip(boxes, points, strict=True):
-            inside = ((middles > box[:2]) & (middles < box[2:])).all(dim=1)
-            assert inside.any()
-            side = box[3] - box[1]
-            assert (faces.landmarks[inside][0] - point).norm(dim=1).mean() < 0.2 * side
-
-
-def test_plain_colours_hold_nobody():
-    frames = torch.linspace(0, 1, 5)[:, None, None, None].expand(5, 3, 96, 128)
-    assert [len(faces) for faces in CenterFaceDetector()(frames)] == [0] * 5

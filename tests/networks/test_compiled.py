@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import create
 from anonlib.config import LiteModifierConfig
-from anonlib.detection.ssh import fast_ssh
+from anonlib.detection.search import fast
+from anonlib.detection.ssh import load_ssh
 from anonlib.errors import ConfigError, ImageError
 from anonlib.networks import LiteModifier, compiled as compiled_module
 from anonlib.networks.compiled import Compiled, compiled_if_possible
@@ -100,4 +101,4 @@ def test_compiling_without_openvino_names_the_extra():
 def test_the_shipped_networks_run_without_openvino():
     faces = torch.rand(1, 3, 20, 20)
     assert create("modifier-lite")(faces).shape == faces.shape
-    fast_ssh()(torch.rand(1, 3, 64, 64))
+    fast(load_ssh(), device="cpu")(torch.rand(1, 3, 64, 64))
