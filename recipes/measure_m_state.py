@@ -15,10 +15,9 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,8 @@ PEOPLE, IMAGES = 120, 8
 GALLERY, POSES = 20, 6
 REGIONS = (0.8, 0.9, 1.0, 1.1, 1.2)
 """Sizes of the region, in those of M-state's ellipse."""
-NOISES = (NOISE, 0.5, math.inf)
+NOISES = {str(NOISE): 1.0, str(2 * NOISE): 2.0, "no state": None}
+"""Standard deviations of the noise, in those of the usual one."""
 GAMES = {
     "before": None,
     "original, lambda 10": ("original", 10.0),
@@ -108,7 +108,7 @@ def code(laptop: Profile) -> dict[str, Any]:
     chosen = torch.cat([codes[wanted], torch.randn(len(faces), STATE)], 1)
     parts = zip(as_floats(faces.images).split(64), chosen.split(64), strict=True)
     drawn = torch.cat([(modifier(*part) * 255).round().to(torch.uint8) for part in parts])
-    landmarks = found_landmarks(modifier.reader, drawn)
+    landmarks = found_landmarks(modifier, drawn)
     features = face_features(classifier, replace(faces, images=drawn, landmarks=landmarks))
     nearest = (torch.from_numpy(features) @ F.normalize(means, dim=1).T).argmax(1)
     return {
@@ -186,83 +186,84 @@ def pasted(pairs: Pairs, labels: Tensor, opacity: Tensor) -> FaceImages:
     return FaceImages(images=images, labels=labels, landmarks=pairs.redrawn_landmarks)
 
 
-class Noisy(StateModifier):
-    """M-state with more noise on the state; with infinite noise the state is the mean of all pictures."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Whom an M is measured on, and the D that is retrained."""
 
-    noise = NOISE
+    known: FaceImages
+    unseen: FaceImages
+    pairs: VerificationPairs
+    classifier: SphereFace
+    training: TrainingConfig
+
+    @staticmethod
+    def of(laptop: Profile) -> Trial:
+        """Training people, validation people and the first D."""
+        known, (unseen, pairs) = training_people(laptop), validation_people(laptop)
+        classifier = first_classifier(laptop, known)
+        return Trial(known=known, unseen=unseen, pairs=pairs, classifier=classifier, training=laptop.training)
+
+    def attacked(self, modifier: StateModifier) -> dict[str, float]:
+        """Accuracies of a D retrained on this M's pictures, with landmarks found on the pictures."""
+        hide, find = create("modifier", modifier, seed=SEED), partial(found_landmarks, modifier)
+        lessons = with_landmarks(anonymize_faces(self.known, hide), find)
+        attacker = retrained(self.classifier, lessons, self.training)
+        modified = anonymize_faces(self.unseen, hide)
+        seen = with_landmarks(self.unseen, find), with_landmarks(modified, find)
+        return accuracies(attacker, *seen, self.pairs)
+
+
+class Noisy(StateModifier):
+    """M-state with `scale` times the noise on the state; None replaces the state by its mean."""
+
+    scale: float | None = 1.0
 
     def draw(self, seen: Tensor, state: Tensor, codes: Tensor, *, place: Tensor | None = None) -> Tensor:
         """As `StateModifier.draw`."""
         people, noise = codes.split([CODE, STATE], 1)
-        known = torch.zeros_like(state) if math.isinf(self.noise) else state
-        extra = 0.0 if math.isinf(self.noise) else self.noise / NOISE
-        return super().draw(seen, known, torch.cat([people, extra * noise], 1), place=place)
+        state = state * (self.scale is not None)
+        return super().draw(seen, state, torch.cat([people, (self.scale or 0) * noise], 1), place=place)
 
 
 def noise(laptop: Profile) -> dict[str, Any]:
-    """A D retrained on M-state-start, with landmarks found on the pictures, for each `NOISES`."""
-    known, (unseen, pairs) = training_people(laptop), validation_people(laptop)
-    classifier, rows = first_classifier(laptop, known), {}
-    shipped = starting_modifier(laptop, seed=SEED)
-    for size in NOISES:
+    """A D retrained on M-state-start, with landmarks found on the pictures, for each of the `NOISES`."""
+    trial, rows, shipped = Trial.of(laptop), {}, starting_modifier(laptop, seed=SEED)
+    for name, scale in NOISES.items():
         modifier = Noisy(shipped.config)  # type: ignore[arg-type]
         modifier.load_state_dict(shipped.state_dict())
-        modifier.noise = size
-        name = "no state" if math.isinf(size) else str(size)
-        rows[name] = attacked(modifier.eval(), classifier, known, unseen, pairs, laptop)
+        modifier.scale = scale
+        rows[name] = trial.attacked(modifier.eval())
         print(name, rows[name], flush=True)
     return rows
-
-
-def attacked(
-    modifier: StateModifier,
-    classifier: SphereFace,
-    known: FaceImages,
-    unseen: FaceImages,
-    pairs: VerificationPairs,
-    laptop: Profile,
-) -> dict[str, float]:
-    """Accuracies of a D retrained on this M's pictures, with landmarks found on the pictures."""
-    hide, find = create("modifier", modifier, seed=SEED), partial(found_landmarks, modifier)
-    attacker = retrained(classifier, with_landmarks(anonymize_faces(known, hide), find), laptop.training)
-    seen = with_landmarks(unseen, find), with_landmarks(anonymize_faces(unseen, hide), find)
-    return accuracies(attacker, *seen, pairs)
 
 
 def eq3(laptop: Profile) -> dict[str, Any]:
     """Algorithm 1 with Eq. (3) against the original and against M's first drawing of the same face."""
-    known, (unseen, pairs) = training_people(laptop), validation_people(laptop)
+    trial, rows = Trial.of(laptop), {}
     frames = clips(laptop, SyntheticPeople(), split="train", seed=SEED, progress=False)
-    classifier, rows = first_classifier(laptop, known), {}
     for name, setting in GAMES.items():
         detector = starting_detector(laptop, frames, seed=SEED, checkpoint=None, progress=False)
-        players = Players(starting_modifier(laptop, seed=SEED), copy.deepcopy(classifier), detector)
+        players = Players(starting_modifier(laptop, seed=SEED), copy.deepcopy(trial.classifier), detector)
         first = copy.deepcopy(players.modifier)
         if setting is not None:
             config = replace(laptop.training, l1_target=setting[0], l1_weight=setting[1])
-            train_adversarially(players, known, frames, config, seed=SEED, progress=False, checkpoint=None)
-        rows[name] = examine(players, first, classifier, known, unseen, pairs, laptop)
+            train_adversarially(
+                players, trial.known, frames, config, seed=SEED, progress=False, checkpoint=None
+            )
+        rows[name] = examine(players, first, trial)
         print(name, rows[name], flush=True)
     return rows
 
 
-def examine(
-    players: Players,
-    first: FaceModifier,
-    classifier: SphereFace,
-    known: FaceImages,
-    unseen: FaceImages,
-    pairs: VerificationPairs,
-    laptop: Profile,
-) -> dict[str, Any]:
+def examine(players: Players, first: FaceModifier, trial: Trial) -> dict[str, Any]:
     modifier = players.modifier.eval()
     assert isinstance(modifier, StateModifier)
     hide, before = create("modifier", modifier, seed=SEED), create("modifier", first.eval(), seed=SEED)
-    modified, start = anonymize_faces(unseen, hide), anonymize_faces(unseen, before)
+    modified, start = anonymize_faces(trial.unseen, hide), anonymize_faces(trial.unseen, before)
     change = (modified.images.float() - start.images.float()).abs().mean() / 255
     return {
-        "retrained": attacked(modifier, classifier, known, unseen, pairs, laptop),
-        "co-trained": accuracies(players.classifier, unseen, modified, pairs),
+        "retrained": trial.attacked(modifier),
+        "co-trained": accuracies(players.classifier, trial.unseen, modified, trial.pairs),
         "l1_to_first_drawing": round(float(change), 4),
     }
 

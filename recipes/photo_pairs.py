@@ -26,6 +26,7 @@ from anonlib.data.images import read_image
 from anonlib.detection.eyes import EyeLandmarks, eye_opening
 from anonlib.geometry import warp_affine
 from anonlib.networks.state_modifier import CODE
+from anonlib.world.faces import to_bytes
 from anonlib.world.pairs import Pairs
 from recipes.attacked_pictures import Index, five_landmarks, moved
 
@@ -95,7 +96,7 @@ class PhotoPairs:
         planes = {"images": crop, "redrawn": paste(crop, window, new, opacity), "head": face, "front": front}
         five = five_landmarks(points[:, :2].numpy()) / FINE
         return {
-            **{name: as_bytes(F.avg_pool2d(plane[None], FINE)[0]) for name, plane in planes.items()},
+            **{name: to_bytes(F.avg_pool2d(plane[None], FINE)[0]) for name, plane in planes.items()},
             "state": torch.cat(
                 [turn(state)[0], expression(state, self.model), light(crop, face * (1 - front))]
             ),
@@ -148,7 +149,3 @@ def light(crop: Tensor, face: Tensor) -> Tensor:
 def standardised(pairs: Pairs, mean: Tensor, spread: Tensor) -> Pairs:
     """The pairs with states in standard deviations."""
     return replace(pairs, state=(pairs.state - mean) / spread)
-
-
-def as_bytes(plane: Tensor) -> Tensor:
-    return (plane.clamp(0, 1) * 255).round().to(torch.uint8)

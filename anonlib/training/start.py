@@ -14,7 +14,6 @@ from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import align_faces
 from anonlib.networks import ActionDetector, FaceModifier, LiteModifier, Modifier, SphereFace, StateModifier
-from anonlib.networks.state_modifier import READ
 from anonlib.training.classifier import train_classifier
 from anonlib.training.detector import train_detector
 from anonlib.training.loop import RunOptions
@@ -135,9 +134,7 @@ def modifier_weights(profile: Profile, start: str | None = None) -> dict[str, Te
 def _default_start(config: ModifierConfig | LiteModifierConfig) -> str:
     if isinstance(config, LiteModifierConfig):
         return "modifier-lite-start"
-    if config.reads == "picture":
-        return STARTS["identity"]
-    return "M-photo-start" if config.size > READ else "M-state-start"
+    return "M-state-start" if config.reads == "state" else STARTS["identity"]
 
 
 def trained_modifier(profile: Profile, *, device: str = "cpu") -> FaceModifier:
