@@ -108,7 +108,10 @@ class Converter:
                 return frame
             frame = self._scaler.reformat(frame, format="rgb24")  # its rows are stored from bottom to top
         full = "JPEG" if self.pixel_format.startswith("yuvj") else None
-        out = self._scaler.reformat(frame, self.width, self.height, self.pixel_format, dst_color_range=full)
+        # with several threads, swscale now and then writes wrong rows into 10-bit planes
+        out = self._scaler.reformat(
+            frame, self.width, self.height, self.pixel_format, dst_color_range=full, threads=1
+        )
         out.pts, out.duration = frame.pts, frame.duration
         if frame.time_base is not None:
             out.time_base = frame.time_base

@@ -13,7 +13,7 @@ from anonlib.video.yuv import STEPS, Turn, YuvPicture
 
 
 def frame_of(rgb: np.ndarray, pixel_format: str = "yuv420p") -> av.VideoFrame:
-    return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=pixel_format)
+    return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=pixel_format, threads=1)
 
 
 def smooth(height: int, width: int) -> np.ndarray:
