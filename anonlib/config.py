@@ -50,6 +50,8 @@ class ModifierConfig:
     """What M sees: the `picture` of the face, as in the paper, or only the `state` of the head."""
     region: tuple[float, float] = (0.40, 0.50)
     """Half-axes of the ellipse that M always redraws where it reads the state, as shares of `size`."""
+    state: int = 8
+    """Numbers of the state that M reads: the first of `anonlib.networks.face_reader.STATE`."""
 
     def __post_init__(self) -> None:
         known = self.reads in ("picture", "state")
@@ -61,6 +63,7 @@ class ModifierConfig:
         object.__setattr__(self, "region", tuple(self.region))  # JSON has lists
         fits = len(self.region) == 2 and all(0 < half <= 0.5 for half in self.region)
         _require(fits, f"modifier region {self.region}: use two shares above 0, up to 0.5")
+        _require(1 <= self.state <= 8, f"modifier state {self.state}: use 1 to 8 numbers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +245,7 @@ class Profile:
 _PAPER = Profile(name="paper")
 _LAPTOP = Profile(
     name="laptop",
-    modifier=ModifierConfig(size=64, width=16, blocks=4, reads="state"),
+    modifier=ModifierConfig(size=64, width=16, blocks=4, reads="state", state=6),
     classifier=ClassifierConfig(size=(64, 48), depth=10, width=24, features=256),
     detector=DetectorConfig(backbone="small", frame=(144, 192), width=24),
     data=DataConfig(

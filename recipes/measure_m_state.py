@@ -1,9 +1,10 @@
 """Measures why M-state is built as it is, on drawn people of the validation split.
 
-    python -m recipes.measure_m_state code region noise eq3 --out results/laptop/m_state.json
+    python -m recipes.measure_m_state code region state noise eq3 --out results/laptop/m_state.json
 
 code   does the drawn person follow the code: is the wanted one the nearest of 20, by D
 region what is left around a perfect redraw: a retrained D, for narrow and wide regions
+state  how much of each number of the state differs between people, not between their pictures
 noise  what the state gives away: a retrained D, for more noise, up to a state that says nothing
 eq3    Algorithm 1 from M-state-start with Eq. (3) against the original and against M's first drawing
 
@@ -41,7 +42,7 @@ from anonlib.files import provenance
 from anonlib.metrics.verification import Pairs as VerificationPairs, verification_pairs
 from anonlib.networks import FaceModifier, SphereFace, StateModifier
 from anonlib.networks.face_reader import STATE
-from anonlib.networks.state_modifier import CODE, NOISE, redrawn_region, state_bits
+from anonlib.networks.state_modifier import CODE, LARGEST, NOISE, redrawn_region, state_bits
 from anonlib.training import Players, train_adversarially, train_classifier
 from anonlib.training.pretraining import as_floats
 from anonlib.training.start import starting_classifier, starting_detector, starting_modifier
@@ -105,7 +106,7 @@ def code(laptop: Profile) -> dict[str, Any]:
     means = torch.from_numpy(face_features(classifier, gallery)).reshape(GALLERY, POSES, -1).mean(1)
     faces, _ = validation_people(laptop)
     wanted = torch.arange(len(faces)) % GALLERY
-    chosen = torch.cat([codes[wanted], torch.randn(len(faces), STATE)], 1)
+    chosen = torch.cat([codes[wanted], torch.randn(len(faces), laptop.modifier.state)], 1)
     parts = zip(as_floats(faces.images).split(64), chosen.split(64), strict=True)
     drawn = torch.cat([(modifier(*part) * 255).round().to(torch.uint8) for part in parts])
     landmarks = found_landmarks(modifier, drawn)
@@ -115,7 +116,7 @@ def code(laptop: Profile) -> dict[str, Any]:
         "wanted_is_nearest": float((nearest == wanted).float().mean()),
         "gallery": GALLERY,
         "noise": NOISE,
-        "bits": round(state_bits([1.0] * STATE), 1),
+        "bits": round(state_bits([1.0] * modifier.config.state), 1),
     }
 
 
@@ -220,9 +221,25 @@ class Noisy(StateModifier):
 
     def draw(self, seen: Tensor, state: Tensor, codes: Tensor, *, place: Tensor | None = None) -> Tensor:
         """As `StateModifier.draw`."""
-        people, noise = codes.split([CODE, STATE], 1)
+        people, noise = codes.tensor_split([CODE], 1)
         state = state * (self.scale is not None)
         return super().draw(seen, state, torch.cat([people, (self.scale or 0) * noise], 1), place=place)
+
+
+@torch.inference_mode()
+def state(laptop: Profile) -> dict[str, Any]:
+    """The share of the variance of each number that lies between people; the reader sees their pictures.
+
+    Pose, expression and light are drawn anew for each picture, so a true state would have shares of 0.
+    """
+    modifier, (faces, _) = starting_modifier(laptop, seed=SEED).eval(), validation_people(laptop)
+    assert isinstance(modifier, StateModifier)
+    states = torch.cat([modifier.read(as_floats(part)).state for part in faces.images.split(64)])
+    states = states.clamp(-LARGEST, LARGEST).reshape(-1, IMAGES, len(STATE))
+    within = states.var(1).mean(0)
+    between = states.mean(1).var(0) - within / IMAGES
+    shares = between / (between + within)
+    return {name: round(float(share), 3) for name, share in zip(STATE, shares, strict=True)}
 
 
 def noise(laptop: Profile) -> dict[str, Any]:
@@ -268,7 +285,7 @@ def examine(players: Players, first: FaceModifier, trial: Trial) -> dict[str, An
     }
 
 
-MEASURES = {"code": code, "region": region, "noise": noise, "eq3": eq3}
+MEASURES = {"code": code, "region": region, "state": state, "noise": noise, "eq3": eq3}
 
 
 def main() -> None:

@@ -25,7 +25,6 @@ from torch import Tensor
 from anonlib.assets import load_weights
 from anonlib.config import Profile, profile, to_dict
 from anonlib.networks import FaceReader, Modifier, StateModifier
-from anonlib.networks.face_reader import STATE
 from anonlib.networks.state_modifier import PEOPLE
 from anonlib.training.checkpoints import save_weights
 from anonlib.training.pretraining import (
@@ -107,7 +106,7 @@ def state_start(laptop: Profile, folder: Path) -> dict[str, Any]:
     network.reader.load_state_dict(load_weights(folder / "reader.safetensors")[0])
     pairs = pairs_of(laptop, folder, "validation")
     with torch.inference_mode():
-        codes = torch.cat([pairs.codes, torch.randn(len(pairs), STATE)], 1)
+        codes = torch.cat([pairs.codes, torch.randn(len(pairs), network.config.state)], 1)
         modified = network.eval()(as_floats(pairs.images), codes)
     return save(network, "M-state-start", modified, as_floats(pairs.redrawn))
 

@@ -29,7 +29,6 @@ from anonlib.assets import load_weights
 from anonlib.config import ModifierConfig, to_dict
 from anonlib.geometry import warp_affine
 from anonlib.networks import FaceReader, StateModifier
-from anonlib.networks.face_reader import STATE
 from anonlib.networks.state_modifier import CODE, PEOPLE, READ, SKETCH, fill
 from anonlib.training.checkpoints import save_weights
 from anonlib.training.pretraining import as_floats, redraw, set_sketch, train_on_pairs, train_reader
@@ -130,7 +129,7 @@ def modifier(work: Path) -> dict[str, Any]:
     unseen = pairs_of(work, "validation")
     with torch.inference_mode():
         modified, redrawn = redraw(network.eval(), unseen)
-        codes = torch.cat([unseen.codes, torch.randn(len(unseen), STATE)], 1)
+        codes = torch.cat([unseen.codes, torch.randn(len(unseen), CONFIG.state)], 1)
         read = network(as_floats(unseen.images), codes)
     return {"l1": l1(modified, redrawn), "l1_as_read": l1(read, as_floats(unseen.redrawn))}
 

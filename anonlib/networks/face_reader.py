@@ -9,8 +9,17 @@ from torch import Tensor, nn
 
 from anonlib.networks.blocks import batch_norm_layer
 
-STATE = 8
-"""Yaw, pitch, roll, mouth open, smile, light from the right, light from above, brightness."""
+STATE = (
+    "yaw",
+    "pitch",
+    "roll",
+    "mouth open",
+    "smile",
+    "light from the right",
+    "light from above",
+    "brightness",
+)
+"""The numbers of the state. The last two tell most of the person: a dark skin looks like little light."""
 
 
 class Reading(NamedTuple):
@@ -58,7 +67,7 @@ class FaceReader(nn.Module):
             nn.Flatten(),
             nn.Linear(64 * w, 8 * w),
             nn.ReLU(inplace=True),
-            nn.Linear(8 * w, STATE + 10),
+            nn.Linear(8 * w, len(STATE) + 10),
         )
         self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
 
@@ -71,5 +80,5 @@ class FaceReader(nn.Module):
         for layer, skip in zip(self.up, reversed(seen[:-1]), strict=True):
             x = layer(torch.cat([self.upsample(x), skip], 1))
         head, front = self.parts(x).split(1, 1)
-        state, points = numbers.split([STATE, 10], 1)
+        state, points = numbers.split([len(STATE), 10], 1)
         return Reading(head, front, state, (points.reshape(-1, 5, 2) * 0.25 + 0.5) * faces.shape[-1])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from anonlib.config import ModifierConfig
 from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform, warp_affine
-from anonlib.networks.face_reader import STATE, FaceReader, Reading
+from anonlib.networks.face_reader import FaceReader, Reading
 from anonlib.networks.modifier import Modifier
 
 CODE = 48
@@ -40,9 +40,9 @@ class StateModifier(Modifier):
     """M-state: it reads the crop without the head, the state of the head, and a code of the person to draw.
 
     A frozen `FaceReader` finds the head and what is in front of it. The head is removed before M sees the
-    crop. Of the face only the state passes, eight numbers with noise, see `state_bits`. Hands and tools in
-    front stay as they are. A linear layer sketches the head of a person in a state over the filled scene, and
-    the residual network adds what is missing.
+    crop. Of the face only the state passes, `config.state` numbers with noise, see `state_bits`. Hands and
+    tools in front stay as they are. A linear layer sketches the head of a person in a state over the filled
+    scene, and the residual network adds what is missing.
 
     Implements Ren et al., section 4, Face Modification.
     Differs from the paper: the paper's M reads the whole face and returns the whole crop. A network that
@@ -63,11 +63,11 @@ class StateModifier(Modifier):
     def __init__(self, config: ModifierConfig) -> None:
         fold = max(1, config.size // READ)
         super().__init__(config, inputs=8 * fold**2, outputs=3 * fold**2, kernel=7 if fold == 1 else 3)
-        w, self.fold = config.width, fold
+        w, self.fold, numbers = config.width, fold, CODE + config.state
         self.reader = FaceReader().requires_grad_(False)
-        self.sketch = nn.Linear(CODE + STATE, 4 * (SKETCH * fold) ** 2)
+        self.sketch = nn.Linear(numbers, 4 * (SKETCH * fold) ** 2)
         self.person = nn.Sequential(
-            nn.Linear(CODE + STATE, 8 * w * 16),
+            nn.Linear(numbers, 8 * w * 16),
             nn.LeakyReLU(0.2),
             nn.Unflatten(1, (8 * w, 4, 4)),
             nn.Upsample(scale_factor=config.size // fold // 32),
@@ -91,18 +91,18 @@ class StateModifier(Modifier):
         return self
 
     def draw_codes(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Random codes `(count, 56)`: one of the `people`, and normal numbers for the noise of the state.
+        """Random codes `(count, CODE + config.state)`: one of the `people`, and normal numbers for the noise.
 
         Without a generator they come from PyTorch's global one.
         """
         rows = torch.randint(len(self.people), (count,), generator=generator)
-        noise = torch.randn(count, STATE, generator=generator)
+        noise = torch.randn(count, self.config.state, generator=generator)
         return torch.cat([self.people[rows.to(self.people.device)], noise.to(self.people.device)], 1)
 
     def forward(self, faces: Tensor, codes: Tensor | None = None) -> Tensor:
         """Modified faces, `(B, 3, S, S)` in [0, 1] to the same; S is `config.size`.
 
-        The `codes` are `(B, 56)`, as `draw_codes` returns them; None draws random ones.
+        The `codes` are as `draw_codes` returns them; None draws random ones.
         """
         colours, opacity = self.layer(faces, codes).split([3, 1], 1)
         return torch.lerp(faces, colours, opacity)
@@ -159,12 +159,13 @@ class StateModifier(Modifier):
 
         Args:
             seen: `(B, 4, S, S)` from `remove_head`.
-            state: `(B, 8)` without noise.
-            codes: `(B, 56)`.
+            state: `(B, 8)` from the reader; only the first `config.state` numbers are used.
+            codes: from `draw_codes`.
             place: from `place`.
         """
-        people, noise = codes.split([CODE, STATE], 1)
-        numbers = torch.cat([people, state.clamp(-LARGEST, LARGEST) + NOISE * noise], 1)
+        people, noise = codes.tensor_split([CODE], 1)
+        state = state[:, : self.config.state].clamp(-LARGEST, LARGEST)
+        numbers = torch.cat([people, state + NOISE * noise], 1)
         sketch = self.sketch(numbers).reshape(-1, 4, SKETCH * self.fold, SKETCH * self.fold)
         size = (seen.shape[2], seen.shape[3])
         if place is None:

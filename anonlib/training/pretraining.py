@@ -94,13 +94,13 @@ def fit_sketch(modifier: StateModifier, *, heads: int = 4000, seed: int) -> None
     codes, size = PersonCodes(), 2 * SKETCH
     generator = torch.Generator().manual_seed(seed)
     people = codes.of((torch.randint(_PEOPLE, (heads,), generator=generator) + _PEOPLE).tolist())
-    state = torch.randn(heads, STATE, generator=generator).clamp(-LARGEST, LARGEST)
+    state = torch.randn(heads, len(STATE), generator=generator).clamp(-LARGEST, LARGEST)
     drawn = []
     for person, now in zip(people.split(200), state.split(200), strict=True):
         rest = torch.zeros(len(now), codes.model.components)
         head = draw_heads(codes.model, codes.identity(person), torch.cat([now, rest], 1), size)
         drawn.append(resize(torch.cat([(head.rgb * 2 - 1) * head.alpha, head.alpha], 1), (SKETCH, SKETCH)))
-    set_sketch(modifier, torch.cat([people, state], 1), torch.cat(drawn))
+    set_sketch(modifier, torch.cat([people, state[:, : modifier.config.state]], 1), torch.cat(drawn))
 
 
 @torch.no_grad()
@@ -108,7 +108,7 @@ def set_sketch(modifier: StateModifier, numbers: Tensor, drawn: Tensor) -> None:
     """Fits the linear layer by least squares, from codes and states to coarse heads.
 
     Args:
-        numbers: `(N, CODE + STATE)`.
+        numbers: `(N, CODE + config.state)`.
         drawn: `(N, 4, s, s)` what is added to the filled scene, in [-1, 1], and its opacity; s is the side of
             the sketch.
     """
@@ -165,7 +165,7 @@ def redraw(modifier: Modifier, pairs: Pairs) -> tuple[Tensor, Tensor]:
     images, redrawn = as_floats(pairs.images), as_floats(pairs.redrawn)
     if not isinstance(modifier, StateModifier):
         return modifier(images), redrawn
-    codes = torch.cat([pairs.codes, torch.zeros(len(pairs), STATE)], 1)
+    codes = torch.cat([pairs.codes, torch.zeros(len(pairs), modifier.config.state)], 1)
     seen, opacity = modifier.remove_head(images, pairs.head.float() / 255, pairs.front.float() / 255)
     place = modifier.place(pairs.landmarks)
     modified = torch.lerp(images, modifier.draw(seen, pairs.state, codes, place=place), opacity)

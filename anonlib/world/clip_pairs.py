@@ -103,7 +103,7 @@ class _Take:
             redrawn=crop[:, 3:6],
             head=crop[:, 6:7],
             front=crop[:, 7:],
-            state=self.draws[number][frame : frame + 1, :STATE],
+            state=self.draws[number][frame : frame + 1, : len(STATE)],
             codes=self.codes[number : number + 1],
             landmarks=torch.from_numpy((seen.landmarks - box[:2]) * scale)[None].float(),
             redrawn_landmarks=torch.from_numpy((self.others[number].landmarks[frame] + 0.5) * size)[

@@ -65,7 +65,7 @@ def portrait_pairs(
     (torch.Size([2, 3, 32, 32]), torch.Size([2, 8]))
     """
     model = codes.model
-    width = STATE + model.components + BACKGROUND + CLOTHES
+    width = len(STATE) + model.components + BACKGROUND + CLOTHES
     draw = torch.cat([normals(person, seed, 3, shape=(1, width)) for person in people])
     first = draw_heads(model, model.identity(people), draw, size)
     second = draw_heads(model, codes.identity(others), state_alone(draw), size)
@@ -75,7 +75,7 @@ def portrait_pairs(
         redrawn=to_bytes(scenes.lerp(second.rgb, second.alpha)),
         head=to_bytes(first.alpha),
         front=torch.zeros_like(first.alpha, dtype=torch.uint8),
-        state=draw[:, :STATE],
+        state=draw[:, : len(STATE)],
         codes=others,
         landmarks=first.landmarks,
         redrawn_landmarks=second.landmarks,
@@ -84,4 +84,4 @@ def portrait_pairs(
 
 def state_alone(draw: Tensor) -> Tensor:
     """The normal numbers of `draw_heads` without what else varies from picture to picture of one person."""
-    return torch.cat([draw[:, :STATE], torch.zeros_like(draw[:, STATE:])], 1)
+    return torch.cat([draw[:, : len(STATE)], torch.zeros_like(draw[:, len(STATE) :])], 1)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from anonlib.config import ModifierConfig
 from anonlib.networks import StateModifier
-from anonlib.networks.face_reader import STATE, FaceReader, Reading
+from anonlib.networks.face_reader import FaceReader, Reading
 from anonlib.networks.state_modifier import CODE, LARGEST, NOISE, fill, redrawn_region, state_bits
 
-TINY = ModifierConfig(size=32, width=4, blocks=1, reads="state")
+TINY = ModifierConfig(size=32, width=4, blocks=1, reads="state", state=6)
 TOOL = (slice(None), slice(None), slice(14, 20), slice(4, 28))
 """Where the stub finds something in front of the head."""
 HAIR = (slice(None), slice(None), slice(26, 31), slice(1, 5))
@@ -50,7 +50,7 @@ def faces() -> Tensor:
 
 @torch.no_grad()
 def test_outside_its_region_and_in_front_of_it_no_bit_changes(faces: Tensor):
-    network, codes = modifier(torch.zeros(8)), torch.randn(2, CODE + STATE)
+    network, codes = modifier(torch.zeros(8)), torch.randn(2, CODE + TINY.state)
     colours, opacity = network.layer(faces, codes).split([3, 1], 1)
     out = network(faces, codes)
     kept = (opacity == 0).expand_as(out)
@@ -70,7 +70,7 @@ def test_a_head_at_the_border_of_the_crop_is_removed_up_to_it(faces: Tensor):
 
 @torch.no_grad()
 def test_what_is_drawn_does_not_depend_on_a_removed_pixel(faces: Tensor):
-    network, codes = modifier(torch.rand(8)), torch.randn(2, CODE + STATE)
+    network, codes = modifier(torch.rand(8)), torch.randn(2, CODE + TINY.state)
     reading = network.reader(faces)
     _, opacity = network.remove_head(faces, reading.head.sigmoid(), reading.front.sigmoid())
     removed = (opacity > 1e-6).expand_as(faces)
@@ -82,7 +82,7 @@ def test_what_is_drawn_does_not_depend_on_a_removed_pixel(faces: Tensor):
 
 
 def test_no_gradient_reaches_a_removed_pixel(faces: Tensor):
-    network, codes = modifier(torch.rand(8)), torch.randn(2, CODE + STATE)
+    network, codes = modifier(torch.rand(8)), torch.randn(2, CODE + TINY.state)
     reading = network.reader(faces)
     faces.requires_grad_()
     seen, opacity = network.remove_head(faces, reading.head.sigmoid(), reading.front.sigmoid())
@@ -96,15 +96,17 @@ def test_no_gradient_reaches_a_removed_pixel(faces: Tensor):
 
 @torch.no_grad()
 def test_the_state_passes_with_noise_and_clipped(faces: Tensor):
-    state, quiet = torch.full((8,), 0.5), torch.randn(2, CODE + STATE)
+    state, quiet = torch.full((8,), 0.5), torch.randn(2, CODE + TINY.state)
     quiet[:, CODE:] = 0
-    noisy = quiet + torch.cat([torch.zeros(2, CODE), torch.ones(2, STATE)], 1)
+    noisy = quiet + torch.cat([torch.zeros(2, CODE), torch.ones(2, TINY.state)], 1)
     assert not torch.equal(modifier_with(state)(faces, quiet), modifier_with(-state)(faces, quiet))
     torch.testing.assert_close(
         modifier_with(state)(faces, noisy), modifier_with(state + NOISE)(faces, quiet), atol=1e-5, rtol=0
     )
     far, farther = (modifier_with(state * 2 * LARGEST * k)(faces, quiet) for k in (1, 3))
     assert torch.equal(far, farther)
+    unread = state + torch.tensor([0.0] * TINY.state + [1.0] * (8 - TINY.state))
+    assert torch.equal(modifier_with(state)(faces, quiet), modifier_with(unread)(faces, quiet))
 
 
 def modifier_with(state: Tensor) -> StateModifier:
@@ -134,7 +136,7 @@ def test_without_codes_the_global_generator_decides(faces: Tensor):
 
 @torch.no_grad()
 def test_a_face_alone_is_modified_as_in_a_batch(faces: Tensor):
-    network, codes = modifier(), torch.randn(2, CODE + STATE)
+    network, codes = modifier(), torch.randn(2, CODE + TINY.state)
     alone = torch.cat([network.layer(*pair) for pair in zip(faces.split(1), codes.split(1), strict=True)])
     torch.testing.assert_close(network.layer(faces, codes), alone, atol=1e-5, rtol=0)
 
@@ -216,13 +218,13 @@ def test_a_large_crop_is_read_at_64_pixels(large: StateModifier):
 
 @torch.no_grad()
 def test_a_large_crop_changes_in_its_region_alone_and_does_not_show_what_was_there(large: StateModifier):
-    faces, codes = torch.rand(2, 3, 128, 128), torch.randn(2, CODE + STATE)
+    faces, codes = torch.rand(2, 3, 128, 128), torch.randn(2, CODE + 8)
     none = torch.zeros(2, 1, 128, 128)
     seen, opacity = large.remove_head(faces, none, none)
     assert opacity[0, 0, 60, 64] == 1 and opacity[0, 0, 4].max() == opacity[0, 0, :, 4].max() == 0
-    drawn = large.draw(seen, torch.zeros(2, STATE), codes)
+    drawn = large.draw(seen, torch.zeros(2, 8), codes)
     assert drawn.shape == (2, 3, 128, 128)
     other = torch.where(opacity > 0, torch.rand_like(faces), faces)
     again, _ = large.remove_head(other, none, none)
-    assert torch.equal(large.draw(again, torch.zeros(2, STATE), codes), drawn)
-    assert not torch.equal(large.draw(seen, torch.ones(2, STATE), codes), drawn)
+    assert torch.equal(large.draw(again, torch.zeros(2, 8), codes), drawn)
+    assert not torch.equal(large.draw(seen, torch.ones(2, 8), codes), drawn)

@@ -109,12 +109,12 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
 def test_a_fitted_sketch_is_nearer_to_new_heads_than_their_mean(codes: PersonCodes):
     network = modifier()
     fit_sketch(network, heads=250, seed=0)
-    people, state = codes.of(range(20)), torch.randn(20, STATE)
+    people, state = codes.of(range(20)), torch.randn(20, len(STATE))
     draw = torch.cat([state, torch.zeros(20, codes.model.components)], 1)
     heads = draw_heads(codes.model, codes.identity(people), draw, 2 * SKETCH)
     planes = torch.cat([(heads.rgb * 2 - 1) * heads.alpha, heads.alpha], 1)
     wanted = resize(planes, (SKETCH, SKETCH)).flatten(1)
-    assert network.sketch.in_features == CODE + STATE
+    assert network.sketch.in_features == CODE + network.config.state
     with torch.no_grad():
         drawn = network.sketch(torch.cat([people, state], 1))
     assert (drawn - wanted).square().mean() < 0.7 * (wanted.mean(0) - wanted).square().mean()
