@@ -67,26 +67,6 @@ class ModifierConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiteModifierConfig:
-    """Shape of the modifier for real faces on a CPU, `anonlib.networks.LiteModifier`."""
-
-    size: int = 128
-    """Side in pixels of the square face image; a multiple of 8, at least 16."""
-    width: int = 24
-    """Channels of the first convolution; the bottleneck has four times as many."""
-    blocks: int = 5
-    """Residual blocks at an eighth of the resolution."""
-    cells: int = 12
-    """M sees the head reduced to a grid of this many cells a side; a face takes about 8 of them."""
-
-    def __post_init__(self) -> None:
-        fits = self.size % 8 == 0 and self.size > 8
-        _require(fits, f"modifier size {self.size}: use a multiple of 8, at least 16")
-        _require(0 < self.cells <= self.size, f"modifier cells {self.cells}: use 1 to {self.size}")
-        _require(self.width > 0 and self.blocks > 0, "modifier width and blocks must be positive")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierConfig:
     """Shape of the face classifier D (section 4), SphereFace with A-Softmax (Liu et al., CVPR 2017)."""
 
@@ -228,7 +208,7 @@ class Profile:
 
     name: str
     """`smoke`, `laptop`, `workstation` or `paper`."""
-    modifier: ModifierConfig | LiteModifierConfig = field(default_factory=ModifierConfig)
+    modifier: ModifierConfig = field(default_factory=ModifierConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -306,7 +286,7 @@ _SMOKE = replace(
 )
 _WORKSTATION = Profile(
     name="workstation",
-    modifier=LiteModifierConfig(),
+    modifier=ModifierConfig(size=128, width=20, blocks=3, reads="state", region=(0.16, 0.20)),
     classifier=ClassifierConfig(size=(64, 48), depth=20, width=32, features=128),
     detector=DetectorConfig(backbone="small", frame=(192, 256), width=24),
     data=DataConfig(
@@ -326,8 +306,9 @@ _WORKSTATION = Profile(
         pretrain_steps=3000,
         classifier_steps=300,
         clear_weight=3.0,
-        adversarial_ceiling=16.0,
-        l1_weight=60.0,
+        adversarial_ceiling=10.0,
+        l1_weight=100.0,
+        l1_target="start",
         classifier_lr=6e-5,
         adversarial_lr_drop=0.8,
         judge_every=25,

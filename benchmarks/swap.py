@@ -1,4 +1,4 @@
-"""What `swap` costs and keeps: milliseconds a face beside `modifier-lite`, action mAP on drawn clips.
+"""What `swap` costs and keeps: milliseconds a face beside `modifier-photo`, action mAP on drawn clips.
 
     OMP_NUM_THREADS=1 python benchmarks/swap.py
 
@@ -35,15 +35,15 @@ REPEATS, CLIPS, FRAMES = 40, 40, 4
 def milliseconds(crop: Tensor) -> dict[str, float]:
     """The fastest of many calls with one face, by method, the methods in turn."""
     sessions = {f"swap {extent}": Swap(extent=extent).session(0) for extent in ("face", "head")}
-    lite, times = create("modifier-lite"), {name: [] for name in (*sessions, "modifier-lite")}
+    photo, times = create("modifier-photo"), {name: [] for name in (*sessions, "modifier-photo")}
     for _ in range(REPEATS):
         for name, session in sessions.items():
             start = perf_counter()
             session.replace([crop], [0], [(0, 0)])
             times[name].append(perf_counter() - start)
         start = perf_counter()
-        lite(crop[None])
-        times["modifier-lite"].append(perf_counter() - start)
+        photo(crop[None])
+        times["modifier-photo"].append(perf_counter() - start)
     return {name: round(1000 * min(values), 1) for name, values in times.items()}
 
 
@@ -54,7 +54,7 @@ def action_map() -> dict[str, float]:
     detector.load_state_dict(shipped_weights("A-start", config))
     clips = render_clips(clips=CLIPS, frames=FRAMES, split="test", seed=0, heads=SyntheticPeople())
     truth, found = ground_truth(clips), {"clear": clips}
-    found |= {name: anonymize_clips(clips, create(name)) for name in ("swap", "modifier-lite", "mask")}
+    found |= {name: anonymize_clips(clips, create(name)) for name in ("swap", "modifier-photo", "mask")}
     return {
         name: round(float(average_precision(detect_actions(detector, frames), truth).mean), 4)
         for name, frames in found.items()

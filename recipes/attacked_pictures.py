@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import Anonymizer, anonymize_frames, create
 from anonlib.anonymizers.learned import load_modifier
+from anonlib.assets import data_path
 from anonlib.attack import recognizers
 from anonlib.attack.framing import nearest_landmarks
 from anonlib.data.face_crops import crop_face
@@ -185,11 +186,15 @@ def anonymized(method: str, index: Index) -> np.ndarray:
 
 
 def anonymizer_of(method: str, work: Path) -> Anonymizer:
-    """The anonymizer of a method of `anonlib`, or of `state:NAME` or `hole:NAME` for weights in `work`."""
+    """The anonymizer of a method of `anonlib`, or of `state:NAME` or `hole:NAME`.
+
+    The weights NAME are in `work`, or they ship.
+    """
     name, _, rest = method.partition(":")
     if name not in ("state", "hole"):
         return create(name, extent=rest or None)
-    modifier = load_modifier(work / f"{rest}.safetensors")
+    own = work / f"{rest}.safetensors"
+    modifier = load_modifier(own if own.exists() else data_path("weights", own.name))
     assert isinstance(modifier, StateModifier)
     return create("modifier", modifier if name == "state" else Hole(modifier))
 

@@ -24,7 +24,7 @@ from anonlib.anonymizers.frames import anonymize_frames
 from anonlib.anonymizers.learned import load_modifier
 from anonlib.assets import data_path
 from anonlib.config import profile
-from anonlib.networks import FaceModifier
+from anonlib.networks import Modifier
 from anonlib.training import start
 from anonlib.types import ActionFrames
 from anonlib.viz import plot_baselines, plot_before_after, plot_privacy_utility
@@ -32,7 +32,7 @@ from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
 
-def modifier_of_run(folder: Path) -> FaceModifier:
+def modifier_of_run(folder: Path) -> Modifier:
     """M as the run left it."""
     return load_modifier(folder / "weights" / "modifier.safetensors")
 
@@ -59,7 +59,7 @@ def draw_figure4(folder: Path) -> None:
 
 
 @torch.inference_mode()
-def draw_people(folder: Path, modifier: FaceModifier) -> None:
+def draw_people(folder: Path, modifier: Modifier) -> None:
     """Fig. 3 and Fig. 5, faces and frames."""
     faces = portraits(12, size=modifier.config.size)
     hidden = {name: create(name, modifier, seed=0)(faces[:3]) for name in names()}

@@ -40,7 +40,7 @@ from anonlib.experiment.attacks import with_landmarks
 from anonlib.experiment.datasets import FOLDS, clips
 from anonlib.files import provenance
 from anonlib.metrics.verification import Pairs as VerificationPairs, verification_pairs
-from anonlib.networks import FaceModifier, SphereFace, StateModifier
+from anonlib.networks import Modifier, SphereFace, StateModifier
 from anonlib.networks.face_reader import STATE
 from anonlib.networks.state_modifier import CODE, LARGEST, NOISE, redrawn_region, state_bits
 from anonlib.training import Players, train_adversarially, train_classifier
@@ -272,7 +272,7 @@ def eq3(laptop: Profile) -> dict[str, Any]:
     return rows
 
 
-def examine(players: Players, first: FaceModifier, trial: Trial) -> dict[str, Any]:
+def examine(players: Players, first: Modifier, trial: Trial) -> dict[str, Any]:
     modifier = players.modifier.eval()
     assert isinstance(modifier, StateModifier)
     hide, before = create("modifier", modifier, seed=SEED), create("modifier", first.eval(), seed=SEED)

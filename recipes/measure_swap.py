@@ -3,7 +3,7 @@
     pip install 'anonlib[dlib]'
     python -m recipes.measure_swap clear --lfw LFW --faces CELEBA
     python -m recipes.measure_swap start
-    python -m recipes.measure_swap attack context:1.0 field:0.5 modifier-lite swap swap:head --lfw LFW
+    python -m recipes.measure_swap attack context:1.0 field:0.5 modifier-photo swap swap:head --lfw LFW
     python -m recipes.measure_swap table context:1.0 context:head --csv results/real/context.csv
 
 clear    Crops LFW's fold 5 (choices), folds 6-10 (test), and training people: CelebA and LFW people in no

@@ -35,7 +35,7 @@ from anonlib.files import commit, hardware
 from anonlib.losses import photorealistic_loss
 from anonlib.metrics.average_precision import average_precision
 from anonlib.metrics.verification import verification_pairs
-from anonlib.networks import ActionDetector, FaceModifier, Modifier, SphereFace
+from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import Players, train_adversarially, train_classifier, train_detector
 from anonlib.training.batches import face_batch
 from anonlib.training.checkpoints import save_weights
@@ -126,7 +126,7 @@ def start_of_a(laptop: Profile, checkpoint: Path) -> tuple[ActionDetector, dict[
     return network, {"map": found.mean, "per_class": [float(x) for x in found.per_class]}
 
 
-def trained_m(laptop: Profile, checkpoint: Path) -> tuple[FaceModifier, dict[str, Any]]:
+def trained_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, Any]]:
     known = faces(laptop, "train", laptop.data.people, laptop.data.images)
     frames = clips(laptop, SyntheticPeople(), split="train", seed=SEED)
     players = Players(

@@ -7,8 +7,8 @@ pairs          training photographs, and the same with the face of a code; every
 reader         where the face is, what is in front of it, its state
 M-photo-start  M-state for 128 pixels; it holds the reader
 
-Nobody in LFW's folds 5-10 is in these photographs, nor anybody whom dlib takes for one of them. Weights and
-records stay in WORK; the weights do not ship. Trainings can be stopped; the same command resumes.
+Nobody in LFW's folds 5-10 is in these photographs, nor anybody whom dlib takes for one of them. The reader
+stays in WORK. Trainings can be stopped; the same command resumes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from anonlib.training.start import on_device
 from anonlib.world.pairs import Pairs
 from recipes.attacked_pictures import Index
 from recipes.photo_pairs import SIDE, PhotoPairs, standardised
-from recipes.pretrain import SEED, recorded, write_record
+from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
 from recipes.pretrain_pairs import read_validation
 
 CONFIG = ModifierConfig(size=SIDE, width=20, blocks=3, reads="state", region=(0.16, 0.20))
@@ -64,7 +64,7 @@ def main() -> None:
         )
         if name == "M-photo-start":
             record["reader"] = json.loads((work / "reader.json").read_text())
-        write_record(work / f"{name}.json", record)
+        write_record((work if name == "reader" else WEIGHTS) / f"{name}.json", record)
 
 
 def make_pairs(work: Path, copies: int) -> None:
@@ -125,7 +125,7 @@ def modifier(work: Path) -> dict[str, Any]:
         checkpoint=work / "M-photo-start.pt",
     )
     network.reader.load_state_dict(load_weights(work / "photo-reader.safetensors")[0])
-    save_weights(work / "M-photo-start.safetensors", network, config=to_dict(CONFIG), half=True)
+    save_weights(WEIGHTS / "M-photo-start.safetensors", network, config=to_dict(CONFIG), half=True)
     unseen = pairs_of(work, "validation")
     with torch.inference_mode():
         modified, redrawn = redraw(network.eval(), unseen)

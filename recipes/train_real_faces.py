@@ -1,7 +1,7 @@
-"""Trains the weights that ship for real faces: the recogniser D and the modifier `modifier-lite`.
+"""Trains the recogniser D of real faces, `data/weights/recognizer`.
 
     pip install 'anonlib[dlib]'
-    python -m recipes.train_real_faces pack teach distil play --lfw LFW_ROOT --faces CASIA_ROOT
+    python -m recipes.train_real_faces pack teach distil --lfw LFW_ROOT --faces CASIA_ROOT
 
 pack    Crops the training faces: all other roots, and the LFW people who are in no pair of folds 6-10.
         Fold 5 is held back to choose settings.
@@ -9,10 +9,6 @@ teach   Computes dlib's features of the crops, of their mirror images and of mix
         Drops the people whom dlib matches with a test person. Writes their names, and those of
         fold 5, to WORK/exclude.txt for `anonlib reproduce --exclude`.
 distil  Trains D, a SphereFace-20, to reproduce these features: data/weights/recognizer.
-play    Trains M to redraw faces (data/weights/modifier-lite-start), then by Algorithm 1 on these faces
-        (recipes/real_faces.py): data/weights/modifier-lite.
-attack  Trains D on modified faces to predict dlib's features of the clear ones. Measures this D, and
-        the D of Algorithm 1, on LFW's folds 6-10: results/real/attackers.csv.
 
 Pictures and features stay in --work, outside the repository. Every stage resumes.
 """
@@ -20,12 +16,9 @@ Pictures and features stay in --work, outside the repository. Every stage resume
 from __future__ import annotations
 
 import argparse
-import copy
-import csv
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,30 +27,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anonlib.anonymizers import create
-from anonlib.anonymizers.learned import load_modifier
-from anonlib.assets import load_weights
-from anonlib.attack.framing import crop_before_and_after
-from anonlib.attack.verification import compare_features, face_features
-from anonlib.attack.verify import compare
-from anonlib.config import ClassifierConfig, LiteModifierConfig, TrainingConfig, profile, to_dict
+from anonlib.config import ClassifierConfig, to_dict
 from anonlib.data.face_crops import crop_pictures
 from anonlib.data.face_folders import FaceFolder
-from anonlib.data.lfw import lfw_pairs, pairs_among, people_in_folds, picture_files
-from anonlib.experiment.datasets import LFW_TEST_FOLDS, clips
+from anonlib.data.lfw import lfw_pairs, people_in_folds
+from anonlib.experiment.datasets import LFW_TEST_FOLDS
 from anonlib.files import commit, hardware
 from anonlib.geometry import align_faces
-from anonlib.networks import LiteModifier, SphereFace
-from anonlib.networks.critic import PatchCritic
-from anonlib.training import Players
-from anonlib.training.batches import FaceBatch
-from anonlib.training.checkpoints import load_checkpoint, save_weights
-from anonlib.training.start import starting_detector
-from anonlib.types import FaceImages
-from anonlib.world.faces import FolderPeople
+from anonlib.networks import SphereFace
+from anonlib.training.checkpoints import save_weights
 from recipes.distillation import distil_classifier
-from recipes.face_views import box_views
-from recipes.real_faces import Adversaries, train_on_real_faces, train_to_redraw
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "data" / "weights"
 CROP = 128
@@ -69,18 +48,6 @@ HELD_BACK = 5
 """Fold of LFW on which settings are chosen. Nobody in it is trained on."""
 RECOGNIZER = ClassifierConfig(size=(64, 48), depth=20, width=32, features=128)
 DISTIL_STEPS, DISTIL_BATCH = 2800, 64
-ATTACK_STEPS, ATTACK_BATCH = 500, 48
-GAME = replace(
-    TrainingConfig(),
-    faces=16,
-    frames=3,
-    adversarial_steps=700,
-    modifier_lr=3e-4,
-    adversarial_lr_drop=0.8,
-    adversarial_ceiling=8.0,
-    l1_weight=60.0,
-    classifier_age=30_000,
-)
 
 
 def mirrored(points: Tensor) -> Tensor:
@@ -271,186 +238,9 @@ def distil(work: Path) -> None:
     )
 
 
-# ---- attack ---------------------------------------------------------------------------------
-
-
-class ModifiedFaces:
-    """Batches of modified faces of training people with dlib's features of the clear faces."""
-
-    def __init__(self, lessons: TaughtFaces) -> None:
-        self.lessons, self.modifier = lessons, load_modifier()
-
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """A batch; random numbers are those of the step."""
-        images, points, taught = self.lessons.photographs(ATTACK_BATCH)
-        views, points = box_views(images, points, size=self.modifier.config.size)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            modified = self.modifier(views).float()
-        aligned = align_faces(modified, points + torch.randn(len(points), 1, 2), RECOGNIZER.size)
-        return aligned.contiguous(memory_format=torch.channels_last), taught - self.lessons.mean
-
-
-def attack(work: Path) -> None:
-    """Trains the attacker, from the shipped recogniser on. The result is not part of the repository."""
-    torch.manual_seed(0)
-    tensors, _ = load_weights(WEIGHTS / "recognizer.safetensors")
-    network = SphereFace(RECOGNIZER, people=1).to(memory_format=torch.channels_last)
-    network.load_state_dict(tensors)
-    distil_classifier(
-        in_half_precision(network),
-        ModifiedFaces(TaughtFaces(work)),
-        steps=ATTACK_STEPS,
-        lr=5e-4,
-        seed=0,
-        checkpoint=work / "attack.pt",
-    )
-    save_weights(work / "recognizer.safetensors", network, config=to_dict(RECOGNIZER))
-
-
-def measure_attackers(lfw: Path, work: Path) -> None:
-    """Measures three versions of D on the same modified pictures: shipped, of Algorithm 1, retrained."""
-    listed = lfw_pairs(lfw, LFW_TEST_FOLDS)
-    files = picture_files(FaceFolder(lfw), listed)
-    faces = crop_before_and_after(list(files.values()), create("modifier-lite"), framing="frame")
-    there = faces.original.found
-    pairs = pairs_among([p for p, found in zip(files, there, strict=True) if found], listed)
-    before, after = faces.original.faces(there), faces.modified.faces(there)
-    game = load_checkpoint(work / "modifier-lite.pt")["parts"]["D"]
-    weights = {
-        "ships": load_weights(WEIGHTS / "recognizer.safetensors")[0],
-        "played the game": game,
-        "retrained on modified faces": load_weights(work / "recognizer.safetensors")[0],
-    }
-    rows = []
-    for name, tensors in weights.items():
-        network = SphereFace(RECOGNIZER, people=len(tensors["identities"]))
-        network.load_state_dict(tensors)
-        known, hidden = face_features(network, before), face_features(network, after)
-        for faces, scores in compare_features(known, hidden, pairs).items():
-            rows.append({"D": name, **asdict(compare(faces, scores, pairs))})
-    write_table(rows)
-
-
-def write_table(rows: list[dict[str, Any]]) -> None:
-    """Writes results/real/attackers.csv, a row for each D and each kind of pair."""
-    path = WEIGHTS.parents[1] / "results" / "real" / "attackers.csv"
-    with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        for row in rows:
-            table.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
-
-
-# ---- play ------------------------------------------------------------------------------------
-
-
-class DetectedFaces:
-    """Batches of faces, cropped like detections."""
-
-    def __init__(self, faces: FaceImages, size: int, count: int) -> None:
-        self.faces, self.size, self.count = faces, size, count
-
-    def __call__(self, step: int) -> FaceBatch:
-        """The batch of an iteration; random numbers are those of the step."""
-        i = torch.randint(len(self.faces), (self.count,))
-        flip = torch.rand(self.count) < 0.5
-        images, points = self.faces.images[i].float() / 255, self.faces.landmarks[i]
-        images = torch.where(flip[:, None, None, None], images.flip(3), images)
-        points = torch.where(flip[:, None, None], mirrored(points), points)
-        views, points = box_views(images, points, size=self.size)
-        views = views.contiguous(memory_format=torch.channels_last)
-        return FaceBatch(views, self.faces.labels[i], points)
-
-
-def training_faces(work: Path) -> FaceImages:
-    packed, kept = np.load(work / "train.npz"), np.load(work / "taught.npz")["kept"]
-    _, labels = np.unique(packed["labels"][kept], return_inverse=True)
-    return FaceImages(
-        images=torch.from_numpy(packed["images"][kept]),
-        labels=torch.from_numpy(labels),
-        landmarks=torch.from_numpy(packed["landmarks"][kept]),
-    )
-
-
-@torch.no_grad()
-def game_classifier(faces: FaceImages) -> SphereFace:
-    """The distilled D. Each identity vector is the mean direction of that person's features."""
-    tensors, _ = load_weights(WEIGHTS / "recognizer.safetensors")
-    network = SphereFace(RECOGNIZER, people=int(faces.labels.max()) + 1)
-    network.load_state_dict({**tensors, "identities": network.identities}, strict=True)
-    network = network.to(memory_format=torch.channels_last).eval()
-    sums = torch.zeros_like(network.identities)
-    for i in torch.arange(len(faces)).split(64):
-        images = faces.images[i].float() / 255
-        aligned = align_faces(images, faces.landmarks[i], RECOGNIZER.size)
-        directions = F.normalize(network(aligned), dim=1)
-        sums.index_add_(0, faces.labels[i], directions)
-    network.identities.copy_(sums)
-    return network
-
-
-def play(
-    work: Path, config: LiteModifierConfig, game: TrainingConfig, weights: dict[str, float], name: str
-) -> None:
-    torch.manual_seed(0)
-    laptop = profile("laptop")
-    faces = training_faces(work)
-    classifier = game_classifier(faces)
-    still = copy.deepcopy(classifier)
-    people = FolderPeople({"train": faces})
-    data = replace(laptop.data, train_clips=200)
-    frames = clips(replace(laptop, data=data), people, split="train", seed=0)
-    players = Players(
-        LiteModifier(config).to(memory_format=torch.channels_last),
-        classifier,  # type: ignore[arg-type]
-        starting_detector(laptop, frames, seed=0, checkpoint=None),
-    )
-    critic = PatchCritic().to(memory_format=torch.channels_last)
-    for network in (players.modifier, classifier, still, critic):
-        in_half_precision(network)
-    start, batches = time.time(), DetectedFaces(faces, config.size, game.faces)
-    train_to_redraw(
-        players.modifier,
-        critic,
-        batches,
-        replace(game, modifier_lr=1e-3),
-        steps=REDRAW_STEPS,
-        realism_weight=weights["realism_weight"],
-        seed=1,
-        checkpoint=work / f"{name}-redraw.pt",
-    )
-    save_weights(
-        WEIGHTS / f"{name}-start.safetensors", copy.deepcopy(players.modifier).half(), config=to_dict(config)
-    )
-    history = train_on_real_faces(
-        players,
-        Adversaries(recognizer=still, critic=critic, **weights),
-        batches,
-        frames,
-        game,
-        seed=0,
-        checkpoint=work / f"{name}.pt",
-        report=lambda row: print(json.dumps(row), flush=True),
-    )
-    save_weights(WEIGHTS / f"{name}.safetensors", players.modifier.half(), config=to_dict(config))
-    write_record(
-        name,
-        {
-            "modifier": to_dict(config),
-            "game": to_dict(game),
-            "adversaries": weights,
-            "people": int(faces.labels.max()) + 1,
-            "pictures": len(faces),
-            "redraw steps": REDRAW_STEPS,
-            "minutes": round((time.time() - start) / 60, 1),
-            "last losses": history[-1],
-        },
-    )
-
-
 def write_record(name: str, facts: dict[str, Any]) -> None:
     record = {
-        "command": "python -m recipes.train_real_faces pack teach distil play",
+        "command": "python -m recipes.train_real_faces pack teach distil",
         "commit": commit(),
         "hardware": hardware(),
         "date": time.strftime("%Y-%m-%d"),
@@ -464,16 +254,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stages", nargs="+", choices=["pack", "teach", "distil", "play", "attack"])
+    parser.add_argument("stages", nargs="+", choices=["pack", "teach", "distil"])
     parser.add_argument("--lfw", type=Path, help="LFW with pairs.txt")
     parser.add_argument("--faces", type=Path, action="append", default=[], help="further roots")
     parser.add_argument("--work", type=Path, default=Path("checkpoints/real"))
-    parser.add_argument("--cells", type=int, default=LiteModifierConfig().cells)
-    parser.add_argument("--steps", type=int, default=GAME.adversarial_steps)
-    parser.add_argument("--name", default="modifier-lite")
-    for weight, value in WEIGHT_OF.items():
-        parser.add_argument(f"--{weight.replace('_', '-')}", type=float, default=value)
-    parser.add_argument("--l1-weight", type=float, default=GAME.l1_weight)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     if "pack" in arguments.stages:
@@ -484,24 +268,7 @@ def main() -> None:
         teach(arguments.work)
     if "distil" in arguments.stages:
         distil(arguments.work)
-    if "play" in arguments.stages:
-        game = replace(GAME, adversarial_steps=arguments.steps, l1_weight=arguments.l1_weight)
-        play(
-            arguments.work,
-            LiteModifierConfig(cells=arguments.cells),
-            game,
-            {weight: getattr(arguments, weight) for weight in WEIGHT_OF},
-            arguments.name,
-        )
-    if "attack" in arguments.stages:
-        attack(arguments.work)
-        if arguments.lfw is not None:
-            measure_attackers(arguments.lfw, arguments.work)
 
-
-REDRAW_STEPS = 1100
-WEIGHT_OF = {"margin_weight": 0.5, "crowd_weight": 0.1, "realism_weight": 3.0}
-"""Weights of the further terms; `margin` itself stays 0."""
 
 if __name__ == "__main__":
     main()

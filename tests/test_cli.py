@@ -59,7 +59,7 @@ def test_methods_are_listed_in_order() -> None:
     lines = call("methods").output.splitlines()
     names = [line.split()[0] for line in lines]
     assert names[:2] == ["unanonymized", "blur8"]
-    assert names[-3:] == ["modifier", "modifier-lite", "swap"]
+    assert names[-3:] == ["modifier", "modifier-photo", "swap"]
     assert lines[-1] == "swap           New people, for real faces"
     assert len(names) == 13
     assert "(needs --weights FILE, the M that you trained: " in lines[-3]

@@ -39,8 +39,8 @@ _HANDCRAFTED: dict[str, Anonymizer] = {
     "superpixel": handcrafted.superpixel,
 }
 _LEARNED = "modifier"
-SHIPPED = "modifier-lite"
-"""The modifier for real faces that ships with its weights."""
+SHIPPED = "modifier-photo"
+"""M-state for faces of real people, which ships with its weights."""
 SWAP = "swap"
 """Replaces each face by that of a new person."""
 EXTENTS = ("face", "head")
@@ -55,7 +55,7 @@ NEEDS = {
 def names() -> tuple[str, ...]:
     """The methods of the paper: first no protection, then the hand-crafted ones, then M.
 
-    `create` also knows `modifier-lite` and `swap`, which are for faces of real people.
+    `create` also knows `modifier-photo` and `swap`, which are for faces of real people.
 
     >>> names()[0], names()[-1]
     ('unanonymized', 'modifier')
@@ -72,7 +72,7 @@ def create(
     extent: str | None = None,
     seed: int | None = None,
 ) -> Anonymizer:
-    """The anonymizer of that name, one of `names()`, `modifier-lite` or `swap`.
+    """The anonymizer of that name, one of `names()`, `modifier-photo` or `swap`.
 
     Each face is treated by itself, whatever else is in the batch. The attribute `size` is the side
     in pixels at which M works, None for other methods. `enlarge` is how much larger than the detector's
@@ -83,7 +83,7 @@ def create(
     Args:
         modifier: the trained M, for `modifier` only; see `learned.learned`.
         weights: a file with the trained M instead, for `modifier` only; see `learned.load_modifier`.
-        device: where the networks of `weights`, `modifier-lite` or `swap` run, `cpu` or `cuda`.
+        device: where the networks of `weights`, `modifier-photo` or `swap` run, `cpu` or `cuda`.
         extent: how much of a person `swap` replaces, one of `EXTENTS`; by default the face.
         seed: who is drawn for a face by a `modifier` that draws random people; by default nobody can tell.
 

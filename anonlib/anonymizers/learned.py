@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers.redraw import CPU_BATCH, DIVERGED, StateAnonymizer
 from anonlib.assets import data_path, load_weights
-from anonlib.config import LiteModifierConfig, ModifierConfig
+from anonlib.config import ModifierConfig
 from anonlib.errors import CheckpointError, ConfigError, NumericError
 from anonlib.geometry import resize
-from anonlib.networks import FaceModifier, LiteModifier, Modifier, StateModifier
+from anonlib.networks import Modifier, StateModifier
 from anonlib.networks.compiled import compiled_if_possible
 
 BATCH = 64
@@ -29,12 +29,12 @@ class LearnedAnonymizer:
     def __init__(self, modifier: nn.Module, *, size: int | None = None) -> None:
         """Puts the modifier, from `(B, 3, size, size)` in [0, 1] to the same, into evaluation mode.
 
-        The default of `size` is that in the configuration of a `Modifier` or `LiteModifier`. Other
-        modules then get the faces at their own size.
+        The default of `size` is that in the configuration of a `Modifier`. Other modules then get the
+        faces at their own size.
         """
         self.modifier = modifier.eval()
         self.size = size
-        if size is None and isinstance(modifier, Modifier | LiteModifier):
+        if size is None and isinstance(modifier, Modifier):
             self.size = modifier.config.size
 
     @torch.no_grad()
@@ -61,24 +61,20 @@ def learned(modifier: nn.Module, *, seed: int | None = None) -> LearnedAnonymize
     return LearnedAnonymizer(modifier)
 
 
-def load_modifier(path: Path | None = None) -> FaceModifier:
+def load_modifier(path: Path | None = None) -> Modifier:
     """M in float32 and evaluation mode, from a file of `training.checkpoints.save_weights`.
 
-    The default is the shipped `LiteModifier`.
+    The default is the shipped M-state for photographs.
 
     Raises:
         FaceDatasetError: the shipped weights are missing.
         CheckpointError: the file is missing, damaged or of another network.
     """
-    path = path or data_path("weights", "modifier-lite.safetensors")
+    path = path or data_path("weights", "M-photo-start.safetensors")
     tensors, config = load_weights(path)
-    network: FaceModifier
     try:
-        if "cells" in config:
-            network = LiteModifier(LiteModifierConfig(**config))
-        else:
-            shape = ModifierConfig(**config)
-            network = StateModifier(shape) if shape.reads == "state" else Modifier(shape)
+        shape = ModifierConfig(**config)
+        network = StateModifier(shape) if shape.reads == "state" else Modifier(shape)
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (TypeError, RuntimeError, ConfigError) as error:
         raise CheckpointError(

@@ -16,7 +16,7 @@ from anonlib.anonymizers import Anonymizer, create, names
 from anonlib.assets import shipped_weights
 from anonlib.attack.landmarks import found_landmarks
 from anonlib.attack.verification import anonymize_faces, face_features, similarities
-from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
+from anonlib.config import Profile, to_dict
 from anonlib.experiment.actions import Detections, anonymize_clips, detect_actions, ground_truth
 from anonlib.experiment.attacks import attack
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
@@ -123,7 +123,7 @@ def reproduce(
 
 def reads_state(profile: Profile) -> bool:
     """Whether the profile's M sees only the state of the head; the paper's M sees the picture."""
-    return not isinstance(profile.modifier, LiteModifierConfig) and profile.modifier.reads == "state"
+    return profile.modifier.reads == "state"
 
 
 def usual_start(profile: Profile) -> str | None:
@@ -135,7 +135,6 @@ def usual_start(profile: Profile) -> str | None:
 
 def reads_picture(profile: Profile) -> Profile:
     """The profile with the paper's M, which reads the picture."""
-    assert isinstance(profile.modifier, ModifierConfig)
     return replace(profile, modifier=replace(profile.modifier, reads="picture"))
 
 

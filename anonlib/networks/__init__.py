@@ -2,12 +2,9 @@
 
 from anonlib.networks.action_detector import ActionDetector as ActionDetector
 from anonlib.networks.face_reader import FaceReader as FaceReader
-from anonlib.networks.modifier import LiteModifier as LiteModifier, Modifier as Modifier
+from anonlib.networks.modifier import Modifier as Modifier
 from anonlib.networks.sphereface import (
     SphereFace as SphereFace,
     flip_averaged_features as flip_averaged_features,
 )
 from anonlib.networks.state_modifier import StateModifier as StateModifier, state_bits as state_bits
-
-FaceModifier = Modifier | LiteModifier
-"""Every M: `forward` gives modified faces, `layer` what is pasted into the frame, `config.size` the side."""

@@ -29,7 +29,7 @@ from anonlib.config import TrainingConfig
 from anonlib.files import first_process
 from anonlib.geometry import crop_boxes, paste_boxes
 from anonlib.losses import annealing, classifier_loss, modifier_loss, photorealistic_loss
-from anonlib.networks import ActionDetector, FaceModifier, SphereFace
+from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.batches import FaceBatch, FrameBatch, batches, face_batch, frame_batch
 from anonlib.training.classifier import identification_loss
 from anonlib.training.loop import (
@@ -50,7 +50,7 @@ from anonlib.types import ActionFrames, FaceImages
 class Players:
     """M, D and A."""
 
-    modifier: FaceModifier
+    modifier: Modifier
     classifier: SphereFace
     detector: ActionDetector
 
@@ -137,14 +137,14 @@ def train_adversarially(
     return state.history
 
 
-def starting_copy(modifier: FaceModifier, config: TrainingConfig) -> dict[str, FaceModifier]:
+def starting_copy(modifier: Modifier, config: TrainingConfig) -> dict[str, Modifier]:
     """`M start`, M before Algorithm 1, if Eq. (3) compares M(f) with what it drew; else nothing."""
     if config.l1_target == "original":
         return {}
     return {"M start": copy.deepcopy(modifier).requires_grad_(False)}
 
 
-def modify_faces(modifier: FaceModifier, faces: Tensor, start: FaceModifier | None) -> tuple[Tensor, Tensor]:
+def modify_faces(modifier: Modifier, faces: Tensor, start: Modifier | None) -> tuple[Tensor, Tensor]:
     """M(f) and what Eq. (3) compares it with: f, or M(f) of `start` with the same random numbers."""
     if start is None:
         return modifier(faces), faces
@@ -217,7 +217,7 @@ def fool_classifier(
     return identification_loss(players.classifier, modified, faces, anneal=anneal).mean()
 
 
-def modify_frames(modifier: FaceModifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
+def modify_frames(modifier: Modifier, frames: Tensor, regions: list[Tensor]) -> Tensor:
     """Lines 5-8: v' = v - r_v + M(r_v); frames without a face stay as they are."""
     crops = crop_boxes(frames, regions, modifier.config.size)
     return paste_boxes(frames, modifier.layer(crops), regions) if len(crops) else frames

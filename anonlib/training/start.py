@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
 from anonlib.assets import data_path, load_weights, shipped_weights, trained_weights
-from anonlib.config import LiteModifierConfig, ModifierConfig, Profile, to_dict
+from anonlib.config import ModifierConfig, Profile, to_dict
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.geometry import align_faces
-from anonlib.networks import ActionDetector, FaceModifier, LiteModifier, Modifier, SphereFace, StateModifier
+from anonlib.networks import ActionDetector, Modifier, SphereFace, StateModifier
 from anonlib.training.classifier import train_classifier
 from anonlib.training.detector import train_detector
 from anonlib.training.loop import RunOptions
@@ -23,6 +23,8 @@ Network = TypeVar("Network", bound=nn.Module)
 STARTS = {"identity": "M-start", "redraw": "M-redraw-start"}
 """Starts of an M that reads the picture, and their weights: it returns the face it is given, or redraws it as
 another person."""
+USUAL = {"picture": (STARTS["identity"],), "state": ("M-state-start", "M-photo-start")}
+"""Weights from which an M starts by what it reads, for drawn and for real faces; the first that fit."""
 
 
 def starting_classifier(
@@ -82,7 +84,7 @@ def set_identities(classifier: SphereFace, faces: FaceImages) -> SphereFace:
 
 def starting_modifier(
     profile: Profile, *, seed: int, start: str | None = None, device: str = "cpu"
-) -> FaceModifier:
+) -> Modifier:
     """M before Algorithm 1, from the `modifier_weights`; random where there are none.
 
     Differs from the paper: the paper does not say how M is initialised; profile `paper` uses random weights.
@@ -98,10 +100,8 @@ def starting_modifier(
     return on_device(modifier, device)
 
 
-def new_modifier(config: ModifierConfig | LiteModifierConfig) -> FaceModifier:
+def new_modifier(config: ModifierConfig) -> Modifier:
     """M of this shape with random weights."""
-    if isinstance(config, LiteModifierConfig):
-        return LiteModifier(config)
     return StateModifier(config) if config.reads == "state" else Modifier(config)
 
 
@@ -117,7 +117,8 @@ def modifier_weights(profile: Profile, start: str | None = None) -> dict[str, Te
         ConfigError: no such start is known, or its weights do not ship for the profile's M.
     """
     if start is None:
-        return shipped_weights(_default_start(profile.modifier), profile.modifier)
+        found = (shipped_weights(name, profile.modifier) for name in USUAL[profile.modifier.reads])
+        return next((tensors for tensors in found if tensors is not None), None)
     if start == "random":
         return None
     if start not in STARTS:
@@ -131,13 +132,7 @@ def modifier_weights(profile: Profile, start: str | None = None) -> dict[str, Te
     return tensors
 
 
-def _default_start(config: ModifierConfig | LiteModifierConfig) -> str:
-    if isinstance(config, LiteModifierConfig):
-        return "modifier-lite-start"
-    return "M-state-start" if config.reads == "state" else STARTS["identity"]
-
-
-def trained_modifier(profile: Profile, *, device: str = "cpu") -> FaceModifier:
+def trained_modifier(profile: Profile, *, device: str = "cpu") -> Modifier:
     """M-state-trained: M-state after Algorithm 1, or ConfigError if it is not of the profile's shape.
 
     Implements Ren et al., Algorithm 1. Differs from the paper: synthetic people at 64 pixels, and an M that

@@ -149,7 +149,7 @@ def weight_files(settings: Settings) -> list[Path]:
     if settings.method == SWAP:
         files += swap.files(settings.extent or EXTENTS[0])
     if settings.method == anonymizers.SHIPPED:
-        files.append(data_path("weights", f"{anonymizers.SHIPPED}.safetensors"))
+        files.append(data_path("weights", "M-photo-start.safetensors"))
     if settings.detector == "centerface":
         files.append(data_path("weights", "center-face.safetensors"))
     if settings.detector in ("ssh", "cascade"):

@@ -40,7 +40,7 @@ _STYLES = {
     "superpixel": Style(label="Super-pixel", color=PURPLE, marker="h", size=10),
     "modifier": Style(label="Ours", color=RED, marker="s", size=11),
     "modifier_picture": Style(label="The paper's M", color=RED, marker="p", size=11),
-    "modifier-lite": Style(label="Learned, for real faces", color=RED, marker="s", size=8),
+    "modifier-photo": Style(label="Learned, for real faces", color=RED, marker="s", size=8),
     "swap": Style(label="New people, for real faces", color=RED, marker="o", size=8),
 }
 

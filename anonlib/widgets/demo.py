@@ -94,7 +94,7 @@ class LiveDemo:
 
     Args:
         source: a file, `camera:0`, an address, or frames `(N, 3, H, W)` uint8 RGB.
-        method: a name from `anonymizers.names()`, `modifier-lite`, `swap`, or a key of `methods`.
+        method: a name from `anonymizers.names()`, `modifier-photo`, `swap`, or a key of `methods`.
         detector: a name from `detection.names()`, or a key of `detectors`.
         every: frames from one detection to the next.
         show: `anonymized only`, `before beside after` or `divider`. The last two send the originals

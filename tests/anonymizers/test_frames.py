@@ -111,7 +111,7 @@ def test_frames_too_small_for_a_face_are_named():
 
 
 class HidesTheMiddle:
-    """Blackens what an enlarged box holds of the box itself, as the veil of `modifier-lite`."""
+    """Blackens what an enlarged box holds of the box itself, as a method that hides the box alone."""
 
     size = 64
 

@@ -4,19 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from anonlib import assets as paths
 from anonlib.anonymizers import create
 from anonlib.anonymizers.learned import load_modifier
 from anonlib.assets import data_path
-from anonlib.config import ClassifierConfig, LiteModifierConfig, ModifierConfig, to_dict
+from anonlib.config import ClassifierConfig, ModifierConfig, to_dict
 from anonlib.errors import CheckpointError, ConfigError, FaceDatasetError
-from anonlib.networks import LiteModifier, Modifier, SphereFace
+from anonlib.networks import Modifier, SphereFace, StateModifier
 from anonlib.training.checkpoints import save_weights
 
-TINY = LiteModifierConfig(size=32, width=4, blocks=1, cells=8)
-NAME = "modifier-lite"
+TINY = ModifierConfig(size=32, width=4, blocks=1)
+NAME = "modifier-photo"
 
 
 @pytest.fixture
@@ -24,11 +23,11 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the shipped weights are looked for; nothing is there yet."""
     monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
     monkeypatch.setattr(paths, "_PLACES", ())
-    return tmp_path / "weights" / "modifier-lite.safetensors"
+    return tmp_path / "weights" / "M-photo-start.safetensors"
 
 
 def test_weights_come_back_in_float_whatever_they_were_saved_in(weights: Path):
-    network = LiteModifier(TINY).half()
+    network = Modifier(TINY).half()
     save_weights(weights, network, config=to_dict(TINY))
     found = load_modifier()
     assert found.config == TINY and not found.training
@@ -37,7 +36,7 @@ def test_weights_come_back_in_float_whatever_they_were_saved_in(weights: Path):
 
 
 def test_faces_of_any_size_are_modified_as_by_the_network(weights: Path):
-    network = LiteModifier(TINY).eval()
+    network = Modifier(TINY).eval()
     save_weights(weights, network, config=to_dict(TINY))
     hide, faces = create(NAME), torch.rand(3, 3, 32, 32)
     with torch.no_grad():  # in bfloat16 where the processor has it
@@ -47,38 +46,33 @@ def test_faces_of_any_size_are_modified_as_by_the_network(weights: Path):
 
 
 def test_missing_weights_are_named(weights: Path):
-    with pytest.raises(FaceDatasetError, match=r"weights/modifier-lite\.safetensors"):
+    with pytest.raises(FaceDatasetError, match=r"weights/M-photo-start\.safetensors"):
         create(NAME)
 
 
 def test_damaged_weights_are_named(weights: Path):
     weights.parent.mkdir()
     weights.write_bytes(b"half a file")
-    with pytest.raises(CheckpointError, match=r"modifier-lite\.safetensors are missing or damaged"):
+    with pytest.raises(CheckpointError, match=r"M-photo-start\.safetensors are missing or damaged"):
         create(NAME)
 
 
 @pytest.mark.parametrize("config", [{**to_dict(TINY), "blocks": 2}, {"sides": 32}])
 def test_weights_of_another_network_are_named(weights: Path, config: dict[str, int]):
-    save_weights(weights, LiteModifier(TINY), config=config)
-    with pytest.raises(CheckpointError, match=r"modifier-lite\.safetensors do not fit"):
+    save_weights(weights, Modifier(TINY), config=config)
+    with pytest.raises(CheckpointError, match=r"M-photo-start\.safetensors do not fit"):
         create(NAME)
 
 
 def test_the_shipped_weights_are_there_and_small():
-    path = data_path("weights", "modifier-lite.safetensors")
-    assert path.stat().st_size <= 8_000_000
+    path = data_path("weights", "M-photo-start.safetensors")
+    assert path.stat().st_size <= 8_000_000 and isinstance(load_modifier(), StateModifier)
     out = load_modifier()(torch.rand(1, 3, 128, 128))
     assert out.shape == (1, 3, 128, 128) and torch.isfinite(out).all()
 
 
-@pytest.mark.parametrize(
-    "network",
-    [Modifier(ModifierConfig(size=16, width=4, blocks=1)), LiteModifier(TINY)],
-    ids=["modifier", "lite"],
-)
-def test_a_modifier_that_the_reader_trained_is_read_with_its_config(tmp_path: Path, network: nn.Module):
-    path = tmp_path / "modifier.safetensors"
+def test_a_modifier_that_the_reader_trained_is_read_with_its_config(tmp_path: Path):
+    network, path = Modifier(TINY), tmp_path / "modifier.safetensors"
     save_weights(path, network, config=to_dict(network.config))
     hide, size = create("modifier", weights=path), network.config.size
     faces = torch.rand(2, 3, size, size)
@@ -107,4 +101,4 @@ def test_weights_for_another_method_are_refused(tmp_path: Path, name: str):
 
 def test_two_modifiers_at_once_are_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match="alone, without another M"):
-        create("modifier", LiteModifier(TINY), weights=tmp_path / "modifier.safetensors")
+        create("modifier", Modifier(TINY), weights=tmp_path / "modifier.safetensors")

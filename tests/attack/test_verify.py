@@ -226,7 +226,7 @@ def test_every_network_runs_on_the_chosen_device(
     watch(verify_module, "create", lambda name, modifier=None, weights=None, device="cpu": lambda x: x * 0.5)
     monkeypatch.setattr(recognizers, "DlibResNet", Dlib)
     monkeypatch.setattr(recognizers, "model_file", lambda name: Path("none"))
-    request = Request(method="modifier-lite", folds=(1, 2), framing=framing_name, recognizer=recognizer)
+    request = Request(method="modifier-photo", folds=(1, 2), framing=framing_name, recognizer=recognizer)
     verify_method(root, request, device="meta", progress=False)
     expected = {"MtcnnDetector", "create", "dlib" if recognizer == "dlib" else "recognizing_classifier"}
     assert set(devices) == expected | ({"MtcnnLandmarks"} if framing_name == "crop" else set())

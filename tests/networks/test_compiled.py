@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from anonlib.anonymizers import create
-from anonlib.config import LiteModifierConfig
+from anonlib.config import ModifierConfig
 from anonlib.detection.search import fast
 from anonlib.detection.ssh import load_ssh
 from anonlib.errors import ConfigError, ImageError
-from anonlib.networks import LiteModifier, compiled as compiled_module
+from anonlib.networks import Modifier, compiled as compiled_module
 from anonlib.networks.compiled import Compiled, compiled_if_possible
 
 BF16 = 0.05
@@ -34,7 +34,7 @@ class Two(nn.Module):
 def test_any_batch_comes_out_as_from_torch():
     """No further from the floats than PyTorch is in bfloat16, with weights that nobody trained."""
     torch.manual_seed(0)
-    network = LiteModifier(LiteModifierConfig(size=16, width=4, blocks=1, cells=4)).eval()
+    network = Modifier(ModifierConfig(size=16, width=4, blocks=1)).eval()
     rounded = deepcopy(network).bfloat16()
     compiled = Compiled(network, torch.rand(2, 3, 16, 16), threads=1)
     assert not list(compiled.parameters())
@@ -100,5 +100,5 @@ def test_compiling_without_openvino_names_the_extra():
 @pytest.mark.usefixtures("no_openvino")
 def test_the_shipped_networks_run_without_openvino():
     faces = torch.rand(1, 3, 20, 20)
-    assert create("modifier-lite")(faces).shape == faces.shape
+    assert create("modifier-photo")(faces).shape == faces.shape
     fast(load_ssh(), device="cpu")(torch.rand(1, 3, 64, 64))

@@ -149,7 +149,7 @@ def test_everybody_counts_the_same():
 
 def test_attackers_look_further_where_more_is_filled():
     face = {
-        zoom_of(method) for method in ("context:1.0", "context:1.2", "field:0.5", "swap", "modifier-lite")
+        zoom_of(method) for method in ("context:1.0", "context:1.2", "field:0.5", "swap", "modifier-photo")
     }
     head = {zoom_of(method) for method in ("context:1.4", "context:head", "field:0.5:head", "swap:head")}
     assert len(face) == len(head) == 1 and max(head) < min(face)

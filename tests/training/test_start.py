@@ -11,15 +11,7 @@ from torch import nn
 from torchvision.models import WeightsEnum, resnet18
 
 from anonlib.assets import shipped_weights
-from anonlib.config import (
-    ClassifierConfig,
-    DetectorConfig,
-    LiteModifierConfig,
-    ModifierConfig,
-    Profile,
-    TrainingConfig,
-    to_dict,
-)
+from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, Profile, TrainingConfig, to_dict
 from anonlib.errors import ConfigError
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training.checkpoints import save_weights
@@ -149,7 +141,11 @@ def test_m_starts_as_it_is_asked_to(shipped: dict[str, nn.Module], tmp_path: Pat
     [
         ("redraw", TINY, "--start redraw: no weights M-redraw-start ship for the M of profile 'tiny'"),
         ("identity", OTHER, "--start identity: no weights M-start ship for the M of profile 'tiny'"),
-        ("identity", replace(TINY, modifier=LiteModifierConfig()), "no weights M-start ship"),
+        (
+            "identity",
+            replace(TINY, modifier=replace(TINY.modifier, size=32, reads="state")),
+            "no weights M-start ship",
+        ),
         ("asleep", TINY, "start 'asleep' is unknown: use identity, redraw or random"),
     ],
 )

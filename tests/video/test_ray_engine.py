@@ -100,14 +100,14 @@ def ray() -> Iterator[Any]:
 
 
 def locally(root: Path, out: Path, diary: Path, **options: Any) -> Report:
-    settings = Settings(method="modifier-lite", device="cpu", **options)
+    settings = Settings(method="modifier-photo", device="cpu", **options)
     return anonymize_files([root], out, settings=settings, models=load(diary, 0, settings))
 
 
 def on_ray(root: Path, out: Path, diary: Path, deaths: int = 0, **options: Any) -> Report:
     engine = RayEngine(workers=2, load=partial(load, diary, deaths))
     report = out.with_suffix(".json")
-    settings = Settings(method="modifier-lite", device="cpu", **options)
+    settings = Settings(method="modifier-photo", device="cpu", **options)
     return anonymize_files([root], out, settings=settings, engine=engine, report=report)
 
 
@@ -188,7 +188,7 @@ def main(root: str, out: str, diary: str) -> None:
 
     ray.cloudpickle.register_pickle_by_value(HERE)
     engine = RayEngine(workers=1, load=partial(load, Path(diary), 0, pause=3.0))
-    anonymize_files([root], out, settings=Settings(method="modifier-lite", device="cpu"), engine=engine)
+    anonymize_files([root], out, settings=Settings(method="modifier-photo", device="cpu"), engine=engine)
 
 
 def wait_until(true: Callable[[], object], seconds: float) -> None:
@@ -291,7 +291,7 @@ def test_stdout_a_preview_and_loaded_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'stdout' with --engine ray"):
         anonymize_files([make_video(tmp_path / "a.mp4", pts=range(2))], "-", engine=engine)
     with pytest.raises(ConfigError, match="leave --engine ray out"):
-        anonymize_files([source], settings=Settings(method="modifier-lite", preview=True), engine=engine)
+        anonymize_files([source], settings=Settings(method="modifier-photo", preview=True), engine=engine)
     with pytest.raises(ConfigError, match="models do not travel"):
         anonymize_files([source], models=FIND_NONE, engine=engine)
     with pytest.raises(ConfigError, match="workers 0"):
