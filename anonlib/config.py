@@ -65,6 +65,10 @@ class ModifierConfig:
         _require(fits, f"modifier region {self.region}: use two shares above 0, up to 0.5")
         _require(1 <= self.state <= 8, f"modifier state {self.state}: use 1 to 8 numbers")
 
+    def of_picture(self) -> ModifierConfig:
+        """The paper's M of the same size, width and blocks, which reads the picture."""
+        return ModifierConfig(size=self.size, width=self.width, blocks=self.blocks)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierConfig:

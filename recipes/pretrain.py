@@ -68,7 +68,7 @@ def start_of_d(laptop: Profile, checkpoint: Path) -> tuple[SphereFace, dict[str,
 
 
 def start_of_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, Any]]:
-    network = on_device(Modifier(replace(laptop.modifier, reads="picture")), "cpu")
+    network = on_device(Modifier(laptop.modifier.of_picture()), "cpu")
     known = faces(laptop, "train", laptop.data.people, 16)
     training = replace(laptop.training, faces=16)
     train_identity(network, known, training, steps=STEPS["M-start"], seed=SEED, checkpoint=checkpoint)

@@ -113,7 +113,7 @@ def state_start(laptop: Profile, folder: Path) -> dict[str, Any]:
 
 def redraw_start(laptop: Profile, folder: Path) -> dict[str, Any]:
     network = starting_modifier(
-        replace(laptop, modifier=replace(laptop.modifier, reads="picture")), seed=SEED, start="identity"
+        replace(laptop, modifier=laptop.modifier.of_picture()), seed=SEED, start="identity"
     )
     assert isinstance(network, Modifier)
     person = _FIRST + ONE_PERSON

@@ -135,7 +135,7 @@ def usual_start(profile: Profile) -> str | None:
 
 def reads_picture(profile: Profile) -> Profile:
     """The profile with the paper's M, which reads the picture."""
-    return replace(profile, modifier=replace(profile.modifier, reads="picture"))
+    return replace(profile, modifier=profile.modifier.of_picture())
 
 
 def as_trained(profile: Profile, name: str, start: str | None) -> Profile:
