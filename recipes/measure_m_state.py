@@ -29,6 +29,8 @@ from torch import Tensor
 
 from anonlib.anonymizers import create
 from anonlib.attack.landmarks import found_landmarks
+from anonlib.attack.retrained import retrain
+from anonlib.attack.subjects import with_landmarks
 from anonlib.attack.verification import (
     anonymize_faces,
     compare_clear_and_modified,
@@ -36,14 +38,13 @@ from anonlib.attack.verification import (
     verify_scores,
 )
 from anonlib.config import ModifierConfig, Profile, TrainingConfig, profile
-from anonlib.experiment.attacks import with_landmarks
 from anonlib.experiment.datasets import FOLDS, clips
 from anonlib.files import provenance
 from anonlib.metrics.verification import Pairs as VerificationPairs, verification_pairs
 from anonlib.networks import Modifier, SphereFace, StateModifier
 from anonlib.networks.face_reader import STATE
 from anonlib.networks.state_modifier import CODE, LARGEST, NOISE, redrawn_region, state_bits
-from anonlib.training import Players, train_adversarially, train_classifier
+from anonlib.training import Players, train_adversarially
 from anonlib.training.pretraining import as_floats
 from anonlib.training.start import starting_classifier, starting_detector, starting_modifier
 from anonlib.types import FaceImages
@@ -90,9 +91,7 @@ def accuracies(
 
 
 def retrained(classifier: SphereFace, faces: FaceImages, config: TrainingConfig) -> SphereFace:
-    attacker = copy.deepcopy(classifier)
-    train_classifier(attacker, faces, config, seed=SEED, progress=False)
-    return attacker
+    return retrain(classifier, faces, config, seed=SEED, progress=False)[0]
 
 
 @torch.inference_mode()

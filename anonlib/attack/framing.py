@@ -6,7 +6,7 @@ With framing `crop`, the face is cropped first and the crop is anonymized; M is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -23,7 +23,7 @@ from anonlib.data.face_crops import Arrays, Crops, cached, crop_face, crop_pictu
 from anonlib.data.images import read_image
 from anonlib.detection import Detector, Faces, MtcnnDetector
 from anonlib.detection.mtcnn import MtcnnLandmarks, most_prominent
-from anonlib.errors import ConfigError
+from anonlib.errors import ConfigError, ImageError
 
 SIZES = {"frame": 192, "crop": 128}
 """Side of the crops in pixels: that of the faces in LFW, and that on which M is trained."""
@@ -31,6 +31,8 @@ CHUNK = 128
 """Pictures that are in memory at once."""
 _CACHE_KEY = "all faces by mtcnn 1"
 _Find = Callable[[Sequence[Tensor]], list[Faces]]
+_Hide = Callable[[Sequence[Path], list[Tensor], list[Faces]], list[Tensor]]
+"""From files, their pictures and the faces in them to the anonymized pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +76,45 @@ def crop_before_and_after(
     check_framing(framing)
     find = partial(find_faces, detector or MtcnnDetector(device=device))
     if framing == "frame":
-        crop = partial(_crop_after, key=_CACHE_KEY if detector is None else None)
+        key = _CACHE_KEY if detector is None else None
+        crop = partial(_crop_after, hide=partial(_hide_faces, anonymizer), find=find, key=key)
     else:
-        crop = partial(_crop_first, detect=MtcnnLandmarks(device=device))
+        crop = partial(_crop_first, anonymizer=anonymizer, find=find, detect=MtcnnLandmarks(device=device))
+    return _in_chunks(partial(crop, size=SIZES[framing]), paths, progress=progress)
+
+
+def crop_given(
+    originals: Mapping[Path, Path],
+    *,
+    detector: Detector | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> BeforeAfter:
+    """The same for pictures that another program anonymized, as with framing `frame`.
+
+    Args:
+        originals: from each original to the anonymized picture of it, of the same height and width.
+        detector: by default MTCNN, and the faces of the originals are cached.
+
+    Raises:
+        ImageError: a file is not a readable picture, or two pictures are not of one size.
+    """
+    find = partial(find_faces, detector or MtcnnDetector(device=device))
+    key = _CACHE_KEY if detector is None else None
+    crop = partial(
+        _crop_after, hide=partial(_read_hidden, originals), find=find, key=key, size=SIZES["frame"]
+    )
+    return _in_chunks(crop, list(originals), progress=progress)
+
+
+def _in_chunks(
+    crop: Callable[[Sequence[Path]], BeforeAfter], paths: Sequence[Path], *, progress: bool
+) -> BeforeAfter:
     parts = []
     with tqdm(total=len(paths), desc="faces", unit="picture", disable=not progress) as bar:
         for start in range(0, len(paths), CHUNK):
             part = paths[start : start + CHUNK]
-            parts.append(crop(part, anonymizer, find=find, size=SIZES[framing]))
+            parts.append(crop(part))
             bar.update(len(part))
     return BeforeAfter(
         original=_join([p.original for p in parts]), modified=_join([p.modified for p in parts])
@@ -94,8 +127,31 @@ def check_framing(framing: str) -> None:
         raise ConfigError(f"framing '{framing}' is unknown: use one of {', '.join(SIZES)}")
 
 
+def _hide_faces(
+    anonymizer: Anonymizer, paths: Sequence[Path], pictures: list[Tensor], faces: list[Faces]
+) -> list[Tensor]:
+    return [
+        _rounded(anonymize_frames(picture[None] / 255, [found.boxes], anonymizer))[0]
+        for found, picture in zip(faces, pictures, strict=True)
+    ]
+
+
+def _read_hidden(
+    others: Mapping[Path, Path], paths: Sequence[Path], pictures: list[Tensor], faces: list[Faces]
+) -> list[Tensor]:
+    hidden = [read_image(others[path]) for path in paths]
+    for path, before, after in zip(paths, pictures, hidden, strict=True):
+        if before.shape != after.shape:
+            sizes = [f"{one.shape[2]}x{one.shape[1]}" for one in (after, before)]
+            raise ImageError(
+                f"'{others[path]}' has {sizes[0]} pixels and '{path}' has {sizes[1]}: the faces must stay "
+                "where they are, so anonymize without changing the size"
+            )
+    return hidden
+
+
 def _crop_after(
-    paths: Sequence[Path], anonymizer: Anonymizer, *, find: _Find, size: int, key: str | None
+    paths: Sequence[Path], *, hide: _Hide, find: _Find, size: int, key: str | None
 ) -> BeforeAfter:
     """Anonymizes whole pictures, then crops."""
     pictures = [read_image(path) for path in paths]
@@ -104,10 +160,7 @@ def _crop_after(
         most_prominent(faces, centre=(picture.shape[2] / 2, picture.shape[1] / 2))
         for faces, picture in zip(before, pictures, strict=True)
     ]
-    hidden = [
-        _rounded(anonymize_frames(picture[None] / 255, [faces.boxes], anonymizer))[0]
-        for faces, picture in zip(before, pictures, strict=True)
-    ]
+    hidden = hide(paths, pictures, before)
     again = _found_again(find(hidden), points)
     modified = _crops(hidden, [p if a is None else a for a, p in zip(again, points, strict=True)], size=size)
     return BeforeAfter(
@@ -116,7 +169,7 @@ def _crop_after(
 
 
 def _crop_first(
-    paths: Sequence[Path], anonymizer: Anonymizer, *, find: _Find, size: int, detect: MtcnnLandmarks
+    paths: Sequence[Path], *, anonymizer: Anonymizer, find: _Find, size: int, detect: MtcnnLandmarks
 ) -> BeforeAfter:
     """Crops pictures, then anonymizes the crops."""
     original = crop_pictures(paths, size=size, detect=detect, progress=False)

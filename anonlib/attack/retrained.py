@@ -2,25 +2,87 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from anonlib.attack.budget import Budget
 from anonlib.attack.framing import BeforeAfter
 from anonlib.attack.recognizers import recognizing_classifier
+from anonlib.attack.verification import face_features, similarities, verify_scores
 from anonlib.config import TrainingConfig
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.lfw import people_in_folds
 from anonlib.errors import FaceDatasetError
+from anonlib.metrics.verification import Pairs
 from anonlib.networks import SphereFace
 from anonlib.training import train_classifier
+from anonlib.training.loop import History
 from anonlib.types import FaceImages
 
 Crop = Callable[[Sequence[Path]], BeforeAfter]
 """`crop_before_and_after` with the method under attack and the framing of the test."""
 IMAGES = 10
 """Pictures a person at most, so that the few people with hundreds do not dominate the batches."""
+
+
+def retrain(
+    classifier: SphereFace, faces: FaceImages, config: TrainingConfig, **options: Any
+) -> tuple[SphereFace, History]:
+    """A copy of D trained on these faces, modified or modified and clear, and its losses.
+
+    The margin of A-Softmax is annealed from the start, because with the full margin the loss stays at the
+    level of guessing. `options` are those of `train_classifier`.
+    """
+    attacker = copy.deepcopy(classifier)
+    return attacker, train_classifier(attacker, faces, config, **options)
+
+
+def settings(budget: Budget, *, rate: float) -> TrainingConfig:
+    """The training of an attacker within the budget."""
+    return TrainingConfig(faces=max(1, budget.faces // 2), classifier_steps=budget.steps, pretrain_lr=rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """The attacker of the best learning rate."""
+
+    attacker: SphereFace
+    rate: float
+    tried: dict[float, float]
+    """Accuracy on modified faces of validation people at each rate."""
+
+
+def tune(
+    classifier: SphereFace,
+    lessons: FaceImages,
+    unseen: FaceImages,
+    pairs: Pairs,
+    budget: Budget,
+    *,
+    seed: int,
+    progress: bool = True,
+) -> Tuned:
+    """Retrains D at each rate of the budget and keeps the attacker that is best on validation people.
+
+    Short trials mislead: a high rate is behind at first and ahead in the end.
+
+    Args:
+        lessons: modified faces of training people.
+        unseen: modified faces of validation people, compared in `pairs`.
+    """
+    attackers, tried = {}, {}
+    for rate in budget.rates:
+        options = {"seed": seed, "progress": progress}
+        attackers[rate], _ = retrain(classifier, lessons, settings(budget, rate=rate), **options)
+        features = face_features(attackers[rate], unseen)
+        tried[rate] = verify_scores(similarities(features, features, pairs), pairs).accuracy
+    best = max(tried, key=lambda rate: tried[rate])
+    return Tuned(attacker=attackers[best], rate=best, tried=tried)
 
 
 def retrained_classifier(

@@ -13,6 +13,7 @@ import typer
 import anonlib
 from anonlib import config
 from anonlib.cli.anonymize import anonymize
+from anonlib.cli.audit import audit
 from anonlib.cli.data import data
 from anonlib.cli.reproduce import reproduce
 from anonlib.cli.verify import verify
@@ -69,7 +70,7 @@ def profiles() -> None:
         )
 
 
-for command in (reproduce, verify, anonymize, methods, profiles):
+for command in (reproduce, verify, audit, anonymize, methods, profiles):
     app.command()(command)
 app.add_typer(data, name="data")
 

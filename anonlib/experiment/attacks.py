@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from anonlib.anonymizers import Anonymizer
+from anonlib.attack.retrained import retrain
+from anonlib.attack.subjects import FindLandmarks, join, with_landmarks
 from anonlib.attack.verification import anonymize_faces, compare_clear_and_modified
 from anonlib.experiment.predictions import attacks_file, save_arrays
 from anonlib.networks import SphereFace
-from anonlib.training import train_classifier
 from anonlib.types import FaceImages
 
 if TYPE_CHECKING:
     from anonlib.experiment.reproduce import Experiment
 
-FindLandmarks = Callable[[Tensor], Tensor]
-"""From uint8 faces `(N, 3, S, S)` to their landmarks `(N, 5, 2)`, xy pixels."""
 TWO_CLEAR = "two clear"
 _AFTER = ("D after Algorithm 1", "original", "clear and modified")
 _BEFORE = ("D before Algorithm 1", "original", "clear")
@@ -87,7 +83,7 @@ def attack(
         scores = compare_clear_and_modified(one, faces.test, faces.modified_test, data.pairs)
         cosines |= {f"{kind}{suffix}": found for kind, found in scores.items()}
     for suffix, lessons, view in retrainings(faces, find_landmarks):
-        attacker = retrain(experiment, lessons, f"attack-{name}-{suffix}")
+        attacker = retrain_start(experiment, lessons, f"attack-{name}-{suffix}")
         scores = compare_clear_and_modified(attacker, view.test, view.modified_test, data.pairs)
         cosines |= {f"{kind}_{suffix}": scores[kind] for kind in _PAIRS}
     save_arrays(attacks_file(run.predictions, name), cosines)
@@ -108,26 +104,14 @@ def retrainings(faces: View, find_landmarks: FindLandmarks | None) -> Iterator[t
         faces = View(train=found[0], modified_train=found[1], test=found[2], modified_test=found[3])
         suffix = "_found"
         yield f"retrained{suffix}", faces.modified_train, faces
-    both = (faces.train, faces.modified_train)
-    yield f"together{suffix}", _join(both), faces
+    yield f"together{suffix}", join(faces.train, faces.modified_train), faces
 
 
-def _join(parts: tuple[FaceImages, ...]) -> FaceImages:
-    """More faces of the same people."""
-    return FaceImages(
-        images=torch.cat([part.images for part in parts]),
-        labels=torch.cat([part.labels for part in parts]),
-        landmarks=torch.cat([part.landmarks for part in parts]),
-    )
-
-
-def with_landmarks(faces: FaceImages, find_landmarks: FindLandmarks) -> FaceImages:
-    """The same faces with the landmarks that are found on them."""
-    return replace(faces, landmarks=find_landmarks(faces.images))
-
-
-def retrain(experiment: Experiment, faces: FaceImages, file: str) -> SphereFace:
+def retrain_start(experiment: Experiment, faces: FaceImages, file: str) -> SphereFace:
     """A copy of D, as it was before Algorithm 1, trained on these faces of training people."""
-    run, attacker = experiment.run, copy.deepcopy(experiment.classifier)
-    run.log(file, train_classifier(attacker, faces, run.profile.training, **run.training_options(file)))
+    run = experiment.run
+    attacker, losses = retrain(
+        experiment.classifier, faces, run.profile.training, **run.training_options(file)
+    )
+    run.log(file, losses)
     return attacker

@@ -4,6 +4,7 @@ from anonlib.metrics.average_precision import (
     average_precision as average_precision,
     precision_recall as precision_recall,
 )
+from anonlib.metrics.identification import Identification as Identification, identify as identify
 from anonlib.metrics.image_quality import gradient_energy as gradient_energy, l1_distance as l1_distance
 from anonlib.metrics.intervals import (
     accuracy_interval as accuracy_interval,
@@ -13,8 +14,10 @@ from anonlib.metrics.intervals import (
 )
 from anonlib.metrics.verification import (
     Pairs as Pairs,
+    area_under_roc as area_under_roc,
     equal_error_rate as equal_error_rate,
     roc as roc,
+    supported_far as supported_far,
     tar_at_far as tar_at_far,
     verification_accuracy as verification_accuracy,
     verification_pairs as verification_pairs,

@@ -210,3 +210,29 @@ def tar_at_far(scores: ArrayLike, same: ArrayLike, *, far: float) -> float:
     """
     curve = roc(scores, same)
     return float(curve.tar[curve.far <= far].max())
+
+
+def area_under_roc(scores: ArrayLike, same: ArrayLike) -> float:
+    """Probability that a pair of one person scores higher than a pair of two people; a tie counts half.
+
+    It is the area under the ROC: 0.5 for guessing, 1 if the two kinds never overlap.
+
+    >>> area_under_roc([0.9, 0.6, 0.7, 0.1], [True, True, False, False])
+    0.75
+    """
+    curve = roc(scores, same)
+    return float(np.trapezoid(curve.tar, curve.far))
+
+
+def supported_far(different: int, *, accepted: int = 10) -> float:
+    """Smallest FAR among 0.1, 0.01, ... that so many different pairs can measure.
+
+    At this FAR at least `accepted` of them are accepted. Below it the rate rests on a handful of pairs.
+
+    >>> supported_far(3000), supported_far(900), supported_far(30)
+    (0.01, 0.1, 0.1)
+    """
+    digits = 1
+    while different >= accepted * 10 ** (digits + 1):
+        digits += 1
+    return float(10.0**-digits)

@@ -1,0 +1,100 @@
+"""What `anonlib audit` is asked for, checked before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from anonlib.attack.audit import Audit, audit_drawn, audit_pictures
+from anonlib.attack.budget import BUDGET, Budget
+from anonlib.attack.framing import crop_before_and_after, crop_given
+from anonlib.attack.pictures import same_pictures
+from anonlib.attack.verify import named_anonymizer
+from anonlib.data.face_folders import FaceFolder
+from anonlib.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRequest:
+    """A method, or two folders of pictures.
+
+    Raises:
+        ConfigError: neither or both are given, or one folder of the two is missing.
+    """
+
+    method: str | None = None
+    """Name of an anonymizer; `modifier` if only weights are given."""
+    weights: Path | None = None
+    root: Path | None = None
+    """Pictures of real people; by default people are drawn."""
+    originals: Path | None = None
+    anonymized: Path | None = None
+    """The same pictures after another program."""
+    seed: int = 0
+    budget: Budget = BUDGET
+
+    def __post_init__(self) -> None:
+        folders = (self.originals, self.anonymized)
+        named = self.method is not None or self.weights is not None
+        if any(folders) and (named or self.root):
+            raise ConfigError(
+                "--originals and --anonymized are audited as they are: leave out METHOD, --weights and --root"
+            )
+        if any(folders) and not all(folders):
+            raise ConfigError(
+                "--originals A and --anonymized B belong together: give the folder of the pictures before "
+                "and the one after anonymizing"
+            )
+        if not any(folders) and not named:
+            raise ConfigError(
+                "nothing to audit: give a METHOD (`anonlib methods` lists them), --weights FILE, or "
+                "--originals A --anonymized B"
+            )
+
+    @property
+    def name(self) -> str:
+        """Of the method, for titles and file names."""
+        if self.anonymized is not None:
+            return self.anonymized.resolve().name
+        return self.weights.stem if self.weights is not None else str(self.method)
+
+    def command(self) -> str:
+        """The command that repeats the audit; of files and folders only the names, to keep them private.
+
+        >>> AuditRequest(method="blur8", root=Path("/home/ann/lfw")).command()
+        'anonlib audit blur8 --root lfw --seed 0'
+        """
+        words = ["anonlib audit"] + ([self.method] if self.method else [])
+        for option in ("weights", "root", "originals", "anonymized"):
+            path: Path | None = getattr(self, option)
+            words += [f"--{option} {path.name}"] if path is not None else []
+        return " ".join([*words, f"--seed {self.seed}"])
+
+
+def run_audit(request: AuditRequest, *, device: str = "cpu", progress: bool = True) -> Audit:
+    """All attackers on what the request names.
+
+    Raises:
+        ConfigError: no method has that name.
+        CheckpointError: weights are damaged or of another network.
+        FaceDatasetError: a folder is missing, holds too few people, or lacks a picture of the other folder.
+        ImageError: a file is not a readable picture, or two pictures are not of one size.
+    """
+    options: Any = {"seed": request.seed, "device": device, "progress": progress}
+    if request.originals is not None and request.anonymized is not None:
+        folder = FaceFolder(request.originals)
+        pictures = same_pictures(folder, FaceFolder(request.anonymized))
+
+        def crop(paths):  # type: ignore[no-untyped-def]
+            return crop_given({path: pictures[path] for path in paths}, device=device, progress=progress)
+
+        return audit_pictures(request.name, folder, crop, request.budget, **options)
+    hide = named_anonymizer(request.method or "modifier", weights=request.weights, device=device)
+    if request.root is None:
+        return audit_drawn(request.name, hide, request.budget, **options)
+    before_and_after = partial(
+        crop_before_and_after, anonymizer=hide, framing="frame", device=device, progress=progress
+    )
+    return audit_pictures(request.name, FaceFolder(request.root), before_and_after, request.budget, **options)
