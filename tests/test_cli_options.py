@@ -20,6 +20,7 @@ from anonlib.video import Keep, RayEngine, Report
 
 BASE = {
     "anonymize": ["a.png"],
+    "audit": ["mask"],
     "data check": ["root"],
     "data download": ["lfw"],
     "reproduce": ["--profile", "smoke"],
@@ -62,6 +63,17 @@ CASES = {
         "overwrite": Case(["--overwrite"], "overwrite", True),
         "engine": Case(["--engine", "ray"], "engine", RayEngine),
         "workers": Case(["--engine", "ray", "--workers", "3"], "workers", 3),
+    },
+    "audit": {
+        "method": Case(["blur8"], "method", "blur8", alone=True),
+        "weights": Case(["modifier", "--weights", "m.safetensors"], "weights", Path("m.safetensors"), True),
+        "root": Case(["--root", "x"], "root", Path("x")),
+        "originals": Case(["--originals", "a", "--anonymized", "b"], "originals", Path("a"), True),
+        "anonymized": Case(["--originals", "a", "--anonymized", "b"], "anonymized", Path("b"), True),
+        "out": Case(["--out", "x.html"], "out", [Path("x.html"), Path("x.json")]),
+        "seed": Case(["--seed", "3"], "seed", 3),
+        "device": Case(["--device", "cpu"], "device", "cpu"),
+        "threads": Case(["--threads", "3"], "threads", 3),
     },
     "data check": {
         "root": Case(["x"], "root", Path("x"), alone=True),
@@ -149,6 +161,9 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         found["verified"] = folder
         return []
 
+    def run_audit(request: Any, *, device: str) -> None:
+        found.update({name: getattr(request, name) for name in request.__dataclass_fields__}, device=device)
+
     def verify_method(root: Path, request: Any, *, device: str) -> None:
         found.update(asdict(request), root=root, device=device)
 
@@ -168,6 +183,11 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(sys.modules["anonlib.cli.reproduce"], "_print_results", lambda results: None)
     monkeypatch.setattr("anonlib.experiment.records.check_results", check_results)
     monkeypatch.setattr("anonlib.experiment.records.describe_run", lambda folder: "")
+    monkeypatch.setattr("anonlib.attack.audit_request.run_audit", run_audit)
+    monkeypatch.setattr("anonlib.attack.audit_record.record", lambda *_, **__: {})
+    monkeypatch.setattr("anonlib.attack.report.write_page", lambda path, *_: found.update(out=[path]))
+    monkeypatch.setattr("anonlib.attack.audit_record.write_record", lambda path, _: found["out"].append(path))
+    monkeypatch.setattr(sys.modules["anonlib.cli.audit"], "_print_audit", lambda _: None)
     monkeypatch.setattr("anonlib.attack.verify.verify_method", verify_method)
     monkeypatch.setattr("anonlib.attack.verify.write_record", write_record)
     monkeypatch.setattr(sys.modules["anonlib.cli.verify"], "_print_verification", lambda *_: None)

@@ -12,8 +12,9 @@ from anonlib.anonymizers import Anonymizer
 from anonlib.attack import recognizers
 from anonlib.attack.attackers import attack_all, clear_score
 from anonlib.attack.budget import Budget
-from anonlib.attack.pictures import Crop, picture_subjects
+from anonlib.attack.pictures import picture_subjects
 from anonlib.attack.recognizers import Recognizer
+from anonlib.attack.retrained import Crop
 from anonlib.attack.scores import Score
 from anonlib.attack.subjects import Subjects, drawn_subjects
 from anonlib.config import profile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from anonlib.attack.audit import Audit, audit_drawn, audit_pictures
 from anonlib.attack.budget import BUDGET, Budget
-from anonlib.attack.framing import crop_before_and_after, crop_given
+from anonlib.attack.framing import BeforeAfter, crop_before_and_after, crop_given
 from anonlib.attack.pictures import same_pictures
 from anonlib.attack.verify import named_anonymizer
 from anonlib.data.face_folders import FaceFolder
@@ -86,15 +87,19 @@ def run_audit(request: AuditRequest, *, device: str = "cpu", progress: bool = Tr
     if request.originals is not None and request.anonymized is not None:
         folder = FaceFolder(request.originals)
         pictures = same_pictures(folder, FaceFolder(request.anonymized))
-
-        def crop(paths):  # type: ignore[no-untyped-def]
-            return crop_given({path: pictures[path] for path in paths}, device=device, progress=progress)
-
+        crop = partial(_crop_given, pictures, device=device, progress=progress)
         return audit_pictures(request.name, folder, crop, request.budget, **options)
-    hide = named_anonymizer(request.method or "modifier", weights=request.weights, device=device)
+    method, seed = request.method or "modifier", request.seed
+    hide = named_anonymizer(method, weights=request.weights, device=device, seed=seed)
     if request.root is None:
         return audit_drawn(request.name, hide, request.budget, **options)
     before_and_after = partial(
         crop_before_and_after, anonymizer=hide, framing="frame", device=device, progress=progress
     )
     return audit_pictures(request.name, FaceFolder(request.root), before_and_after, request.budget, **options)
+
+
+def _crop_given(
+    pictures: Mapping[Path, Path], paths: Sequence[Path], *, device: str, progress: bool
+) -> BeforeAfter:
+    return crop_given({path: pictures[path] for path in paths}, device=device, progress=progress)

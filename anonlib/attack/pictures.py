@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,19 +10,19 @@ import numpy as np
 import torch
 
 from anonlib.attack.budget import Budget
-from anonlib.attack.framing import BeforeAfter
+from anonlib.attack.retrained import Crop
 from anonlib.attack.subjects import Part, Subjects, View, some_pairs
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.lfw import pairs_file, people_in_folds
 from anonlib.errors import FaceDatasetError
 from anonlib.types import FaceImages
 
-Crop = Callable[[Sequence[Path]], BeforeAfter]
-"""Crops picture files before and after the method."""
 TEST_FOLDS, VALIDATION_FOLD = range(6, 11), 5
 """Folds of LFW. D never saw the people in the pairs of the test folds."""
-FEWEST = 30
+FEWEST = 40
 """People with two pictures without whom no audit is made."""
+PART = 4
+"""Fewest people in each part: two folds of two people."""
 
 
 def split_people(folder: FaceFolder, budget: Budget, *, seed: int) -> dict[str, list[str]]:
@@ -47,11 +47,11 @@ def split_people(folder: FaceFolder, budget: Budget, *, seed: int) -> dict[str, 
     else:
         one, two = len(names) * 4 // 10, len(names) // 2
         parts = {"train": names[two:], "validation": names[one:two], "test": names[:one]}
-    if len(names) < FEWEST or min(map(len, parts.values())) < 3:
+    if len(names) < FEWEST or min(map(len, parts.values())) < PART:
         sizes = ", ".join(f"{len(part)} for {name}" for name, part in parts.items())
         raise FaceDatasetError(
             f"face root '{folder.root}' has {len(names)} people with two pictures or more ({sizes}), and "
-            f"{FEWEST} are needed, 3 in each part: add people, or pictures of those who have one"
+            f"{FEWEST} are needed, {PART} in each part: add people, or pictures of those who have one"
         )
     most = {"train": budget.people, "validation": budget.validation_people, "test": budget.test_people}
     return {name: part[: most[name]] for name, part in parts.items()}
@@ -77,7 +77,7 @@ def picture_subjects(
         there = faces.original.found
         without += int((~there).sum())
         chosen = there & (torch.bincount(labels[there], minlength=len(people)) > 1)[labels]
-        if len(labels[chosen].unique()) < 3:
+        if len(labels[chosen].unique()) < PART:
             raise FaceDatasetError(
                 f"face root '{folder.root}': a face is found in {int(there.sum())} of {len(files)} pictures "
                 f"for {name}; use larger pictures in which the faces are visible"

@@ -25,7 +25,7 @@ from anonlib.training.loop import History
 from anonlib.types import FaceImages
 
 Crop = Callable[[Sequence[Path]], BeforeAfter]
-"""`crop_before_and_after` with the method under attack and the framing of the test."""
+"""Crops picture files before and after the method under attack, as `crop_before_and_after` does."""
 IMAGES = 10
 """Pictures a person at most, so that the few people with hundreds do not dominate the batches."""
 

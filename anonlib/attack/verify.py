@@ -209,11 +209,13 @@ def compare(faces: str, scores: np.ndarray, pairs: Pairs) -> Comparison:
     )
 
 
-def named_anonymizer(method: str, *, weights: Path | None = None, device: str = "cpu") -> Anonymizer:
+def named_anonymizer(
+    method: str, *, weights: Path | None = None, device: str = "cpu", seed: int | None = None
+) -> Anonymizer:
     """`anonymizers.create`, in which `modifier` without weights is the shipped M-state-trained."""
     if method == "modifier" and weights is None:
-        return create(method, trained_modifier(profile("laptop"), device=device))
-    return create(method, weights=weights, device=device)
+        return create(method, trained_modifier(profile("laptop"), device=device), seed=seed)
+    return create(method, weights=weights, device=device, seed=seed)
 
 
 def balanced(pairs: Sequence[LfwPair], limit: int | None) -> list[LfwPair]:

@@ -38,8 +38,8 @@ def audit(
 ) -> None:
     """Attack a method in five ways and report how private it is.
 
-    On drawn people this takes about ten minutes on two cores. The report shows no real people. Every
-    method gets the same attackers and the same budget, see docs/audit.md.
+    By default people are drawn. The report shows no real people. Every method gets the same attackers
+    and the same budget, see docs/audit.md.
 
     \b
     Examples:

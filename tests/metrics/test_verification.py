@@ -8,8 +8,10 @@ import pytest
 
 from anonlib.errors import ConfigError, NumericError
 from anonlib.metrics.verification import (
+    area_under_roc,
     equal_error_rate,
     roc,
+    supported_far,
     tar_at_far,
     verification_accuracy,
     verification_pairs,
@@ -234,3 +236,15 @@ def test_bad_input_is_named():
         roc([0.1, 0.2], [True])
     with pytest.raises(ValueError, match="both kinds"):
         roc([0.1, 0.2], [True, True])
+
+
+def test_area_is_the_probability_that_one_person_scores_higher():
+    scores, same, _ = noisy_scores()
+    ones, others = scores[same][:, None], scores[~same]
+    slow = ((ones > others) + 0.5 * (ones == others)).mean()
+    assert area_under_roc(scores, same) == pytest.approx(slow)
+    assert area_under_roc(-scores, same) == pytest.approx(1 - slow)
+
+
+def test_a_rate_needs_ten_accepted_pairs():
+    assert [supported_far(n) for n in (5, 999, 1000, 9999, 10_000)] == [0.1, 0.1, 0.01, 0.01, 0.001]
