@@ -147,6 +147,7 @@ def test_retraining_learns_the_lessons_and_leaves_the_original(
     assert torch.equal(classifier.embed.weight, before) and not torch.equal(attacker.embed.weight, before)
 
 
+@pytest.mark.slow
 def test_a_restorer_learns_to_undo_an_inversion(everybody: Subjects, classifier: SphereFace) -> None:
     def distance(steps: int) -> float:
         budget = replace(TINY, restoring_steps=steps, faces=24)
