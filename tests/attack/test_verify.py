@@ -223,7 +223,7 @@ def test_every_network_runs_on_the_chosen_device(
     watch(recognizers, "recognizing_classifier", lambda device: d)
     watch(retrained, "recognizing_classifier", lambda device: d)
     watch(verify_module, "trained_modifier", lambda profile, device: lambda faces: faces)
-    watch(verify_module, "create", lambda name, modifier=None, weights=None, device="cpu": lambda x: x * 0.5)
+    watch(verify_module, "create", lambda name, weights, device, seed: lambda faces: faces * 0.5)
     monkeypatch.setattr(recognizers, "DlibResNet", Dlib)
     monkeypatch.setattr(recognizers, "model_file", lambda name: Path("none"))
     request = Request(method="modifier-photo", folds=(1, 2), framing=framing_name, recognizer=recognizer)
