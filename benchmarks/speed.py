@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from clip import make_clip
 
+from anonlib.config import DETECTOR, METHOD
 from anonlib.files import commit, hardware
 from anonlib.metrics.intervals import proportion_interval
 
@@ -41,11 +42,7 @@ def programs(deface: str, options: list[str]) -> dict[str, list[str]]:
     """Commands without their input and output, by name."""
     ours = [sys.executable, "-c", ANONLIB, "anonymize", "--overwrite", "--device", "cpu"]
     theirs = [deface, "-m", "deface.deface"]
-    return {
-        "anonlib": [*ours, "--method", "modifier-lite", *options],
-        "deface 640x360": [*theirs, "-s", "640x360"],
-        "deface": theirs,
-    }
+    return {"anonlib": [*ours, *options], "deface 640x360": [*theirs, "-s", "640x360"], "deface": theirs}
 
 
 def timed(command: list[str]) -> dict[str, float]:
@@ -100,7 +97,7 @@ def changed(clip: Path, out: Path, truth: np.ndarray, *, step: int) -> tuple[int
 def compare(clip: Path, commands: dict[str, list[str]], *, repeats: int, step: int) -> list[dict[str, Any]]:
     """A row for every run of every program."""
     with np.load(clip.with_suffix(".npz")) as stored:
-        truth, frames = stored["faces"], int(stored["frames"])
+        truth, frames = stored["faces"].reshape(-1, 6), int(stored["frames"])
     rows = []
     with tempfile.TemporaryDirectory(dir=clip.parent) as folder:
         for repeat in range(repeats):
@@ -160,6 +157,7 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="made by benchmarks/clip.py")
     parser.add_argument("--frames", type=int, default=300, help="of a clip that is made")
     parser.add_argument("--seed", type=int, default=0, help="of a clip that is made")
+    parser.add_argument("--people", type=int, nargs=2, default=(2, 6), help="always and at most in it")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--step", type=int, default=3, help="recall is measured each so many")
     parser.add_argument("--only", nargs="+", help="names of programs")
@@ -171,7 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = arguments.clip or Path(folder) / "clip.mp4"
         if arguments.clip is None:
-            make_clip(clip, frames=arguments.frames, seed=arguments.seed)
+            make_clip(clip, frames=arguments.frames, seed=arguments.seed, people=tuple(arguments.people))
         commands = programs(arguments.deface, arguments.options.split())
         commands = {n: c for n, c in commands.items() if n in (arguments.only or commands)}
         rows = compare(clip, commands, repeats=arguments.repeats, step=arguments.step)
@@ -182,6 +180,8 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "hardware": hardware(),
         "cores": os.cpu_count(),
+        "method": METHOD,
+        "detector": DETECTOR,
         "load_before": load,
         **summary(rows),
     }

@@ -87,13 +87,14 @@ class PhotoPairs:
         person = person_of(self.model, around, shape=code[:shapes], skin=skin)
         openings = eye_opening(self.eyes([crop], points[None])[0])
         window = Window.around(points, crop)
-        new, opacity = draw_face(window, person, self.model, self.masker, openings=openings)
-        face = fill_polygon(outline, height=crop.shape[1], width=crop.shape[2])[None].float()
+        seen = read_state(window.points[None], self.model, openings=openings)
         logits = self.masker.logits([crop], [points])[0]
+        new = draw_face(window, person, self.model, seen, logits)
+        face = fill_polygon(outline, height=crop.shape[1], width=crop.shape[2])[None].float()
         front = face * (1 - soft_mask(logits, points, (crop.shape[1], crop.shape[2]), edge=False))
         if float(front.sum() / face.sum().clamp(min=1)) > MOST_FRONT:
             return None
-        planes = {"images": crop, "redrawn": paste(crop, window, new, opacity), "head": face, "front": front}
+        planes = {"images": crop, "redrawn": paste(crop, window.corners, new), "head": face, "front": front}
         five = five_landmarks(points[:, :2].numpy()) / FINE
         return {
             **{name: to_bytes(F.avg_pool2d(plane[None], FINE)[0]) for name, plane in planes.items()},

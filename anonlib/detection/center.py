@@ -22,6 +22,8 @@ EVEN = 0.25
 """Output of the network that becomes the score 0.5; chosen on LFW people and JHMDB clips for training."""
 LONGEST = 960
 """Longer side in pixels of the largest picture that the network gets."""
+QUICK = 640
+"""The same for a quick search."""
 ENLARGED = 2.0
 """Small frames are enlarged so many times at most: the network misses faces of 12 to 20 pixels."""
 OVERLAP = 0.3
@@ -57,12 +59,19 @@ class CenterFaceDetector:
 
     def __call__(self, frames: Tensor) -> list[Faces]:
         """The faces of each frame `(B, 3, H, W)` in [0, 1] of any size, on the CPU."""
-        return [faces for batch in frames.split(_BATCH) for faces in self._find(batch)]
+        return self._search(frames, self.longest)
+
+    def quick(self, frames: Tensor) -> list[Faces]:
+        """The same in less than half the time, but of large frames small faces are missed more often."""
+        return self._search(frames, min(QUICK, self.longest))
+
+    def _search(self, frames: Tensor, longest: int) -> list[Faces]:
+        return [faces for batch in frames.split(_BATCH) for faces in self._find(batch, longest)]
 
     @torch.inference_mode()
-    def _find(self, frames: Tensor) -> list[Faces]:
+    def _find(self, frames: Tensor, longest: int) -> list[Faces]:
         frames = frames.detach().float().to(self.device)
-        pictures, scale = sized(frames, longest=self.longest, enlarged=ENLARGED)
+        pictures, scale = sized(frames, longest=longest, enlarged=ENLARGED)
         return [self._faces(maps, scale) for maps in self.network(pictures).float().cpu()]
 
     def _faces(self, maps: Tensor, scale: Tensor) -> Faces:

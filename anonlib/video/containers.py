@@ -12,7 +12,7 @@ from anonlib.errors import VideoError
 from anonlib.video.conversion import bits_of, has_opacity
 from anonlib.video.hdr import is_hdr, x265_params
 
-_H264 = {"crf": "20", "preset": "veryfast", "a53cc": "0"}
+_H264 = {"crf": "20", "preset": "superfast", "mbtree": "1", "rc-lookahead": "10", "a53cc": "0"}
 _HEVC = {"crf": "20", "preset": "superfast"}
 _VP9 = {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "7", "row-mt": "1"}
 

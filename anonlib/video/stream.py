@@ -125,7 +125,8 @@ def anonymize_pictures(
         found = guide.boxes.found(pictures, start=tally.frames)
     else:
         tracker = Tracker(every=every, live=live, patience=patience)
-        observed = ahead(_observe(pictures, detector, every, tally), 1 if live else DEPTH)
+        thorough = (tracker.lookahead + 1) // every or 1  # what only such a search finds is still hidden
+        observed = ahead(_observe(pictures, detector, every, thorough, tally), 1 if live else DEPTH)
         found = _track(observed, tracker, hold, tally)
     factor = (lambda: enlarge_of(anonymizer)) if enlarge is None else (lambda: enlarge)
     return _replace(found, session or anonymizer, factor, 1 if live else together, tally, guide)
@@ -178,10 +179,13 @@ def anonymize_stream(
 
 
 def _observe(
-    pictures: Iterable[P], detector: Callable[[Tensor], list[Faces]], every: int, tally: Tally
+    pictures: Iterable[P], detector: Callable[[Tensor], list[Faces]], every: int, thorough: int, tally: Tally
 ) -> Iterator[tuple[P, Observation]]:
-    """Every picture with its detections; the detector runs at cuts and on every n-th picture."""
-    cuts, since = CutFinder(), 0  # pictures since the detector ran
+    """Every picture with its detections; the detector runs at cuts and on every n-th picture.
+
+    If it has a method `quick`, only every `thorough`-th search, and that at a cut, is a whole one.
+    """
+    cuts, since, searches = CutFinder(), 0, 0  # since: pictures since the detector ran
     for picture in pictures:
         levels = grey_levels(picture.grey(LONGEST))
         cut = cuts(levels[2])
@@ -190,9 +194,12 @@ def _observe(
         asked &= not too_small(*levels[0].shape)
         faces = None
         if asked:
-            small, start = picture.small(getattr(detector, "longest", LONGEST)), perf_counter()
+            searches = 0 if cut else (searches + 1) % thorough
+            quick = getattr(detector, "quick", None) if searches else None
+            longest = LONGEST if quick else getattr(detector, "longest", LONGEST)
+            small, start = picture.small(longest), perf_counter()
             with torch.no_grad():
-                [faces] = detector(small[None])
+                [faces] = (quick or detector)(small[None])
             height, width = levels[0].shape
             faces = faces.scaled(width / small.shape[2], height / small.shape[1])
             tally.detection_seconds += perf_counter() - start

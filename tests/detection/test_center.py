@@ -29,6 +29,21 @@ def test_boxes_are_in_pixels_of_the_frame():
     torch.testing.assert_close(faces.landmarks, torch.tensor([124.0, 44.0]).expand(1, 5, 2))
 
 
+def test_a_quick_search_sees_less_of_a_large_frame_and_the_same_of_a_small_one():
+    sizes = []
+
+    def network(pictures):
+        sizes.append(tuple(pictures.shape[2:]))
+        return says((10, 20, 40.0, 0.25))(pictures)
+
+    detect = CenterFaceDetector(network=network)
+    (faces,) = detect.quick(torch.zeros(1, 3, 1080, 1920))
+    torch.testing.assert_close(faces.boxes, torch.tensor([[186.0, 66.0, 306.0, 186.0]]))
+    detect(torch.zeros(1, 3, 240, 320))
+    detect.quick(torch.zeros(1, 3, 240, 320))
+    assert sizes == [(384, 640), (480, 640), (480, 640)]
+
+
 def test_of_overlapping_finds_the_surest_stays_and_the_surest_is_first():
     detect = CenterFaceDetector(network=says((10, 10, 40.0, 0.5), (10, 12, 40.0, 0.7), (40, 40, 40.0, 0.9)))
     (faces,) = detect(torch.zeros(1, 3, 256, 256))

@@ -67,6 +67,32 @@ class Wide:
         return detector((930.0, 0.0, 960.0, 30.0))(pictures)
 
 
+class Hasty(Wide):
+    """It also has a quick search."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def __call__(self, pictures):
+        self.sizes.append(pictures.shape[3])
+        return super().__call__(pictures)
+
+    def quick(self, pictures):
+        self.sizes.append(pictures.shape[3])
+        return detector((620.0, 0.0, 640.0, 20.0))(pictures)
+
+
+@pytest.mark.parametrize(
+    ("options", "period"), [({"every": 2}, 4), ({}, 7), ({"every": 7}, 1), ({"live": True}, 1)]
+)
+def test_searches_between_thorough_ones_are_quick(options, period):
+    """Thorough ones are so near that what only they find can still be hidden in the frames between."""
+    hasty = Hasty()
+    run(frames(30, 540, 960), hasty, **options)
+    assert hasty.sizes == [640 if i % period else 960 for i in range(len(hasty.sizes))]
+    assert len(hasty.sizes) > 3
+
+
 def test_a_detector_sees_pictures_of_its_own_size():
     large = np.random.default_rng(1).integers(60, 200, (720, 1280, 3)).astype(np.uint8)
     wide = Wide()

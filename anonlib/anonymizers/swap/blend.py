@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.anonymizers.swap.light import SCALE, light_field, lit
-from anonlib.anonymizers.swap.mask import Masker, soft_mask
+from anonlib.anonymizers.swap.mask import soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person
-from anonlib.anonymizers.swap.render import draw_mesh, fill_polygon, place_mesh
-from anonlib.anonymizers.swap.state import read_state
+from anonlib.anonymizers.swap.render import fill_polygon, mesh_places, place_mesh, sample_texture
+from anonlib.anonymizers.swap.state import State
 from anonlib.geometry import resize
 
-LARGEST = 256
-"""A face with a longer side in pixels is drawn at this size and enlarged."""
+LARGEST = 192
+"""A window with a longer side in pixels is drawn at this size and enlarged: textures have no more detail."""
+COARSE = 96
+"""The same for what is smooth: light, edges and the places of the mesh."""
 MARGIN = 0.12
 """Free space around the face in its window, in heights of the face."""
 EDGE = 0.03
@@ -28,14 +31,14 @@ MOST_CHANGE = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The part of a crop in which the face is drawn, at most `LARGEST` pixels a side."""
+    """The part of a crop in which the face is drawn."""
 
     corners: tuple[int, int, int, int]
     """Whole pixels of the crop, xyxy."""
     picture: Tensor
-    """`(3, h, w)` in [0, 1]."""
+    """`(3, h, w)` in [0, 1], at most `COARSE` pixels a side."""
     points: Tensor
-    """`(468, 3)` in its pixels."""
+    """`(468, 3)` in pixels of this picture."""
 
     @staticmethod
     def around(points: Tensor, crop: Tensor) -> Window:
@@ -48,9 +51,9 @@ class Window:
             min(side, int(v) + 1) for v, side in zip((high + margin).tolist(), (width, height), strict=True)
         )
         part = crop[:, y0:y1, x0:x1]
-        shrink = max(1.0, max(part.shape[1:]) / LARGEST)
-        small = resize(part[None], (round(part.shape[1] / shrink), round(part.shape[2] / shrink)))[0]
-        scale = torch.tensor([small.shape[2] / part.shape[2], small.shape[1] / part.shape[1], 1 / shrink])
+        small = resize(part[None], _size(part.shape[1], part.shape[2], COARSE))[0]
+        across, down = small.shape[2] / part.shape[2], small.shape[1] / part.shape[1]
+        scale = torch.tensor([across, down, (across + down) / 2])
         moved = (points - torch.tensor([x0, y0, 0])) * scale
         return Window(corners=(x0, y0, x1, y1), picture=small, points=moved)
 
@@ -59,50 +62,75 @@ class Window:
         """Height of the face in pixels of the window."""
         return float(self.points[:, 1].max() - self.points[:, 1].min())
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in which the face is drawn, at most `LARGEST`."""
+        x0, y0, x1, y1 = self.corners
+        return _size(y1 - y0, x1 - x0, LARGEST)
+
+
+def _size(height: int, width: int, longest: int) -> tuple[int, int]:
+    """Height and width, made smaller to a longer side."""
+    shrink = max(1.0, max(height, width) / longest)
+    return round(height / shrink), round(width / shrink)
+
+
+class Drawn(NamedTuple):
+    """A new face, of the size `Window.size`."""
+
+    face: Tensor
+    """`(3, h, w)` in [0, 1]."""
+    opacity: Tensor
+    """`(1, h, w)` in [0, 1]."""
+    free: float
+    """Share of the face before which there is nothing."""
+
 
 def draw_face(
-    window: Window, person: Person, model: MeshModel, masker: Masker, *, openings: Tensor, head: bool = False
-) -> tuple[Tensor, Tensor]:
-    """The new face `(3, h, w)` in [0, 1] and its opacity `(1, h, w)` in the window.
+    window: Window, person: Person, model: MeshModel, state: State, logits: Tensor, *, head: bool = False
+) -> Drawn:
+    """The new face in the window.
 
     Args:
-        masker: finds what is in front of the face.
-        openings: `(1, 2)` of the eyes, see `read_state`.
+        state: of the points of the window.
+        logits: `(1, 96, 96)` say what is in front of the face, see `Masker.logits`.
         head: whether the whole head is replaced. Then the outline of the real face is not followed, and
             nothing in front of it is kept.
     """
     height, width = window.picture.shape[1:]
-    state = read_state(window.points[None], model, openings=openings)
     outline = window.points[model.oval, :2]
     mesh = place_mesh(person.shape, state, None if head else outline, model)
     usual = state.expression[0].clamp(-MOST_CHANGE * model.spread, MOST_CHANGE * model.spread)
     texture = person.texture + torch.einsum("e,echw->chw", usual, model.changes)
-    skin, drawn = draw_mesh(mesh, texture, model, height=height, width=width)
+    places, drawn = mesh_places(mesh, model, height=height, width=width)
     opacity = soft_inside(drawn, edge=max(1, round(EDGE * window.face_height)))[None]
-    logits = masker.logits([window.picture], [window.points])[0]
     visible = opacity * soft_mask(logits, window.points, (height, width), edge=False)
     skin_seen = (visible[0] > 0.5) & fill_polygon(outline, height=height, width=width)
     field = light_field(window.picture, skin_seen.float(), sigma=SCALE * window.face_height)
-    return lit(skin, field), opacity if head else visible
+    coarse = torch.cat([places, field, opacity if head else visible])
+    places, field, shown = F.interpolate(coarse[None], window.size, mode="bilinear")[0].split([2, 3, 1])
+    free = float(visible.sum() / opacity.sum().clamp(min=1))
+    return Drawn(lit(sample_texture(texture, places), field), shown, free)
 
 
 def soft_inside(drawn: Tensor, *, edge: int) -> Tensor:
     """1 inside a region `(h, w)` bool, falling to 0 at its border over about two edges; `(h, w)`."""
-    inner = -F.max_pool2d(-drawn.float()[None, None], 2 * edge + 1, 1, edge)
-    for _ in range(2):
-        inner = F.avg_pool2d(inner, 2 * (edge // 2) + 1, 1, edge // 2, count_include_pad=False)
-    return inner[0, 0] * drawn
+    soft = drawn.float()[None]
+    for kernel in ((1, 2 * edge + 1), (2 * edge + 1, 1)) * 2:
+        soft = F.avg_pool2d(soft, kernel, 1, [side // 2 for side in kernel], count_include_pad=False)
+    return (2 * soft[0] - 1).clamp(0, 1) * drawn
 
 
 def paste(
-    crop: Tensor, window: Window, face: Tensor, opacity: Tensor, *, front: Tensor | None = None
+    crop: Tensor, corners: tuple[int, int, int, int], drawn: Drawn, *, front: Tensor | None = None
 ) -> Tensor:
-    """The crop in which the window shows the face; pixels of opacity 0 stay as they are.
+    """The crop in which the window with these corners shows the face; pixels of opacity 0 stay as they are.
 
     `front` `(1, H, W)` is the opacity of what is in front of the face in the crop.
     """
-    x0, y0, x1, y1 = window.corners
-    face, opacity = resize(torch.cat([face, opacity])[None], (y1 - y0, x1 - x0))[0].split([3, 1])
+    x0, y0, x1, y1 = corners
+    both = torch.cat([drawn.face, drawn.opacity])[None]
+    face, opacity = resize(both, (y1 - y0, x1 - x0))[0].split([3, 1])
     if front is not None:
         opacity = opacity * (1 - front[:, y0:y1, x0:x1])
     out = crop.clone()

@@ -25,7 +25,7 @@ MARGIN = 1.5
 SHARPNESS = 4.0
 """Factor on the logits, for a narrow edge at an occluder."""
 _EYES = (33, 263)
-_FINE = 4
+_FINE = 2
 
 
 class Masker:
@@ -92,9 +92,10 @@ def soft_mask(logits: Tensor, points: Tensor, size: tuple[int, int], *, edge: bo
     background behind the far cheek. At what is in front of the face the edge is narrow. Without `edge` only
     the latter counts: for callers who know the outline of what they draw.
     """
-    inside = F.avg_pool2d(F.avg_pool2d(outline(points), 5, 1, 2), 3, 1, 1)
-    inside = (2 * inside - 1).clamp(0, 1)
-    both = torch.cat([SHARPNESS * logits, inside])[None]
+    both = (SHARPNESS * logits)[None]
+    if edge:
+        inside = F.avg_pool2d(F.avg_pool2d(outline(points), 5, 1, 2), 3, 1, 1)
+        both = torch.cat([both, (2 * inside - 1).clamp(0, 1)[None]], 1)
     frame = _frame(points)
     linear = torch.linalg.inv(frame[:, :2])
     back = torch.cat([linear, -linear @ frame[:, 2:]], 1)

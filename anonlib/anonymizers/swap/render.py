@@ -6,14 +6,23 @@ visible. The outline of the drawing follows them, so that no second chin or chee
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.state import State
+
+SQUARES = (3, 6, 12)
+"""Sides in pixels of the squares that small triangles fit in."""
+CRACK = 1e-3
+"""How far beyond its sides, as a share of them, a triangle covers a pixel, so that there are no cracks."""
 
 
 def fill_polygon(corners: Tensor, *, height: int, width: int) -> Tensor:
@@ -38,45 +47,64 @@ def place_mesh(shape: Tensor, state: State, outline: Tensor | None, model: MeshM
     return points
 
 
-def draw_mesh(
-    points: Tensor, texture: Tensor, model: MeshModel, *, height: int, width: int
-) -> tuple[Tensor, Tensor]:
-    """The textured mesh `(3, h, w)` and where it is drawn `(h, w)` bool.
+def mesh_places(points: Tensor, model: MeshModel, *, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """The place in the texture that each pixel shows, `(2, h, w)` xy in [-1, 1], and where the mesh is.
 
-    Triangles that face away are left out; the nearer ones are drawn over the farther ones.
+    The second is `(h, w)` bool. Triangles that face away are left out; the nearer ones are drawn over the
+    farther ones. Pixels beside the mesh continue its places, so that they can be enlarged.
 
     Args:
         points: `(468, 3)` in pixels of the picture to be drawn.
-        texture: `(3, H, W)` of any three channels.
     """
-    corners = points[model.triangles].numpy()
-    one, two = corners[:, 1, :2] - corners[:, 0, :2], corners[:, 2, :2] - corners[:, 0, :2]
-    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    corners = points[model.triangles].numpy().astype(np.float32)
     order = np.argsort(-corners[:, :, 2].mean(1))
-    order = order[area[order] > 1e-6]
-    canvas = Image.new("I", (width, height), 0)
-    pen = ImageDraw.Draw(canvas)
-    for index, triangle in zip(
-        order.tolist(), (corners[order, :, :2] - 0.5).reshape(-1, 6).tolist(), strict=True
-    ):
-        pen.polygon(triangle, fill=index + 1)
-    owner = np.asarray(canvas)
-    y, x = np.nonzero(owner)
-    owner = owner[y, x] - 1
-    first = corners[owner, 0, :2]
-    px, py = x + 0.5 - first[:, 0], y + 0.5 - first[:, 1]
-    a, b = one[owner], two[owner]
-    u = (px * b[:, 1] - py * b[:, 0]) / area[owner]
-    v = (py * a[:, 0] - px * a[:, 1]) / area[owner]
-    places = model.uv.numpy()[model.triangles.numpy()[owner]]
-    where = (
-        places[:, 0] + u[:, None] * (places[:, 1] - places[:, 0]) + v[:, None] * (places[:, 2] - places[:, 0])
-    )
-    grid = torch.from_numpy(where.astype(np.float32)) * 2 - 1
-    colours = F.grid_sample(
-        texture[None], grid[None, None], mode="bilinear", padding_mode="border", align_corners=False
-    )
-    out, drawn = torch.zeros(3, height, width), torch.zeros(height, width, dtype=torch.bool)
-    out[:, y, x] = colours[0, :, 0]
-    drawn[y, x] = True
-    return out, drawn
+    flat = corners[order, :, :2]
+    first, sides = flat[:, 0], flat[:, 1:] - flat[:, :1]
+    area = sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0]
+    front = np.flatnonzero(area > 1e-6)
+    # rows of `inverse` take a pixel, relative to the first corner, to its shares of both sides
+    inverse = np.stack([sides[:, 1, ::-1], sides[:, 0, ::-1]], 1) * [[1, -1], [-1, 1]]
+    inverse = (inverse / np.where(area > 1e-6, area, 1)[:, None, None]).astype(np.float32)
+    owner = np.full(height * width, -1)
+    _own(owner.reshape(height, width), front, flat, inverse)
+    # each triangle's affine map from a pixel to its place in the texture
+    uv = 2 * model.uv.numpy()[model.triangles.numpy()[order]] - 1
+    linear = (uv[:, 1:] - uv[:, :1]).transpose(0, 2, 1) @ inverse
+    shift = uv[:, 0] - (linear @ (first - np.float32(0.5))[:, :, None])[:, :, 0]
+    y, x = (each.astype(np.float32) for each in np.divmod(np.arange(height * width, dtype=np.int32), width))
+    maps = np.concatenate([linear, shift[:, :, None]], 2).reshape(-1, 6).T[:, owner]
+    where = [maps[0] * x + maps[1] * y + maps[2], maps[3] * x + maps[4] * y + maps[5]]
+    places = torch.from_numpy(np.stack([*where, np.ones_like(x)]) * (owner >= 0)).reshape(3, height, width)
+    inside, around = places[2] > 0, F.interpolate(places[None], (height // 4, width // 4), mode="area")
+    around = F.interpolate(around, (height, width), mode="bilinear")[0]
+    return torch.where(inside, places[:2], around[:2] / around[2:].clamp(min=1e-6)), inside
+
+
+def _own(owner: NDArray[Any], which: NDArray[Any], flat: NDArray[Any], inverse: NDArray[Any]) -> None:
+    """Writes into `owner` `(h, w)` the last of the triangles `which` that covers the centre of each pixel.
+
+    Each triangle is compared with a square of pixels: small triangles with a small one.
+    """
+    height, width = owner.shape
+    low = np.ceil(flat.min(1) - 0.5).clip(0)
+    extent = (np.floor(flat.max(1) - 0.5).clip(None, [width - 1, height - 1]) - low + 1).max(1)
+    low = low.astype(np.int32)
+    for least, most in itertools.pairwise([0, *SQUARES, max(SQUARES[-1], int(extent[which].max(initial=0)))]):
+        rows = which[(extent[which] > least) & (extent[which] <= most)]
+        x, y = (low[rows, i, None] + np.arange(most, dtype=np.int32) for i in (0, 1))
+        px, py = (each.astype(np.float32) + np.float32(0.5) for each in (x, y))
+        px, py = px - flat[rows, 0, 0, None], py - flat[rows, 0, 1, None]
+        u, v = (
+            (inverse[rows, i, 0, None] * px)[:, None] + (inverse[rows, i, 1, None] * py)[:, :, None]
+            for i in (0, 1)
+        )
+        hit = np.minimum(np.minimum(u, v), 1 - u - v) >= -CRACK
+        hit &= (x < width)[:, None] & (y < height)[:, :, None]
+        row, i, j = hit.nonzero()
+        np.maximum.at(owner.reshape(-1), y[row, i] * width + x[row, j], rows[row])
+
+
+def sample_texture(texture: Tensor, places: Tensor) -> Tensor:
+    """The colours `(C, h, w)` of a texture `(C, H, W)` at places `(2, h, w)`, see `mesh_places`."""
+    grid = places.permute(1, 2, 0)[None]
+    return F.grid_sample(texture[None], grid, padding_mode="border", align_corners=False)[0]

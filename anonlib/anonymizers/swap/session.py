@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from anonlib.anonymizers.swap.blend import Window, draw_face, paste
+from anonlib.anonymizers.swap.blend import Drawn, Window, draw_face, paste
 from anonlib.anonymizers.swap.head import HeadModel, HeadStyle
 from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person, context, draw_person
 from anonlib.anonymizers.swap.render import fill_polygon
-from anonlib.anonymizers.swap.smooth import MOST, Box, Memories
-from anonlib.anonymizers.swap.state import read_state, turn
+from anonlib.anonymizers.swap.smooth import MOST, Array, Box, Memories, TrackMemory
+from anonlib.anonymizers.swap.state import State, read_state, turn, with_eyes
 from anonlib.anonymizers.swap.veil import veil
 from anonlib.detection.eyes import EyeLandmarks, eye_opening
 from anonlib.detection.mesh import MeshLandmarks
@@ -36,10 +36,32 @@ SURELY = 2.0
 MOST_FRONT = 0.7
 """Largest share of a face that may be kept as what is in front of it. A mask that finds more is not trusted:
 the face is veiled, and nothing in front of it is kept."""
+ALL_FREE = 0.95
+"""Smallest share of a face with nothing in front of it, at which it may be shown again in the next frame."""
 ONE_EYE = 0.4
 """Yaw in radians from which only the near eye is measured."""
 MOST_TURN, STILL_TURN = 0.7, 0.8
 """Largest yaw in radians of a face that is replaced: when it appears, and later."""
+
+
+class Face(NamedTuple):
+    """What a face is drawn from."""
+
+    points: Tensor
+    """`(468, 3)` in pixels of the crop."""
+    window: Window
+    state: State
+    """Of the points of the window."""
+    logits: Tensor
+    """`(1, 96, 96)`, see `Masker.logits`."""
+
+
+class Tile(NamedTuple):
+    """A face that can be shown again, because nothing is in front of it."""
+
+    corners: tuple[int, int, int, int]
+    """Of its window in the frame."""
+    drawn: Drawn
 
 
 class SwapSession:
@@ -67,65 +89,148 @@ class SwapSession:
         self._people: dict[int, Person] = {}
         self._styles: dict[int, HeadStyle] = {}
         self._memories = Memories()
+        self._tiles: dict[int, Tile] = {}
 
     @torch.inference_mode()
     def replace(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> list[Tensor]:
         """The crops `(3, h, w)` in [0, 1] with other people's faces; see `anonymizers.Session`."""
         self._memories.frame += 1
+        boxes = [Box.of(corner, *crop.shape[1:]) for crop, corner in zip(crops, corners, strict=True)]
+        out: dict[int, Tensor] = {}
+        rows: list[int] = []
+        for i, crop in enumerate(crops):
+            waits = tracks[i] in [tracks[row] for row in rows]
+            again = None if waits else self._again(crop, tracks[i], corners[i], boxes[i])
+            if again is None:
+                rows.append(i)
+            else:
+                out[i] = again
+        if rows:
+            chosen = [(crops[i], tracks[i], corners[i], boxes[i]) for i in rows]
+            out |= dict(zip(rows, self._looked(chosen), strict=True))
+        self._tiles = {track: self._tiles[track] for track in tracks if track in self._tiles}
+        return [out[i] for i in range(len(crops))]
+
+    def _again(self, crop: Tensor, track: int, corner: tuple[int, int], box: Box) -> Tensor | None:
+        """The crop with the face that was drawn before, moved along; None if it must be looked at.
+
+        Nothing may be in front of that face: what is kept must be where it is now.
+        """
+        memory, tile = self._memories.of(track), self._tiles.get(track)
+        shift = memory.step(box)
+        if tile is None or shift is None:
+            return None
+        x0, y0, x1, y1 = (v + shift[k % 2] - corner[k % 2] for k, v in enumerate(tile.corners))
+        if min(x0, y0) < 0 or x1 > crop.shape[2] or y1 > crop.shape[1]:
+            return None
+        memory.follow(shift, box)
+        self._tiles[track] = Tile(
+            (x0 + corner[0], y0 + corner[1], x1 + corner[0], y1 + corner[1]), tile.drawn
+        )
+        self.counts["swapped"] += 1
+        return paste(crop, (x0, y0, x1, y1), tile.drawn)
+
+    def _looked(self, chosen: list[tuple[Tensor, int, tuple[int, int], Box]]) -> list[Tensor]:
+        """Crops, each with its track, corner and box, with new faces where the old ones are seen now."""
+        crops, tracks, corners, boxes = (list(column) for column in zip(*chosen, strict=True))
         memories = [self._memories.of(track) for track in tracks]
         offsets = [np.array([*corner, 0.0]) for corner in corners]
+        seen = self._seen(crops, memories, offsets)
+        points: list[Tensor | None] = []
+        strengths = []
+        for i, memory in enumerate(memories):
+            smooth = memory.points(seen.get(i), boxes[i])
+            points.append(None if smooth is None else torch.from_numpy(smooth - offsets[i]).float())
+            strengths.append(memory.strength)
+        faces = self._faces(crops, memories, points)
+        out = []
+        for i, track in enumerate(tracks):
+            self._tiles.pop(track, None)
+            out.append(self._replaced(crops[i], track, corners[i], faces[i], strengths[i]))
+        return out
+
+    def _seen(
+        self, crops: list[Tensor], memories: list[TrackMemory], offsets: list[Array]
+    ) -> dict[int, Array]:
+        """The points, in pixels of the frame, of the faces whose points are trusted."""
         starts = [
             self._expected(crop) if memory.last is None else torch.from_numpy(memory.last - offset).float()
             for crop, memory, offset in zip(crops, memories, offsets, strict=True)
         ]
         found, scores = self.landmarks(crops, starts)
-        out = []
-        for i, crop in enumerate(crops):
-            known = memories[i].last is not None and memories[i].lost == 0
-            sure = self._sure(found[i], float(scores[i]), crop, known=known)
-            seen = found[i].numpy() + offsets[i] if sure else None
-            smooth = memories[i].points(seen, Box.of(corners[i], *crop.shape[1:]))
-            points = None if smooth is None else torch.from_numpy(smooth - offsets[i]).float()
-            out.append(self._replaced(crop, tracks[i], points, strength=memories[i].strength))
-        return out
+        yaws = turn(read_state(found, self.model))[:, 0].abs().tolist()
+        return {
+            i: found[i].numpy() + offsets[i]
+            for i, memory in enumerate(memories)
+            if self._sure(found[i], float(scores[i]), yaws[i], crops[i], known=memory.is_known)
+        }
 
-    def _eyes(self, crop: Tensor, track: int, points: Tensor) -> Tensor:
-        """The opening of both eyes `(1, 2)`, smoothed; of a turned head the near eye counts for both."""
-        seen = eye_opening(self.eyes([crop], points[None])[0])[0]
-        yaw = float(turn(read_state(points[None], self.model))[0, 0])
-        if abs(yaw) > ONE_EYE:
-            seen = seen[[0, 0] if yaw > 0 else [1, 1]]
-        return torch.from_numpy(self._memories.of(track).eyes(seen.numpy())).float()[None]
-
-    def _sure(self, points: Tensor, score: float, crop: Tensor, *, known: bool) -> bool:
+    def _sure(self, points: Tensor, score: float, yaw: float, crop: Tensor, *, known: bool) -> bool:
         """Whether the points are trusted, and the face is large enough and not turned too far."""
         height = float(points[:, 1].max() - points[:, 1].min())
         if score < (STILL_SURE if known else SURE) or height < SMALLEST or not in_the_middle(points, crop):
             return False
-        yaw = abs(float(turn(read_state(points[None], self.model))[0, 0]))
         return yaw <= (STILL_TURN if known else MOST_TURN)
 
-    def _replaced(self, crop: Tensor, track: int, points: Tensor | None, *, strength: float) -> Tensor:
+    def _faces(
+        self, crops: list[Tensor], memories: list[TrackMemory], points: list[Tensor | None]
+    ) -> list[Face | None]:
+        """All that is needed to draw each face whose points are known."""
+        known = {i: each for i, each in enumerate(points) if each is not None}
+        if not known:
+            return [None] * len(crops)
+        windows = [Window.around(each, crops[i]) for i, each in known.items()]
+        meshes = torch.stack([window.points for window in windows])
+        logits = self.masker.logits([window.picture for window in windows], [*meshes])
+        states = read_state(meshes, self.model)
+        openings = self._eyes(crops, memories, known, turn(states)[:, 0].tolist())
+        states = with_eyes(states, openings, self.model)
+        rows = zip(*(part.split(1) for part in states), strict=True)
+        parts = zip(known.values(), windows, (State(*row) for row in rows), logits, strict=True)
+        faces = dict(zip(known, (Face(*part) for part in parts), strict=True))
+        return [faces.get(i) for i in range(len(crops))]
+
+    def _eyes(
+        self, crops: list[Tensor], memories: list[TrackMemory], points: dict[int, Tensor], yaws: list[float]
+    ) -> Tensor:
+        """The opening of both eyes `(n, 2)`, smoothed; of a turned head the near eye counts for both."""
+        meshes = torch.stack([*points.values()])
+        openings = eye_opening(self.eyes([crops[i] for i in points], meshes)[0])
+        smooth = []
+        for i, seen, yaw in zip(points, openings, yaws, strict=True):
+            if abs(yaw) > ONE_EYE:
+                seen = seen[[0, 0] if yaw > 0 else [1, 1]]
+            smooth.append(memories[i].eyes(seen.numpy()))
+        return torch.from_numpy(np.stack(smooth)).float()
+
+    def _replaced(
+        self, crop: Tensor, track: int, corner: tuple[int, int], face: Face | None, strength: float
+    ) -> Tensor:
         """The crop with a new face. Unless it has its full strength, the old face is veiled below it."""
-        base = crop if points is not None and strength == 1 else self._veiled(crop)
-        new = None if points is None else self._drawn(crop, base, track, points)
+        veiled = face is None or strength < 1
+        base = self._veiled(crop) if veiled else crop
+        new = None if face is None else self._drawn(crop, base, track, corner, face)
         self.counts["swapped" if new is not None and strength >= 0.5 else "veiled"] += 1
         if new is None:
-            return self._veiled(crop)
+            return base if veiled else self._veiled(crop)
         return new if strength == 1 else base + strength * (new - base)
 
-    def _drawn(self, crop: Tensor, base: Tensor, track: int, points: Tensor) -> Tensor | None:
+    def _drawn(
+        self, crop: Tensor, base: Tensor, track: int, corner: tuple[int, int], face: Face
+    ) -> Tensor | None:
         """`base` with a new face; None if the mask leaves too little of the face to be replaced."""
-        window, heads = Window.around(points, crop), self.heads
-        person, openings = self._person(crop, track, points), self._eyes(crop, track, points)
-        whole = heads is not None
-        face, opacity = draw_face(window, person, self.model, self.masker, openings=openings, head=whole)
+        points, window, state, logits = face
+        person, heads = self._person(crop, track, points), self.heads
+        drawn = draw_face(window, person, self.model, state, logits, head=heads is not None)
         if heads is not None:
             head = heads.replace(base, points, self._style(heads, crop, track, points))
-            return paste(head.crop, window, face, opacity, front=head.front)
-        outline, (height, width) = window.points[self.model.oval, :2], window.picture.shape[1:]
-        seen = opacity[0, fill_polygon(outline, height=height, width=width)]
-        return paste(base, window, face, opacity) if float(seen.mean()) >= 1 - MOST_FRONT else None
+            return paste(head.crop, window.corners, drawn, front=head.front)
+        if drawn.free < 1 - MOST_FRONT:
+            return None
+        if drawn.free >= ALL_FREE:
+            x0, y0, x1, y1 = (v + corner[k % 2] for k, v in enumerate(window.corners))
+            self._tiles[track] = Tile((x0, y0, x1, y1), drawn)
+        return paste(base, window.corners, drawn)
 
     def _veiled(self, crop: Tensor) -> Tensor:
         """The crop with a filled face; what is surely in front of a frontal face in the box is kept."""

@@ -24,6 +24,10 @@ PATIENCE = 10
 """Frames for which a face whose points are lost keeps the last ones."""
 RISE = 0.25
 """How much of a new face that comes back appears with each frame."""
+LOOK = 2
+"""A calm face is looked at in every n-th frame."""
+CALM = 0.05
+"""How far a calm face moves or grows from frame to frame at most, in sizes of its box."""
 NEAR = 0.3
 """Mean distance of the points of two tracks on one face, in heights of the face."""
 MOST = 500
@@ -124,6 +128,8 @@ class TrackMemory:
         """The track that its person was drawn for, see `Memories.person`."""
         self.frame = 0
         """The newest frame in which it occurred."""
+        self.looked = 0
+        """The newest frame in which its points were looked for."""
         self.eyes = OneEuro()
         """Smooths the opening of both eyes."""
         self._box: Box | None = None
@@ -143,6 +149,7 @@ class TrackMemory:
             box: the crop of the face in the frame.
         """
         before, self._box = self._box, box
+        self.looked = self.frame
         if seen is None:
             self.lost += 1
             self.strength = max(0.0, self.strength - 1 / (PATIENCE + 1))
@@ -153,6 +160,26 @@ class TrackMemory:
             middle = seen.mean(axis=0)
             self.last = self._place(middle, box.size) + self._shape(seen - middle, box.size)
         return self.last
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its points were seen in the last frame in which they were looked for."""
+        return self.last is not None and self.lost == 0
+
+    def step(self, box: Box) -> tuple[int, int] | None:
+        """Whole pixels by which a calm face has moved with its box; None if it must be looked for."""
+        if self._box is None or not self.is_known or self.strength < 1 or self.frame - self.looked >= LOOK:
+            return None
+        shift = box.centre - self._box.centre
+        if max(np.abs(shift).max() / box.size, abs(box.size / self._box.size - 1)) > CALM:
+            return None
+        return round(float(shift[0])), round(float(shift[1]))
+
+    def follow(self, shift: tuple[int, int], box: Box) -> None:
+        """Moves the points of a calm face with its box, which is the next frame's."""
+        assert self._place.value is not None
+        self._place.move(1.0, np.array([*shift, 0.0])[: self._place.value.shape[-1]])
+        self._box, self.last = box, self._place.value + self._shape.value
 
     def _carried(self, before: Box | None, box: Box) -> Array | None:
         """The last points, moved as the box has moved."""

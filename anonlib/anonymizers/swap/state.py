@@ -48,12 +48,17 @@ def read_state(points: Tensor, model: MeshModel, *, openings: Tensor | None = No
         upright = (points.double() - place[:, None]) @ rotation / scale[:, None, None]
         change = expression_measures(upright.float()) - model.measures
         target = model.rest + torch.einsum("ne,epi->npi", change, model.expression)
-    kept = change * torch.tensor(KEPT)
-    if openings is not None:
-        share, opening = openings / USUAL_OPENING, KEPT[3]
-        faster = (1 - opening) / _CLOSING * (_CLOSING - share).clamp(min=0)
-        kept[:, 3:5] = model.measures[3:5] * (opening * (share - 1) - faster)
-    return State(rotation.float(), scale.float(), place.float(), kept)
+    state = State(rotation.float(), scale.float(), place.float(), change * torch.tensor(KEPT))
+    return state if openings is None else with_eyes(state, openings, model)
+
+
+def with_eyes(state: State, openings: Tensor, model: MeshModel) -> State:
+    """The states with other openings of the eyes `(N, 2)`, height by width."""
+    share, opening = openings / USUAL_OPENING, KEPT[3]
+    faster = (1 - opening) / _CLOSING * (_CLOSING - share).clamp(min=0)
+    kept = state.expression.clone()
+    kept[:, 3:5] = model.measures[3:5] * (opening * (share - 1) - faster)
+    return state._replace(expression=kept)
 
 
 def turn(state: State) -> Tensor:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from anonlib.anonymizers.swap.model import TEXTURE, MeshModel
-from anonlib.anonymizers.swap.render import draw_mesh, fill_polygon, place_mesh
+from anonlib.anonymizers.swap.render import fill_polygon, mesh_places, place_mesh, sample_texture
 from anonlib.anonymizers.swap.state import read_state
 from tests.anonymizers.swap.conftest import posed, turned
 
@@ -27,7 +27,8 @@ def test_a_texture_that_holds_its_own_place_is_drawn_at_the_points(model: MeshMo
         (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij"
     )
     points = posed(model.rest, turned(), scale=60.0)
-    picture, drawn = draw_mesh(points, torch.stack([x, y, 0 * x]), model, height=256, width=256)
+    places, drawn = mesh_places(points, model, height=256, width=256)
+    picture = sample_texture(torch.stack([x, y, 0 * x]), places)
     front = [1, 4, 50, 280, 9, 152, 61, 291]
     for point in front:
         column, row = points[point, :2].int().tolist()
@@ -41,7 +42,8 @@ def test_what_faces_away_is_hidden(model: MeshModel) -> None:
     height, width = TEXTURE
     left = (torch.arange(width) < width / 2).float().expand(3, height, width)
     points = posed(model.rest, turned(yaw=0.8), scale=60.0)
-    picture, drawn = draw_mesh(points, left, model, height=256, width=256)
+    places, drawn = mesh_places(points, model, height=256, width=256)
+    picture = sample_texture(left, places)
     near, far = (picture[0] > 0.5) & drawn, (picture[0] < 0.5) & drawn
     assert near.sum() > 2 * far.sum()
 

@@ -27,6 +27,17 @@ class Fixed:
         return self.points.expand(len(crops), -1, -1), torch.full((len(crops),), self.score)
 
 
+class Skin:
+    """Finds skin everywhere, or something else in the lower half."""
+
+    def __init__(self, below: float = 9.0) -> None:
+        self.below, self.calls = below, 0
+
+    def logits(self, crops: Sequence[Tensor], points: Sequence[Tensor]) -> Tensor:
+        self.calls += 1
+        return torch.cat([torch.full((len(crops), 1, 48, 96), side) for side in (9.0, self.below)], 2)
+
+
 def half_open(crops: Sequence[Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
     """Eyelids that do not depend on the picture, and no irises."""
     angle = torch.arange(16) * torch.pi / 8
@@ -110,13 +121,35 @@ def test_a_face_whose_points_are_not_to_be_trusted_is_veiled(swap: Swap, crops: 
 
 def test_a_lost_face_keeps_its_person_over_a_veil(swap: Swap, crops: Tensor) -> None:
     landmarks = Fixed(swap.landmarks([crops[0]])[0][0])
-    session = SwapSession(landmarks, swap.eyes, swap.masker, swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
+    session = SwapSession(landmarks, swap.eyes, Skin(), swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
     first = session.replace([crops[0]], [1], [(0, 0)])[0]
     landmarks.score = 0.0
-    lost = session.replace([crops[0]], [1], [(0, 0)])[0]
+    calm, lost = (session.replace([crops[0]], [1], [(0, 0)])[0] for _ in range(2))
     core = inside(swap, crops[0])
-    assert (lost - first)[:, core].abs().mean() < 0.05 and session.counts == {"swapped": 2}
+    assert torch.equal(calm, first)  # a calm face is looked at in every second frame
+    assert (lost - first)[:, core].abs().mean() < 0.05 and session.counts == {"swapped": 3}
     assert not torch.equal(lost, first)  # the border is veiled
+
+
+def test_a_calm_face_moves_with_its_box_and_is_looked_at_in_every_second_frame(
+    swap: Swap, crops: Tensor
+) -> None:
+    masker = Skin()
+    session = SwapSession(swap.landmarks, swap.eyes, masker, swap.model, enlarge=2.0, seed=5)  # type: ignore[arg-type]
+    first = session.replace([crops[0]], [1], [(0, 0)])[0]
+    moved = session.replace([crops[0]], [1], [(3, 0)])[0]  # the whole picture moves to the right
+    torch.testing.assert_close(moved, first)
+    session.replace([crops[0]], [1], [(3, 0)])
+    session.replace([crops[0]], [1], [(90, 0)])  # too fast
+    assert masker.calls == 3
+
+
+def test_a_face_behind_something_is_looked_at_in_each_frame(swap: Swap, crops: Tensor) -> None:
+    masker = Skin(below=-9.0)
+    session = SwapSession(swap.landmarks, swap.eyes, masker, swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
+    for _ in range(3):
+        session.replace([crops[0]], [1], [(0, 0)])
+    assert masker.calls == 3
 
 
 def test_large_faces_are_drawn_small_and_enlarged(swap: Swap, crops: Tensor) -> None:
