@@ -8,6 +8,7 @@ position.
 | `test.npz`   | `same`, `fold` of each pair; `clip` of each frame; `positives` (frames, classes)  |
 | `METHOD.npz` | `cosine` of each pair; `image`, `label`, `score`, `box`, `hit` of each detection  |
 | `attacks.npz`, `attacks-METHOD.npz` | the cosine of each pair under each attack on a learned method |
+| `mixtures.npz` | the cosine of each pair when a share of the people or pictures is masked    |
 """
 
 from __future__ import annotations
@@ -116,6 +117,28 @@ def load_pairs(folder: Path) -> Pairs:
     return Pairs(first=unknown, second=unknown, same=test["same"], fold=test["fold"].astype(np.int64))
 
 
+def load_matches(folder: Path, name: str) -> Matches:
+    """The detections of a method in the test frames.
+
+    Raises:
+        CheckpointError: the predictions are missing, damaged, or of another test.
+    """
+    path, test = folder / f"{name}.npz", read_arrays(folder / "test.npz")
+    stored = read_arrays(path)
+    if len(stored.get("cosine", ())) != len(test["same"]):
+        raise CheckpointError(f"predictions {path} do not fit test.npz: restore the folder")
+    try:
+        return Matches(
+            score=stored["score"].astype(np.float64),
+            image=stored["image"].astype(np.int64),
+            label=stored["label"].astype(np.int64),
+            hit=stored["hit"],
+            positives=test["positives"].astype(np.int64),
+        )
+    except KeyError as error:
+        raise CheckpointError(f"predictions {path} hold no {error}: restore the folder") from error
+
+
 def summarize(folder: Path, name: str) -> dict[str, Any]:
     """One point of Fig. 4 and one row of Table 1, with 95% intervals, from stored predictions.
 
@@ -125,25 +148,12 @@ def summarize(folder: Path, name: str) -> dict[str, Any]:
     Raises:
         CheckpointError: the predictions are missing, damaged, or of another test.
     """
-    path, test, pairs = folder / f"{name}.npz", read_arrays(folder / "test.npz"), load_pairs(folder)
-    stored = read_arrays(path)
-    if len(stored.get("cosine", ())) != len(pairs):
-        raise CheckpointError(f"predictions {path} do not fit test.npz: restore the folder")
-    try:
-        matches = Matches(
-            score=stored["score"].astype(np.float64),
-            image=stored["image"].astype(np.int64),
-            label=stored["label"].astype(np.int64),
-            hit=stored["hit"],
-            positives=test["positives"].astype(np.int64),
-        )
-    except KeyError as error:
-        raise CheckpointError(f"predictions {path} hold no {error}: restore the folder") from error
+    matches, pairs = load_matches(folder, name), load_pairs(folder)
     precision = matched_precision(matches)
-    samples = matched_bootstrap(matches, clips=test["clip"])
+    samples = matched_bootstrap(matches, clips=read_arrays(folder / "test.npz")["clip"])
     lo, hi = interval(mean_over_classes(samples))
     return {
-        "verification": asdict(verify_scores(stored["cosine"], pairs)),
+        "verification": asdict(verify_scores(read_arrays(folder / f"{name}.npz")["cosine"], pairs)),
         "per_class": precision.per_class.tolist(),
         "map": precision.mean,
         "map_lo": lo,

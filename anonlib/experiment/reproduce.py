@@ -20,7 +20,8 @@ from anonlib.config import Profile, to_dict
 from anonlib.experiment.actions import Detections, anonymize_clips, detect_actions, ground_truth
 from anonlib.experiment.attacks import attack
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
-from anonlib.experiment.predictions import save_predictions, save_test
+from anonlib.experiment.mixtures import mixture_cosines
+from anonlib.experiment.predictions import save_arrays, save_predictions, save_test
 from anonlib.experiment.run import Run
 from anonlib.experiment.tables import OURS, PAPER, RANDOM, Reproduction, write_tables
 from anonlib.experiment.validation import validation_score
@@ -107,6 +108,7 @@ def reproduce(
     for name in names():
         if name != OURS:
             measure(experiment, name, create(name), experiment.classifier)
+    run.stage("mixtures", partial(mix, experiment))
     for name, players in trained.items():
         measure(experiment, name, hide[name], players.classifier, detector=players.detector)
     ours = trained[OURS].modifier
@@ -251,6 +253,14 @@ def measure(
         return {}
 
     run.stage(f"method-{name}", compute)
+
+
+def mix(experiment: Experiment) -> dict[str, Any]:
+    """Predictions for the curves of Fig. 4: D on test faces of which a share is masked."""
+    run, data = experiment.run, experiment.data
+    cosines = mixture_cosines(experiment.classifier, data.test_faces, data.pairs, seed=run.seed)
+    save_arrays(run.predictions / "mixtures.npz", cosines)
+    return {}
 
 
 def find_actions(

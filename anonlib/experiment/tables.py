@@ -16,6 +16,7 @@ from anonlib.anonymizers import names
 from anonlib.assets import data_path
 from anonlib.experiment.attacks import ATTACKS, COLUMNS, TWO_CLEAR
 from anonlib.experiment.datasets import AT_THE_FACE
+from anonlib.experiment.mixtures import mixtures
 from anonlib.experiment.predictions import summarize, summarize_attacks
 from anonlib.experiment.run import read_json
 from anonlib.files import write_atomically
@@ -40,6 +41,7 @@ class Reproduction:
     action_groups: Path
     comparisons: Path
     faces_found: Path
+    mixtures: Path | None = None
 
 
 def tables_of(out: Path) -> dict[str, list[Row]]:
@@ -54,7 +56,8 @@ def tables_of(out: Path) -> dict[str, list[Row]]:
     results = {name: summarize(folder, name) for name in measured}
     objectives = {"ascent": results.get(PAPER, results[OURS]), "random_label": summarize(folder, RANDOM)}
     attacks = {name: summarize_attacks(folder, name) for name in (OURS, PAPER) if name in results}
-    return {
+    older = not (folder / "mixtures.npz").exists()
+    return ({} if older else {"mixtures": mixtures(folder)}) | {
         "table1": table1(results, data["actions"]),
         "figure4": figure4(results, data["actions"]),
         "ablation_classifier": attackers(attacks),

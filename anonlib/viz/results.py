@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 MEASURES = ["verification_error", "action_map"]
+MIXTURES = {"person": ("--", "mask some people"), "picture": (":", "mask some pictures")}
+"""Line style and name of each curve of `anonlib.experiment.mixtures`."""
 JOINT = float(np.sqrt(-2 * np.log(0.05)) / 1.959964)
 """Size of the joint 95% region of two independent normal numbers, relative to the 95% interval of one."""
 KEPT = ((RED, "s"), (BLUE, "o"), (GREY, "v"), (VERMILION, "D"), ("black", "^"))
@@ -36,7 +38,11 @@ ASKED = {
 
 
 def plot_privacy_utility(
-    figure4: DataFrame, *, paper: DataFrame | None = None, line: bool = False, highlight: str | None = None
+    figure4: DataFrame,
+    *,
+    paper: DataFrame | None = None,
+    mixtures: DataFrame | None = None,
+    highlight: str | None = None,
 ) -> Figure:
     """Action mAP over verification error, one marker per method; better is up and to the right.
 
@@ -47,15 +53,16 @@ def plot_privacy_utility(
     Args:
         figure4: columns `method`, `verification_error`, `action_map`, optionally with intervals.
         paper: published points in the same columns; points with both numbers are drawn hollow.
-        line: draw the line from `unanonymized` to `mask`; both must be in the table.
+        mixtures: the curves of masking only some people or pictures, as in mixtures.csv of a run.
         highlight: a method to draw larger, with its name beside it.
     """
     figure, axes = panel(7.2, 4.4)
     handles = [_draw_method(axes, row, large=row["method"] == highlight) for _, row in figure4.iterrows()]
-    if line:
-        ends = figure4.set_index("method").loc[["unanonymized", "mask"], MEASURES].to_numpy(float).T
-        label = "from one extreme\nto the other"
-        handles += axes.plot(*ends, color=GREY, lw=1.2, ls="--", zorder=1, label=label)
+    if mixtures is not None:
+        for what, curve in mixtures.groupby("masked"):
+            points = curve.sort_values("share")[MEASURES].to_numpy(float).T
+            dashes, label = MIXTURES[what]
+            handles += axes.plot(*points, color=GREY, lw=1.4, ls=dashes, zorder=1, label=label)
     if paper is not None:
         for _, row in paper.dropna(subset=MEASURES).iterrows():
             look = style(row["method"])

@@ -51,11 +51,15 @@ def test_privacy_utility_leaves_out_ellipses_that_no_interval_gives() -> None:
     assert not draw(plot_privacy_utility(table)).axes[0].patches
 
 
-def test_privacy_utility_draws_the_line_between_the_extremes() -> None:
-    table = points().replace({"method": {"modifier": "unanonymized"}})
-    figure = draw(plot_privacy_utility(table, line=True))
-    (line,) = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
-    assert line.get_xydata().tolist() == [[0.3, 0.8], [0.5, 0.4]]
+def test_privacy_utility_draws_a_curve_for_each_mixture_by_its_share() -> None:
+    ends = [(1, 0.5, 0.4), (0, 0.1, 0.9)]
+    rows = [(what, *end) for what in ("person", "picture") for end in ends]
+    mixtures = pd.DataFrame(rows, columns=["masked", "share", "verification_error", "action_map"])
+    figure = draw(plot_privacy_utility(points(), mixtures=mixtures))
+    curves = {line.get_label(): line for line in figure.axes[0].lines if line.get_linestyle() in ("--", ":")}
+    assert set(curves) == {"mask some people", "mask some pictures"}
+    for line in curves.values():
+        assert line.get_xydata().tolist() == [[0.1, 0.9], [0.5, 0.4]]
 
 
 def test_privacy_utility_enlarges_and_names_one_method() -> None:
