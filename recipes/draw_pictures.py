@@ -1,11 +1,9 @@
-"""Draw the README's pictures from a finished run: Fig. 3, Fig. 4 and Fig. 5 on synthetic people.
+"""Draws the README's pictures: Fig. 4 of a run, and Fig. 3 and Fig. 5 on synthetic people.
 
     python -m recipes.draw_pictures results/laptop
-    python -m recipes.draw_pictures results/anonymizer
+    python -m recipes.draw_pictures results/jhmdb-split1
 
-The pictures are written into the run's folder, which must hold figure4.csv. Without weights/, as in the
-recorded runs, only Fig. 4 is drawn. A folder without figure4.csv gets pictures made by the shipped
-M-state-trained. All people shown are test people.
+A folder with several runs gets Fig. 4 of the first one, and test people by the M that ships, M-state-trained.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ from torch import Tensor
 
 from anonlib.anonymizers import create, names
 from anonlib.anonymizers.frames import anonymize_frames
-from anonlib.anonymizers.learned import load_modifier
 from anonlib.assets import data_path
 from anonlib.config import profile
 from anonlib.networks import Modifier
@@ -30,11 +27,6 @@ from anonlib.types import ActionFrames
 from anonlib.viz import plot_baselines, plot_before_after, plot_privacy_utility
 from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
-
-
-def modifier_of_run(folder: Path) -> Modifier:
-    """M as the run left it."""
-    return load_modifier(folder / "weights" / "modifier.safetensors")
 
 
 def portraits(people: int, *, size: int) -> Tensor:
@@ -48,14 +40,14 @@ def scenes(clips: int = 6) -> ActionFrames:
     return render_clips(clips=clips, frames=1, split="test", seed=0, size=(144, 192), heads=SyntheticPeople())
 
 
-def draw_figure4(folder: Path) -> None:
-    """Fig. 4 from the run's table."""
-    figure4 = pd.read_csv(folder / "figure4.csv")
+def draw_figure4(run: Path, folder: Path) -> None:
+    """Fig. 4 from the run's tables."""
+    figure4, mixtures = pd.read_csv(run / "figure4.csv"), run / "mixtures.csv"
     paper = pd.read_csv(data_path("paper", "figure4.csv"))
     if figure4["paper_action_map"].isna().all():  # other actions than those of the paper's numbers
         paper = None
-    picture = plot_privacy_utility(figure4, paper=paper, line=True)
-    picture.savefig(folder / "figure4.png", dpi=100)
+    curves = pd.read_csv(mixtures) if mixtures.exists() else None
+    plot_privacy_utility(figure4, paper=paper, mixtures=curves).savefig(folder / "figure4.png", dpi=100)
 
 
 @torch.inference_mode()
@@ -81,13 +73,11 @@ def save(figure: Figure, path: Path, *, dpi: int) -> None:
 
 
 def main(folder: Path) -> None:
-    """Draw what the folder has the data for."""
-    if not (folder / "figure4.csv").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        return draw_people(folder, start.trained_modifier(profile("laptop")))
-    draw_figure4(folder)
-    if (folder / "weights" / "modifier.safetensors").exists():
-        draw_people(folder, modifier_of_run(folder))
+    """Draws what the folder has the data for."""
+    runs = sorted(folder.glob("seed*"))
+    draw_figure4(runs[0] if runs else folder, folder)
+    if runs:
+        draw_people(folder, start.trained_modifier(profile("laptop")))
 
 
 if __name__ == "__main__":
