@@ -69,6 +69,7 @@ TABLES = (
     "action_groups",
     "comparisons",
     "faces_found",
+    "mixtures",
 )
 
 
