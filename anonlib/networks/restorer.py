@@ -9,15 +9,16 @@ from anonlib.networks.blocks import ResidualBlock, instance_norm_layer
 
 
 class Restorer(nn.Module):
-    """Clear faces from modified ones, `(B, 3, H, W)` in [0, 1] to the same; H and W are multiples of 8.
+    """Clear faces from modified ones, `(B, 3, H, W)` in [0, 1] to the same; H and W are multiples of 8,
+    at least 16.
 
     Every 2x2 pixels are folded into 12 channels (Shi et al., CVPR 2016). The blocks work at an eighth of the
     resolution, where they see most of the face; a shortcut keeps detail that passed the method unchanged.
 
     Differs from the paper: the paper has no attacker that restores faces.
 
-    >>> Restorer(width=4, blocks=1)(torch.rand(2, 3, 16, 8)).shape
-    torch.Size([2, 3, 16, 8])
+    >>> Restorer(width=4, blocks=1)(torch.rand(2, 3, 24, 16)).shape
+    torch.Size([2, 3, 24, 16])
     """
 
     def __init__(self, *, width: int = 32, blocks: int = 4) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from anonlib.anonymizers import create, names
 from anonlib.assets import load_weights
+from anonlib.attack import retrained
 from anonlib.attack.verification import anonymize_faces
 from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, ModifierConfig, profile, to_dict
 from anonlib.errors import CheckpointError, ResultsError
@@ -90,7 +91,7 @@ SPIED = {
     "train_adversarially": module,
     "train_detector": module,
     "detect_actions": module,
-    "train_classifier": attacks,
+    "train_classifier": retrained,
 }
 Calls = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
 
