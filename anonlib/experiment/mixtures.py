@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, similarities, verify_scores
-from anonlib.experiment.predictions import load_matches, load_pairs, read_arrays
+from anonlib.experiment.predictions import load_matches, load_pairs, read_arrays, save_arrays
 from anonlib.metrics.average_precision import Matches, matched_precision
 from anonlib.metrics.verification import Pairs
 from anonlib.networks import SphereFace
 from anonlib.types import FaceImages
+
+if TYPE_CHECKING:
+    from anonlib.experiment.reproduce import Experiment
 
 MASKED = ("person", "picture")
 """What a coin is tossed for: a person, who is then masked in all pictures, or each picture."""
@@ -25,6 +28,14 @@ SHARES = (0.25, 0.5, 0.75)
 """Shares of them that are masked."""
 _ENDS = ("unanonymized", "mask")
 _TOSSES = 20
+
+
+def mix(experiment: Experiment) -> dict[str, Any]:
+    """Makes the predictions for both curves and keeps them: D on test faces of which a share is masked."""
+    run, data = experiment.run, experiment.data
+    cosines = mixture_cosines(experiment.classifier, data.test_faces, data.pairs, seed=run.seed)
+    save_arrays(run.predictions / "mixtures.npz", cosines)
+    return {}
 
 
 def mixture_cosines(

@@ -20,8 +20,8 @@ from anonlib.config import Profile, to_dict
 from anonlib.experiment.actions import Detections, anonymize_clips, detect_actions, ground_truth
 from anonlib.experiment.attacks import attack
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
-from anonlib.experiment.mixtures import mixture_cosines
-from anonlib.experiment.predictions import save_arrays, save_predictions, save_test
+from anonlib.experiment.mixtures import mix
+from anonlib.experiment.predictions import save_predictions, save_test
 from anonlib.experiment.run import Run
 from anonlib.experiment.tables import OURS, PAPER, RANDOM, Reproduction, write_tables
 from anonlib.experiment.validation import validation_score
@@ -132,12 +132,7 @@ def usual_start(profile: Profile) -> str | None:
     """How the paper's M starts beside M-state: `redraw`, if such weights ship for this size."""
     if not reads_state(profile):
         return None
-    return "redraw" if shipped_weights(STARTS["redraw"], reads_picture(profile).modifier) else None
-
-
-def reads_picture(profile: Profile) -> Profile:
-    """The profile with the paper's M, which reads the picture."""
-    return replace(profile, modifier=profile.modifier.of_picture())
+    return "redraw" if shipped_weights(STARTS["redraw"], profile.modifier.of_picture()) else None
 
 
 def as_trained(profile: Profile, name: str, start: str | None) -> Profile:
@@ -145,7 +140,9 @@ def as_trained(profile: Profile, name: str, start: str | None) -> Profile:
 
     Beside an M-state, the others train the paper's M, if there is a `start` for it.
     """
-    return reads_picture(profile) if name != OURS and reads_state(profile) and start else profile
+    if name == OURS or not reads_state(profile) or not start:
+        return profile
+    return replace(profile, modifier=profile.modifier.of_picture())
 
 
 def prepare(run: Run) -> Experiment:
@@ -253,14 +250,6 @@ def measure(
         return {}
 
     run.stage(f"method-{name}", compute)
-
-
-def mix(experiment: Experiment) -> dict[str, Any]:
-    """Predictions for the curves of Fig. 4: D on test faces of which a share is masked."""
-    run, data = experiment.run, experiment.data
-    cosines = mixture_cosines(experiment.classifier, data.test_faces, data.pairs, seed=run.seed)
-    save_arrays(run.predictions / "mixtures.npz", cosines)
-    return {}
 
 
 def find_actions(

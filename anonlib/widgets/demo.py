@@ -147,9 +147,7 @@ class LiveDemo:
         offered = [name for name in anonymizers.names() if name not in HIDDEN]
         methods = list(dict.fromkeys([method, SWAP, SHIPPED, *offered, *self.methods]))
         detectors = list(dict.fromkeys([detector, *detection.names(), *self.detectors]))
-        self.play = widgets.ToggleButton(
-            description="Play", tooltip="play, or pause", layout={"width": "7em"}
-        )
+        self.play = widgets.ToggleButton(description="Play", tooltip="play or pause", layout={"width": "7em"})
         self.show = widgets.ToggleButtons(
             options=VIEWS, value=show, description="Show", style=wide | {"button_width": "11em"}
         )
