@@ -27,6 +27,8 @@ ENLARGE = 1.6
 """Face boxes grow by this factor about their centre before they are modified (section 5.2)."""
 METHOD = "swap"
 """How `anonlib anonymize` and `anonlib.video` hide faces unless another method is named."""
+OBJECTIVES = ("ascent", "random_label", "detection", "identification")
+"""What M may minimise in Algorithm 1."""
 DETECTOR = "centerface"
 """How they find faces unless another detector is named."""
 
@@ -189,11 +191,12 @@ class TrainingConfig:
     precision: str = "float32"
     """`float32`, or `bfloat16` for the layers of the networks in training, and of A in tests."""
     objective: str = "ascent"
-    """How M fools D: `ascent` on the classification loss, or `random_label` (ablation, section 5.6)."""
+    """What M minimises beside Eq. (3): `ascent`, as in the paper; `random_label`, its ablation (section 5.6);
+    `detection`, without the gradient of L_adv; `identification`, without that of L_det (both ours)."""
 
     def __post_init__(self) -> None:
         for name, known, advice in (
-            ("objective", ("ascent", "random_label"), "'ascent' or 'random_label'"),
+            ("objective", OBJECTIVES, " or ".join(map(repr, OBJECTIVES))),
             ("l1_target", ("original", "start"), "'original' or 'start'"),
             ("pretrained", ("", "imagenet"), "'imagenet', or leave it out"),
             ("precision", ("float32", "bfloat16"), "'float32' or 'bfloat16'"),

@@ -104,10 +104,10 @@ def run_part(part: int, precision: str) -> dict[str, Any]:
 def experiment_modules() -> list[Any]:
     """The modules that call the `ACTIVITIES`, `reproduce` first; the first version has only that one."""
     try:
-        from anonlib.experiment import reproduce, validation
+        from anonlib.experiment import methods, reproduce, validation
     except ImportError:
         return [import_module("anonlib.evaluation.reproduce")]
-    return [reproduce, validation]
+    return [reproduce, methods, validation]
 
 
 def spy_on(watch: Stopwatch, modules: Iterable[Any]) -> None:

@@ -121,7 +121,7 @@ def test_reproduce_passes_its_options_on_and_prints_every_table(
     faces = (Path("lfw"), Path("casia"))
     assert seen.pop("exclude") == {"Ann_Example", "Bob_Example"}
     assert (seen.pop("actions"), seen.pop("protocol")) == (Path("jhmdb"), "boxed")
-    assert (seen.pop("watch"), seen.pop("start")) == (False, "random")
+    assert (seen.pop("watch"), seen.pop("full"), seen.pop("start")) == (False, False, "random")
     assert seen == {"out": tmp_path, "seed": 3, "faces": faces, "device": "cpu"}
     rows = [line.split() for line in result.output.splitlines()]
     assert ["Masked", "25.0", "12.5"] in rows

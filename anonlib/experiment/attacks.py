@@ -17,7 +17,7 @@ from anonlib.networks import SphereFace
 from anonlib.types import FaceImages
 
 if TYPE_CHECKING:
-    from anonlib.experiment.reproduce import Experiment
+    from anonlib.experiment.methods import Experiment
 
 TWO_CLEAR = "two clear"
 _AFTER = ("D after Algorithm 1", "original", "clear and modified")
@@ -85,6 +85,23 @@ def attack(
     for suffix, lessons, view in retrainings(faces, find_landmarks):
         attacker = retrain_start(experiment, lessons, f"attack-{name}-{suffix}")
         scores = compare_clear_and_modified(attacker, view.test, view.modified_test, data.pairs)
+        cosines |= {f"{kind}_{suffix}": scores[kind] for kind in _PAIRS}
+    save_arrays(attacks_file(run.predictions, name), cosines)
+    return {}
+
+
+def attack_without_game(experiment: Experiment, name: str, anonymizer: Anonymizer) -> dict[str, Any]:
+    """The attacks of `attack` that need no game: D on clear faces, and D retrained on modified ones."""
+    run, data = experiment.run, experiment.data
+    modified = anonymize_faces(data.test_faces, anonymizer)
+    lessons = anonymize_faces(data.train_faces, anonymizer)
+    attackers = {
+        "start": experiment.classifier,
+        "retrained": retrain_start(experiment, lessons, f"attack-{name}-retrained"),
+    }
+    cosines: dict[str, np.ndarray] = {}
+    for suffix, attacker in attackers.items():
+        scores = compare_clear_and_modified(attacker, data.test_faces, modified, data.pairs)
         cosines |= {f"{kind}_{suffix}": scores[kind] for kind in _PAIRS}
     save_arrays(attacks_file(run.predictions, name), cosines)
     return {}

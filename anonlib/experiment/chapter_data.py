@@ -28,7 +28,8 @@ from anonlib.experiment.datasets import (
     synthetic_clips,
     unreal_faces,
 )
-from anonlib.experiment.reproduce import Experiment, prepare
+from anonlib.experiment.methods import Experiment
+from anonlib.experiment.reproduce import prepare
 from anonlib.experiment.run import Run
 from anonlib.geometry import resize
 from anonlib.metrics.verification import Pairs

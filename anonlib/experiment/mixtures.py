@@ -20,7 +20,7 @@ from anonlib.networks import SphereFace
 from anonlib.types import FaceImages
 
 if TYPE_CHECKING:
-    from anonlib.experiment.reproduce import Experiment
+    from anonlib.experiment.methods import Experiment
 
 MASKED = ("person", "picture")
 """What a coin is tossed for: a person, who is then masked in all pictures, or each picture."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import SMALLEST_FACE, Anonymizer
 from anonlib.errors import AnonlibError, ConfigError, NumericError
+from anonlib.experiment.methods import Experiment, measure
 from anonlib.experiment.predictions import summarize
-from anonlib.experiment.reproduce import Experiment, measure
 from anonlib.experiment.tables import Row, figure4, table1
 from anonlib.networks import SphereFace
 

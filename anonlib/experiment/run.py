@@ -69,6 +69,8 @@ class Run:
     progress: bool = True
     start: str | None = None
     """Where the paper's M starts, see `anonlib.training.start.modifier_weights`."""
+    full: bool = False
+    """Whether to do what `anonlib.experiment.full` describes."""
 
     def __post_init__(self) -> None:
         self.begun, self.progress = time.time(), self.progress and first_process()
@@ -158,6 +160,7 @@ class Run:
             words += ["--exclude", "FILE"]
         if self.actions:
             words += ["--actions", self.actions.name, "--protocol", self.protocol]
+        words += ["--full"] if self.full else []
         if training.pretrained:
             words += ["--pretrained", training.pretrained]
         words += ["--precision", training.precision, "--device", device, "--devices", str(world_size())]
@@ -166,10 +169,20 @@ class Run:
         return shlex.join(words)
 
     def finish(self) -> None:
-        """Writes the record of the run to `run.json`, unless an earlier call wrote it."""
+        """Writes the record of the run to `run.json`.
+
+        If an earlier command finished the run, what this one added is recorded under `extended`.
+        """
         path = self.out / "run.json"
         if not path.exists():
             write_json(path, self.record())
+            return
+        record, now = read_json(path), self.record()
+        known = [one.get("stage_seconds", {}) for one in (record, *record.get("extended", ()))]
+        added = {k: v for k, v in now["stage_seconds"].items() if not any(k in stages for stages in known)}
+        if added:
+            more = {**now, "minutes_of_stages": round(sum(added.values()) / 60, 1), "stage_seconds": added}
+            write_json(path, {**record, "extended": [*record.get("extended", ()), more]})
 
     def record(self) -> dict[str, Any]:
         """What a reader needs to repeat the run, and how long it took."""

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from anonlib.anonymizers import names
+from anonlib.anonymizers import SWAP, names
 from anonlib.assets import data_path
 from anonlib.experiment.attacks import ATTACKS, COLUMNS, TWO_CLEAR
 from anonlib.experiment.datasets import AT_THE_FACE
+from anonlib.experiment.full_tables import ablation_game, evidence, strongest
 from anonlib.experiment.mixtures import mixtures
-from anonlib.experiment.predictions import summarize, summarize_attacks
+from anonlib.experiment.predictions import attacks_file, summarize, summarize_attacks
 from anonlib.experiment.run import read_json
 from anonlib.files import write_atomically
 from anonlib.metrics.average_precision import interval, mean_over_classes
@@ -27,6 +28,8 @@ Row = dict[str, Any]
 OURS, PAPER, RANDOM = "modifier", "modifier_picture", "modifier_random_label"
 """The profile's M; where that does not read the picture, the paper's M beside it; the paper's M trained with
 random labels."""
+START, NO_CLASSIFIER, NO_DETECTOR = "modifier_start", "modifier_no_classifier", "modifier_no_detector"
+"""The profile's M before Algorithm 1, and after it without the gradient of D, or without that of A."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,9 @@ class Reproduction:
     comparisons: Path
     faces_found: Path
     mixtures: Path | None = None
+    strongest: Path | None = None
+    ablation_game: Path | None = None
+    evidence: Path | None = None
 
 
 def tables_of(out: Path) -> dict[str, list[Row]]:
@@ -67,7 +73,22 @@ def tables_of(out: Path) -> dict[str, list[Row]]:
     }
     if (folder / "mixtures.npz").exists():  # older runs have none
         tables["mixtures"] = mixtures(folder)
-    return tables
+        tables["evidence"] = evidence(results, data["actions"])
+    return tables | _of_full_run(out, results)
+
+
+def _of_full_run(out: Path, results: Mapping[str, Row]) -> dict[str, list[Row]]:
+    """The tables of `anonlib reproduce --full`, or none."""
+    folder = out / "predictions"
+    if not attacks_file(folder, NO_DETECTOR).exists():
+        return {}
+    extra = [
+        name for name in (SWAP, START, NO_CLASSIFIER, NO_DETECTOR) if attacks_file(folder, name).exists()
+    ]
+    everything = {**results, **{name: summarize(folder, name) for name in extra}}
+    attacks = {name: summarize_attacks(folder, name) for name in everything}
+    game = {name: everything[name] for name in (START, NO_CLASSIFIER, NO_DETECTOR, OURS)}
+    return {"strongest": strongest(everything, attacks), "ablation_game": ablation_game(game, folder, OURS)}
 
 
 def write_tables(out: Path) -> Reproduction:

@@ -23,6 +23,19 @@ def accuracy_interval(per_fold: ArrayLike, *, confidence: float = 0.95) -> tuple
     >>> [round(x, 4) for x in accuracy_interval([0.90, 0.92, 0.94])]
     [0.8703, 0.9697]
     """
+    lo, hi = mean_interval(per_fold, confidence=confidence)
+    return max(lo, 0.0), min(hi, 1.0)
+
+
+def mean_interval(per_fold: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of a mean over folds by Student's t, such as a difference of two accuracies.
+
+    Raises:
+        ConfigError: fewer than two folds.
+
+    >>> [round(x, 4) for x in mean_interval([-0.02, 0.0, 0.02])]
+    [-0.0497, 0.0497]
+    """
     from scipy.special import stdtrit  # quantiles of Student's t, like scipy.stats but quick to import
 
     values = np.asarray(per_fold, dtype=np.float64)
@@ -30,7 +43,7 @@ def accuracy_interval(per_fold: ArrayLike, *, confidence: float = 0.95) -> tuple
         raise ConfigError("a confidence interval needs two folds or more")
     quantile = stdtrit(len(values) - 1, (1 + confidence) / 2)
     reach = quantile * values.std(ddof=1) / np.sqrt(len(values))
-    return float(max(values.mean() - reach, 0.0)), float(min(values.mean() + reach, 1.0))
+    return float(values.mean() - reach), float(values.mean() + reach)
 
 
 def jackknife_interval(

@@ -199,6 +199,8 @@ def update_modifier_and_detector(
     players.classifier.requires_grad_(True)
     l1 = photorealistic_loss(modified, faces.images if target is None else target, weight=config.l1_weight)
     seen = modify_frames(players.modifier, frames.frames, frames.regions)
+    if config.objective == "identification":
+        seen = seen.detach()
     detection = torch.stack(list(players.detector.losses(seen, frames.boxes, frames.labels).values())).sum()
     gradient_step(detection + adversarial + l1, *optimizers)
     return {"L_det": detection.detach(), "L_adv": adversarial.detach(), "L_l1": l1.detach()}
@@ -207,8 +209,12 @@ def update_modifier_and_detector(
 def fool_classifier(
     players: Players, modified: Tensor, faces: FaceBatch, config: TrainingConfig, *, anneal: float
 ) -> Tensor:
-    """L_adv for M: ascent on the true identity's loss, or descent on that of a random identity."""
-    if config.objective == "ascent":
+    """L_adv for M: ascent on the true identity's loss, or descent on that of a random identity.
+
+    With objective `detection` it has no gradient.
+    """
+    if config.objective != "random_label":
+        modified = modified.detach() if config.objective == "detection" else modified
         losses = identification_loss(players.classifier, modified, faces, anneal=anneal)
         return modifier_loss(losses, ceiling=config.adversarial_ceiling)
     people, count = len(players.classifier.identities), len(faces.labels)

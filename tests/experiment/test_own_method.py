@@ -15,10 +15,11 @@ from torch import Tensor
 from anonlib.anonymizers import create, names
 from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, ModifierConfig, profile
 from anonlib.errors import AnonlibError, ConfigError, ImageError, NumericError
-from anonlib.experiment import reproduce
+from anonlib.experiment import methods
+from anonlib.experiment.methods import Experiment, measure
 from anonlib.experiment.own_method import check_anonymizer, example_faces, place
 from anonlib.experiment.predictions import summarize
-from anonlib.experiment.reproduce import Experiment, measure, prepare
+from anonlib.experiment.reproduce import prepare
 from anonlib.experiment.run import Run
 from anonlib.networks import Modifier, SphereFace
 from anonlib.types import ACTIONS
@@ -105,7 +106,7 @@ def test_what_was_measured_is_found_again_unless_the_function_or_d_changed(
     def train(*_: Any, name: str, **__: Any) -> None:
         trained.append(name)
 
-    monkeypatch.setattr(reproduce, "train_detector", train)
+    monkeypatch.setattr(methods, "train_detector", train)
     np.testing.assert_equal(place(darken, name="again", experiment=experiment), before)
     assert not trained
     place(lambda faces: faces / 3, name="again", experiment=experiment)

@@ -22,7 +22,7 @@ from anonlib.attack import retrained
 from anonlib.attack.verification import anonymize_faces
 from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, ModifierConfig, profile, to_dict
 from anonlib.errors import CheckpointError, ResultsError
-from anonlib.experiment import attacks, reproduce as module
+from anonlib.experiment import attacks, methods, reproduce as module
 from anonlib.experiment.actions import anonymize_clips
 from anonlib.experiment.datasets import ExperimentData, load_data
 from anonlib.experiment.records import check_results
@@ -71,6 +71,7 @@ TABLES = (
     "comparisons",
     "faces_found",
     "mixtures",
+    "evidence",
 )
 
 
@@ -88,9 +89,9 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 SPIED = {
-    "train_adversarially": module,
-    "train_detector": module,
-    "detect_actions": module,
+    "train_adversarially": methods,
+    "train_detector": methods,
+    "detect_actions": methods,
     "train_classifier": retrained,
 }
 Calls = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
@@ -212,6 +213,52 @@ def test_m_is_trained_by_ascent_and_anew_with_random_labels(
     assert len({id(player) for players, *_ in games for player in _members(players)}) == 6
 
 
+@pytest.fixture(scope="module")
+def full(finished: Reproduction, tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
+    """The finished run, extended."""
+    out = shutil.copytree(finished.out, tmp_path_factory.mktemp("full") / "out")
+    return run(out, full=True)
+
+
+def test_a_full_run_leaves_the_other_tables_alone_and_says_what_it_added(
+    full: Reproduction, finished: Reproduction
+):
+    assert contents(full.out) == contents(finished.out)
+    assert check_results(full.out)[-2:] == ["strongest", "ablation_game"]
+    record = json.loads((full.out / "run.json").read_text())
+    (added,) = record.pop("extended")
+    assert record == json.loads((finished.out / "run.json").read_text())
+    assert "--full" in added["command"] and "--full" not in record["command"]
+    assert {"game-modifier_no_classifier", "method-modifier_start", "attacks-mask"} <= set(
+        added["stage_seconds"]
+    )
+    run(full.out, full=True)
+    assert len(json.loads((full.out / "run.json").read_text())["extended"]) == 1
+
+
+def test_the_strongest_attacker_is_found_for_every_method(full: Reproduction, finished: Reproduction):
+    assert full.strongest is not None
+    rows, figure4 = read(full.strongest), read(finished.figure4)
+    assert set(rows) == {*names(), "modifier_start", "modifier_no_classifier", "modifier_no_detector"}
+    for name, row in rows.items():
+        error, naive = float(row["verification_error"]), float(row["naive_verification_error"])
+        assert error <= naive
+        if name in figure4:
+            assert float(figure4[name]["verification_error"]) == naive
+    attacks = [float(row["verification_accuracy"]) for row in read(finished.ablation_classifier).values()]
+    assert 1 - float(rows["modifier"]["verification_error"]) <= max(attacks) + 1e-9
+
+
+def test_the_ablations_of_the_game_are_compared_with_ours(full: Reproduction):
+    assert full.ablation_game is not None
+    rows = read(full.ablation_game)
+    assert list(rows) == ["modifier_start", "modifier_no_classifier", "modifier_no_detector", "modifier"]
+    assert float(rows["modifier"]["error_difference"]) == float(rows["modifier"]["map_difference"]) == 0
+    for row in rows.values():
+        low, value, high = (float(row[f"error_difference{end}"]) for end in ("_lo", "", "_hi"))
+        assert low - 1e-4 <= value <= high + 1e-4
+
+
 def _members(players: Players) -> tuple[object, ...]:
     return players.modifier, players.classifier, players.detector
 
@@ -302,7 +349,7 @@ def test_a_second_call_computes_nothing_and_finds_the_same(
 
     before = contents(finished.out)
     for name in ("train_adversarially", "train_detector", "anonymize_clips", "detect_actions"):
-        monkeypatch.setattr(module, name, never)
+        monkeypatch.setattr(methods, name, never)
     assert run(finished.out) == finished
     assert contents(finished.out) == before
     assert "ablation_classifier" in check_results(finished.out)

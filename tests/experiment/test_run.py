@@ -196,7 +196,7 @@ def test_every_option_that_changes_the_result_is_recorded(
 
 
 def test_every_other_option_leaves_the_result_as_it_is():
-    assert set(signature(reproduce).parameters) - set(OPTIONS) == {"out", "watch", "verify"}
+    assert set(signature(reproduce).parameters) - set(OPTIONS) == {"out", "watch", "verify", "full"}
 
 
 def test_where_m_starts_is_part_of_the_request(tmp_path: Path):
