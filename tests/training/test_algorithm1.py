@@ -263,6 +263,30 @@ def test_the_detection_loss_reaches_the_modifier_through_the_pasted_face(
     assert reached == with_faces
 
 
+@pytest.mark.parametrize(
+    ("objective", "taught_by"), [("ascent", {"D", "A"}), ("detection", {"A"}), ("identification", {"D"})]
+)
+def test_an_objective_names_the_gradients_that_reach_the_modifier(
+    make_players: Maker,
+    f: FaceBatch,
+    v: FrameBatch,
+    v_faceless: FrameBatch,
+    config: TrainingConfig,
+    objective: str,
+    taught_by: set[str],
+):
+    only = {
+        "D": (v_faceless, replace(config, l1_weight=0.0, objective=objective)),
+        "A": (v, replace(config, l1_weight=0.0, adversarial_ceiling=0.0, objective=objective)),
+    }
+    for teacher, (frames, setting) in only.items():
+        p = make_players()
+        update_modifier_and_detector(p, adams(p), f, frames, setting, anneal=ANNEAL)
+        reached = any(x.grad is not None and x.grad.any() for x in p.modifier.parameters())
+        assert reached == (teacher in taught_by)
+        assert any(x.grad is not None and x.grad.any() for x in p.detector.parameters())
+
+
 def test_random_labels_are_descended_to(make_players: Maker, f: FaceBatch, config: TrainingConfig):
     p = make_players()
     modified = p.modifier(f.images)
