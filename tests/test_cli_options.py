@@ -98,6 +98,7 @@ CASES = {
         "devices": Case(["--devices", "2"], "device", "cuda of 2x1"),
         "nodes": Case(["--nodes", "2"], "device", "cuda of 1x2"),
         "precision": Case(["--precision", "bfloat16"], "precision", "bfloat16"),
+        "full": Case(["--full"], "full", True),
         "watch": Case(["--watch"], "watch", True),
         "verify": Case(["--verify", "x"], "verified", Path("x")),
     },
@@ -183,10 +184,10 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(sys.modules["anonlib.cli.reproduce"], "_print_results", lambda results: None)
     monkeypatch.setattr("anonlib.experiment.records.check_results", check_results)
     monkeypatch.setattr("anonlib.experiment.records.describe_run", lambda folder: "")
-    monkeypatch.setattr("anonlib.attack.audit_request.run_audit", run_audit)
-    monkeypatch.setattr("anonlib.attack.audit_record.record", lambda *_, **__: {})
-    monkeypatch.setattr("anonlib.attack.report.write_page", lambda path, *_: found.update(out=[path]))
-    monkeypatch.setattr("anonlib.attack.audit_record.write_record", lambda path, _: found["out"].append(path))
+    monkeypatch.setattr("anonlib.attack.audit.request.run_audit", run_audit)
+    monkeypatch.setattr("anonlib.attack.audit.record.record", lambda *_, **__: {})
+    monkeypatch.setattr("anonlib.attack.audit.report.write_page", lambda path, *_: found.update(out=[path]))
+    monkeypatch.setattr("anonlib.attack.audit.record.write_record", lambda path, _: found["out"].append(path))
     monkeypatch.setattr(sys.modules["anonlib.cli.audit"], "_print_audit", lambda _: None)
     monkeypatch.setattr("anonlib.attack.verify.verify_method", verify_method)
     monkeypatch.setattr("anonlib.attack.verify.write_record", write_record)

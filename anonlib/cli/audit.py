@@ -11,7 +11,7 @@ import typer
 from anonlib.cli.shared import Device, Threads, Weights, plain_errors, prepare_device
 
 if TYPE_CHECKING:
-    from anonlib.attack.audit import Audit
+    from anonlib.attack.audit.measure import Audit
 
 
 @plain_errors()
@@ -50,9 +50,9 @@ def audit(
     """
     where = prepare_device(device, threads)
 
-    from anonlib.attack.audit_record import record, write_record
-    from anonlib.attack.audit_request import AuditRequest, run_audit
-    from anonlib.attack.report import write_page
+    from anonlib.attack.audit.record import record, write_record
+    from anonlib.attack.audit.report import write_page
+    from anonlib.attack.audit.request import AuditRequest, run_audit
 
     request = AuditRequest(
         method=method, weights=weights, root=root, originals=originals, anonymized=anonymized, seed=seed
@@ -68,7 +68,7 @@ def audit(
 
 
 def _print_audit(found: Audit) -> None:
-    from anonlib.attack.report import text_table
+    from anonlib.attack.audit.report import text_table
 
     typer.echo(text_table(found))
     for line in found.warnings:

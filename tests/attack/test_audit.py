@@ -13,13 +13,14 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner, Result
 
-from anonlib.attack import audit_request, framing
-from anonlib.attack.audit import Audit
-from anonlib.attack.audit_record import record
+from anonlib.attack import framing
+from anonlib.attack.audit import request as audit_request
+from anonlib.attack.audit.measure import Audit
+from anonlib.attack.audit.pictures import picture_subjects, same_pictures, split_people
+from anonlib.attack.audit.record import record
+from anonlib.attack.audit.report import page, text_table
+from anonlib.attack.audit.roc_picture import roc_svg
 from anonlib.attack.framing import BeforeAfter, crop_given
-from anonlib.attack.pictures import picture_subjects, same_pictures, split_people
-from anonlib.attack.report import page, text_table
-from anonlib.attack.roc_picture import roc_svg
 from anonlib.attack.scores import Score
 from anonlib.cli import app
 from anonlib.data.face_crops import Crops

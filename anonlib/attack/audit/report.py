@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from anonlib.attack.attackers import KNOWS
-from anonlib.attack.audit import Audit
-from anonlib.attack.roc_picture import roc_svg
+from anonlib.attack.audit.measure import Audit
+from anonlib.attack.audit.roc_picture import roc_svg
 from anonlib.attack.scores import FARS, Score
 from anonlib.files import write_atomically
 

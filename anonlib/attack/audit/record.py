@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anonlib.attack.attackers import KNOWS
-from anonlib.attack.audit import Audit
+from anonlib.attack.audit.measure import Audit
 from anonlib.attack.scores import FARS, Score
 from anonlib.config import to_dict
 from anonlib.files import provenance, write_atomically

@@ -11,8 +11,8 @@ from torch import Tensor
 from anonlib.anonymizers import Anonymizer
 from anonlib.attack import recognizers
 from anonlib.attack.attackers import attack_all, clear_score
+from anonlib.attack.audit.pictures import picture_subjects
 from anonlib.attack.budget import Budget
-from anonlib.attack.pictures import picture_subjects
 from anonlib.attack.recognizers import Recognizer
 from anonlib.attack.retrained import Crop
 from anonlib.attack.scores import Score
@@ -67,67 +67,79 @@ class Audit:
         return next(score for score in self.scores if score.aligned_by == "found")
 
 
-def audit_drawn(
-    method: str,
-    anonymizer: Anonymizer,
-    budget: Budget,
-    *,
-    seed: int,
-    device: str = "cpu",
-    progress: bool = True,
-) -> Audit:
-    """Attacks a method on people who do not exist."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """People before and after a method, and who attacks them."""
+
+    subjects: Subjects
+    profile: str
+    """The profile whose D attacks."""
+    data: str
+    """Whose pictures."""
+    unseen: tuple[str, ...]
+    """Recognisers that no method was trained against, if they are installed."""
+    warnings: tuple[str, ...] = ()
+    examples: Tensor | None = None
+    """As in `Audit`."""
+
+
+def drawn_case(anonymizer: Anonymizer, budget: Budget, *, seed: int) -> Case:
+    """People who do not exist."""
     subjects = drawn_subjects(anonymizer, budget, seed=seed)
     test, step = subjects.original.test, budget.test_images
     shown = [part.images[: EXAMPLES * step : step] for part in (test.clear, test.modified)]
-    others, skipped = unseen_recognizers("dlib", "sphereface", device=device)
-    return audit_subjects(
-        method,
-        subjects,
-        "laptop",
+    return Case(
+        subjects=subjects,
+        profile="laptop",
         data="drawn people",
-        others=others,
-        skipped=skipped,
-        budget=budget,
-        seed=seed,
-        device=device,
-        progress=progress,
+        unseen=("dlib", "sphereface"),
         examples=torch.stack(shown),
     )
 
 
-def audit_pictures(
-    method: str,
-    folder: FaceFolder,
-    crop: Crop,
-    budget: Budget,
-    *,
-    seed: int,
-    device: str = "cpu",
-    progress: bool = True,
-) -> Audit:
-    """Attacks a method on real people. `crop` cuts their faces out before and after it.
+def picture_case(folder: FaceFolder, crop: Crop, budget: Budget, *, seed: int) -> Case:
+    """Real people. `crop` cuts their faces out before and after a method.
 
     Raises:
         FaceDatasetError: there are too few people with two pictures, or nearly no face is found.
     """
     subjects, again, without = picture_subjects(folder, crop, budget, seed=seed)
-    others, skipped = unseen_recognizers("dlib", device=device)
     warnings: tuple[str, ...] = () if again > FOUND else (LOST.format(100 * (1 - again)),)
     if without:
         warnings += (f"{without} pictures left out: no face is found in the original",)
-    return audit_subjects(
-        method,
-        subjects,
-        "workstation",
-        data=f"pictures in {folder.root.name}",
-        others=others,
+    data = f"pictures in {folder.root.name}"
+    return Case(subjects=subjects, profile="workstation", data=data, unseen=("dlib",), warnings=warnings)
+
+
+def audit(
+    method: str, case: Case, budget: Budget, *, seed: int, device: str = "cpu", progress: bool = True
+) -> Audit:
+    """All attackers on the people of a case; `method` is its name."""
+    subjects = case.subjects
+    classifier = starting_classifier(
+        profile(case.profile),
+        subjects.original.train.clear,
+        seed=seed,
+        synthetic=case.profile == "laptop",
+        device=device,
+        checkpoint=None,
+        progress=progress,
+    )
+    others, skipped = unseen_recognizers(*case.unseen, device=device)
+    scores, rates = attack_all(subjects, classifier, budget, others=others, seed=seed, progress=progress)
+    counts = _count(subjects)
+    return Audit(
+        method=method,
+        data=case.data,
+        scores=tuple(scores),
+        clear=clear_score(subjects, classifier),
         skipped=skipped,
+        rates=rates,
+        counts=counts,
+        warnings=(*case.warnings, *small(counts)),
         budget=budget,
         seed=seed,
-        device=device,
-        progress=progress,
-        warnings=warnings,
+        examples=case.examples,
     )
 
 
@@ -140,49 +152,6 @@ def unseen_recognizers(*names: str, device: str = "cpu") -> tuple[dict[str, Reco
         except ConfigError as error:
             skipped[f"unseen: {name}"] = str(error)
     return found, skipped
-
-
-def audit_subjects(
-    method: str,
-    subjects: Subjects,
-    size: str,
-    *,
-    data: str,
-    others: Mapping[str, Recognizer],
-    skipped: dict[str, str],
-    budget: Budget,
-    seed: int,
-    device: str = "cpu",
-    progress: bool = True,
-    warnings: tuple[str, ...] = (),
-    examples: Tensor | None = None,
-) -> Audit:
-    """Attacks a method on these people with the D of the profile `size`."""
-    known = subjects.original.train.clear
-    classifier = starting_classifier(
-        profile(size),
-        known,
-        seed=seed,
-        synthetic=size == "laptop",
-        device=device,
-        checkpoint=None,
-        progress=progress,
-    )
-    scores, rates = attack_all(subjects, classifier, budget, others=others, seed=seed, progress=progress)
-    counts = _count(subjects)
-    return Audit(
-        method=method,
-        data=data,
-        scores=tuple(scores),
-        clear=clear_score(subjects, classifier),
-        skipped=skipped,
-        rates=rates,
-        counts=counts,
-        warnings=(*warnings, *small(counts)),
-        budget=budget,
-        seed=seed,
-        examples=examples,
-    )
 
 
 def _count(subjects: Subjects) -> dict[str, int]:

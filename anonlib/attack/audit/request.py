@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from anonlib.attack.audit import Audit, audit_drawn, audit_pictures
+from anonlib.attack.audit.measure import Audit, Case, audit, drawn_case, picture_case
+from anonlib.attack.audit.pictures import same_pictures
 from anonlib.attack.budget import BUDGET, Budget
 from anonlib.attack.framing import BeforeAfter, crop_before_and_after, crop_given
-from anonlib.attack.pictures import same_pictures
 from anonlib.attack.verify import named_anonymizer
 from anonlib.data.face_folders import FaceFolder
 from anonlib.errors import ConfigError
@@ -83,20 +82,23 @@ def run_audit(request: AuditRequest, *, device: str = "cpu", progress: bool = Tr
         FaceDatasetError: a folder is missing, holds too few people, or lacks a picture of the other folder.
         ImageError: a file is not a readable picture, or two pictures are not of one size.
     """
-    options: Any = {"seed": request.seed, "device": device, "progress": progress}
+    case = _case(request, device=device, progress=progress)
+    return audit(request.name, case, request.budget, seed=request.seed, device=device, progress=progress)
+
+
+def _case(request: AuditRequest, *, device: str, progress: bool) -> Case:
+    seed, budget = request.seed, request.budget
     if request.originals is not None and request.anonymized is not None:
         folder = FaceFolder(request.originals)
         pictures = same_pictures(folder, FaceFolder(request.anonymized))
         crop = partial(_crop_given, pictures, device=device, progress=progress)
-        return audit_pictures(request.name, folder, crop, request.budget, **options)
-    method, seed = request.method or "modifier", request.seed
+        return picture_case(folder, crop, budget, seed=seed)
+    method = request.method or "modifier"
     hide = named_anonymizer(method, weights=request.weights, device=device, seed=seed)
     if request.root is None:
-        return audit_drawn(request.name, hide, request.budget, **options)
-    before_and_after = partial(
-        crop_before_and_after, anonymizer=hide, framing="frame", device=device, progress=progress
-    )
-    return audit_pictures(request.name, FaceFolder(request.root), before_and_after, request.budget, **options)
+        return drawn_case(hide, budget, seed=seed)
+    crop = partial(crop_before_and_after, anonymizer=hide, framing="frame", device=device, progress=progress)
+    return picture_case(FaceFolder(request.root), crop, budget, seed=seed)
 
 
 def _crop_given(
