@@ -189,7 +189,8 @@ class TrainingConfig:
     augment: bool = False
     """Whether A, trained alone, sees frames with random zoom, brightness and colour."""
     precision: str = "float32"
-    """`float32`, or `bfloat16` for the layers of the networks in training, and of A in tests."""
+    """`float32`, or `bfloat16` for the layers of the networks in training, and of A in tests. On processors
+    without instructions for bfloat16 (AVX-512 BF16, AMX) that is several times slower."""
     objective: str = "ascent"
     """What M minimises beside Eq. (3): `ascent`, as in the paper; `random_label`, its ablation (section 5.6);
     `detection`, without the gradient of L_adv; `identification`, without that of L_det (both ours)."""
@@ -320,7 +321,6 @@ _WORKSTATION = Profile(
         adversarial_lr_drop=0.8,
         judge_every=25,
         augment=True,
-        precision="bfloat16",
     ),
 )
 _PROFILES = {p.name: p for p in (_SMOKE, _LAPTOP, _WORKSTATION, _PAPER)}

@@ -24,7 +24,7 @@ from anonlib.config import profile
 from anonlib.networks import Modifier
 from anonlib.training import start
 from anonlib.types import ActionFrames
-from anonlib.viz import plot_baselines, plot_before_after, plot_privacy_utility
+from anonlib.viz import plot_baselines, plot_before_after, plot_by_attacker, plot_privacy_utility
 from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
@@ -47,7 +47,10 @@ def draw_figure4(run: Path, folder: Path) -> None:
     if figure4["paper_action_map"].isna().all():  # other actions than those of the paper's numbers
         paper = None
     curves = pd.read_csv(mixtures) if mixtures.exists() else None
-    plot_privacy_utility(figure4, paper=paper, mixtures=curves).savefig(folder / "figure4.png", dpi=100)
+    figure = plot_privacy_utility(figure4, paper=paper, mixtures=curves)
+    if (run / "strongest.csv").exists():
+        figure = plot_by_attacker(pd.read_csv(run / "strongest.csv"), figure4, mixtures=curves)
+    save(figure, folder / "figure4.png", dpi=200)
 
 
 @torch.inference_mode()

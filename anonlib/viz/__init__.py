@@ -22,7 +22,8 @@ _NAMES = {
     "pictures": "plot_baselines plot_before_after plot_people plot_pictures plot_questions plot_strip "
     "plot_words",
     "pipeline": "plot_pipeline",
-    "results": "plot_accuracies plot_figure4_panels plot_kept plot_privacy_utility plot_shares",
+    "results": "plot_accuracies plot_by_attacker plot_figure4_panels plot_kept plot_privacy_utility "
+    "plot_shares",
     "styles": "Style style",
     "tables": "format_table format_table1",
 }

@@ -58,11 +58,7 @@ def plot_privacy_utility(
     """
     figure, axes = panel(7.2, 4.4)
     handles = [_draw_method(axes, row, large=row["method"] == highlight) for _, row in figure4.iterrows()]
-    if mixtures is not None:
-        for what, curve in mixtures.groupby("masked"):
-            points = curve.sort_values("share")[MEASURES].to_numpy(float).T
-            dashes, label = MIXTURES[what]
-            handles += axes.plot(*points, color=GREY, lw=1.4, ls=dashes, zorder=1, label=label)
+    handles += _draw_mixtures(axes, mixtures)
     if paper is not None:
         for _, row in paper.dropna(subset=MEASURES).iterrows():
             look = style(row["method"])
@@ -74,6 +70,35 @@ def plot_privacy_utility(
     percent(axes.xaxis, axes.yaxis)
     axes.margins(0.08)
     axes.grid(alpha=0.25)
+    legend_right(figure, handles=handles, labelspacing=0.8)
+    return figure
+
+
+def plot_by_attacker(
+    strongest: DataFrame, figure4: DataFrame, *, mixtures: DataFrame | None = None
+) -> Figure:
+    """Fig. 4 by the strongest attacker on each method, and by the naive one, who was not retrained.
+
+    Implements Ren et al., Fig. 4. Differs from the paper: its attacker is the naive one.
+
+    Args:
+        strongest: columns of strongest.csv of a run; methods that Fig. 4 lacks are left out.
+        figure4: as for `plot_privacy_utility`.
+        mixtures: as for `plot_privacy_utility`; drawn for the naive attacker, by whom they were measured.
+    """
+    figure = panels(9.6, 4.2, columns=2, sharex=True, sharey=True)
+    left, right = figure.axes
+    known = strongest[strongest["method"].isin(figure4["method"])]
+    handles = [_draw_method(left, row) for _, row in known.iterrows()]
+    for _, row in figure4.iterrows():
+        _draw_method(right, row)
+    handles += _draw_mixtures(right, mixtures)
+    for axes, title in ((left, "strongest attacker"), (right, "naive attacker, as in the paper")):
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("face verification error")
+        axes.grid(alpha=0.25)
+    left.set_ylabel("action detection mAP@0.5")
+    percent(left.xaxis, right.xaxis, left.yaxis)
     legend_right(figure, handles=handles, labelspacing=0.8)
     return figure
 
@@ -98,6 +123,16 @@ def plot_figure4_panels(tables: Mapping[str, DataFrame]) -> Figure:
     figure.axes[0].set_ylabel("action detection mAP@0.5", fontsize=9)
     legend_right(figure, handles=list(handles.values()), fontsize=8, labelspacing=0.8)
     return figure
+
+
+def _draw_mixtures(axes: Axes, mixtures: DataFrame | None) -> list[Line2D]:
+    """The curves of `MIXTURES`, if there are any."""
+    lines: list[Line2D] = []
+    for what, curve in () if mixtures is None else mixtures.groupby("masked"):
+        points = curve.sort_values("share")[MEASURES].to_numpy(float).T
+        dashes, label = MIXTURES[what]
+        lines += axes.plot(*points, color=GREY, lw=1.4, ls=dashes, zorder=1, label=label)
+    return lines
 
 
 def _draw_method(axes: Axes, row: Series, *, large: bool = False) -> Line2D:

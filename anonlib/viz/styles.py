@@ -40,6 +40,9 @@ _STYLES = {
     "superpixel": Style(label="Super-pixel", color=PURPLE, marker="h", size=10),
     "modifier": Style(label="Ours", color=RED, marker="s", size=11),
     "modifier_picture": Style(label="The paper's M", color=RED, marker="p", size=11),
+    "modifier_start": Style(label="Ours before Algorithm 1", color=RED, marker="s", size=7),
+    "modifier_no_classifier": Style(label="Ours without D", color=RED, marker="<"),
+    "modifier_no_detector": Style(label="Ours without A", color=RED, marker=">"),
     "modifier-photo": Style(label="Learned, for real faces", color=RED, marker="s", size=8),
     "swap": Style(label="New people, for real faces", color=RED, marker="o", size=8),
 }

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from anonlib.viz import (
     plot_accuracies,
+    plot_by_attacker,
     plot_figure4_panels,
     plot_kept,
     plot_privacy_utility,
@@ -81,6 +82,25 @@ def test_no_figure_is_left_open() -> None:
     plot_roc({})
     plot_privacy_utility(points())
     assert plt.get_fignums() == []
+
+
+def test_the_strongest_attacker_stands_beside_the_naive_one() -> None:
+    naive = points()
+    strongest = naive.assign(verification_error=naive["verification_error"] / 2)
+    more = pd.concat([strongest, strongest.iloc[:1].assign(method="modifier_start")])
+    curve = {
+        "masked": ["person"] * 2,
+        "share": [0, 1],
+        "verification_error": [0.0, 0.5],
+        "action_map": [1, 0.4],
+    }
+    figure = draw(plot_by_attacker(more, naive, mixtures=pd.DataFrame(curve)))
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("strongest attacker", "naive attacker, as in the paper")
+    assert len(left.lines) == len(naive) and len(right.lines) == len(naive) + 1
+    for before, after in zip(left.lines, right.lines, strict=False):
+        np.testing.assert_allclose(2 * before.get_xdata(), after.get_xdata())
+    assert "Ours before Algorithm 1" not in [t.get_text() for t in figure.legends[0].texts]
 
 
 POINTS = pd.DataFrame(
