@@ -4,7 +4,7 @@
 momentum, and the drop of the learning rates after 7 of 12 epochs. Widths, features and margin are those of
 the networks that the paper cites. The paper gives no lambda, T1, T2 or batch sizes. These, and all fields
 that have no counterpart in the paper, are our choice. Every hyper-parameter stands here once, so this file is
-long.
+long. The default of a new field must be what was done before it, because requests of older runs lack it.
 
 `workstation` trains on real faces and clips in an evening on two CPU cores. `laptop` is a smaller experiment
 of about half an hour. `smoke` is `laptop` with a few people and steps, for tests.
@@ -127,25 +127,36 @@ class DataConfig:
     pairs: int = 6000
     """Verification pairs in ten folds, half of them of one person, as in LFW."""
     train_clips: int = 310
-    """Training clips."""
+    """Training clips, at most; 310 is the number in DALY."""
     test_clips: int = 200
-    """Test clips."""
+    """Test clips, at most; 200 is the number in DALY."""
     frames: int = 16
     """Frames of a clip, evenly spaced."""
+    face_finder: str = "ssh"
+    """Who finds the faces in real clips, one of `anonlib.detection.names()`; `cascade` in the paper."""
+    folds: str = "6-10"
+    """Folds of LFW that are the test, `6-10` or `all`. Our settings were chosen on folds 1 to 5."""
+
+    def __post_init__(self) -> None:
+        _require(self.folds in ("6-10", "all"), f"folds '{self.folds}': use '6-10' or 'all'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """Hyper-parameters of Algorithm 1 and of the trainings before and after it."""
+    """Hyper-parameters of Algorithm 1 and of the trainings before and after it.
+
+    Of these the paper gives the learning rates in Algorithm 1, `betas`, and the drop of the learning rates
+    after the seventh of 12 epochs. It names lambda, T1 and T2 without their values. All else is ours.
+    """
 
     faces: int = 64
-    """Face images f in a batch. Not in the paper."""
+    """Face images f in a batch. Ours."""
     frames: int = 8
-    """Video frames v in a batch. Not in the paper."""
+    """Video frames v in a batch. Ours."""
     adversarial_steps: int = 30_000
-    """T1: iterations of Algorithm 1, each an update of D and one of M and A. Not in the paper."""
+    """T1: iterations of Algorithm 1, each an update of D and one of M and A. The number is ours."""
     detector_steps: int = 30_000
-    """T2: updates of A alone, for every method. Not in the paper."""
+    """T2: updates of A alone, for every method. The number is ours."""
     pretrain_steps: int = 0
     """Updates of A on clear frames before Algorithm 1, for all methods together."""
     classifier_steps: int = 30_000
@@ -157,7 +168,7 @@ class TrainingConfig:
     clear_weight: float = 1.0
     """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
-    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper. In
+    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Ours. In
     `laptop` it is about the loss of a D that guesses: M changes a picture only if D knows more than that."""
     judge_every: int = 6000
     """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
@@ -166,7 +177,7 @@ class TrainingConfig:
     judge_steps: int = 50
     """Updates of D for a validation score."""
     l1_weight: float = 1.0
-    """lambda of Eq. (3). Not in the paper, which calls it "relatively small"."""
+    """lambda of Eq. (3). The number is ours; the paper calls it "relatively small"."""
     l1_target: str = "original"
     """What Eq. (3) compares M(f) with: the `original` f, as in the paper, or the face that M drew for f
     before Algorithm 1, `start`, for an M that draws another person."""
@@ -230,7 +241,7 @@ class Profile:
         )
 
 
-_PAPER = Profile(name="paper")
+_PAPER = Profile(name="paper", data=DataConfig(face_finder="cascade"))
 _LAPTOP = Profile(
     name="laptop",
     modifier=ModifierConfig(size=64, width=16, blocks=4, reads="state", state=6),

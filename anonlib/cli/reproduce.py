@@ -47,6 +47,16 @@ def reproduce(
         ),
     ] = None,
     protocol: Annotated[str, typer.Option(help="Test clips: split1, or boxed (with true boxes).")] = "split1",
+    detector: Annotated[
+        Literal["ssh", "cascade", "centerface", "mtcnn"] | None,
+        typer.Option(
+            help="Who finds the faces in real clips; the paper's is cascade.",
+            show_default="the profile's choice",
+        ),
+    ] = None,
+    folds: Annotated[
+        Literal["6-10", "all"], typer.Option(help="Folds of LFW that are the test. Settings saw folds 1-5.")
+    ] = "6-10",
     start: Annotated[
         Literal["identity", "random", "redraw"] | None,
         typer.Option(
@@ -118,6 +128,9 @@ def reproduce(
         )
         return
     chosen = config.profile(profile)
+    chosen = replace(
+        chosen, data=replace(chosen.data, folds=folds, face_finder=detector or chosen.data.face_finder)
+    )
     if pretrained:
         chosen = replace(chosen, training=replace(chosen.training, pretrained=pretrained))
     if precision is not None:

@@ -19,6 +19,7 @@ from anonlib.data.images import spread
 from anonlib.data.jhmdb import JHMDB, TOUCHES_FACE, sure_clips
 from anonlib.data.jhmdb_boxes import jhmdb_boxes
 from anonlib.data.lfw import LFW, pairs_file, people_in_folds
+from anonlib.detection.mtcnn import MtcnnLandmarks
 from anonlib.errors import ConfigError, FaceDatasetError
 from anonlib.metrics.verification import Pairs, verification_pairs
 from anonlib.types import ACTIONS, ActionFrames, FaceImages, HeadSource
@@ -27,11 +28,13 @@ from anonlib.world.faces import FolderPeople, SyntheticPeople, synthetic_faces
 
 FOLDS = 10
 LFW_TEST_FOLDS = range(6, 11)
-"""Folds of LFW that are the test; nobody in them is trained on."""
+"""Folds of LFW that are the test, unless all are; nobody in them is trained on."""
 PROTOCOLS = ("split1", "boxed")
 """`split1`: JHMDB's official split 1. `boxed`: only clips with true boxes, split by the source video."""
 JHMDB_SHORTER_SIDE = 340
 """Largest height in pixels of JHMDB's frames at the input of A (section 4)."""
+DALY_CLIPS, JHMDB_CLIPS = (310, 200), (660, 268)
+"""Training and test clips of DALY, and of split 1 of JHMDB."""
 AT_THE_FACE = frozenset((*FACE_RELATED, *TOUCHES_FACE))
 """Actions, synthetic ones and JHMDB's, that are recognized by what happens at the face."""
 
@@ -70,6 +73,7 @@ def load_data(
     exclude: Collection[str] = (),
     actions: Path | None = None,
     protocol: str = "split1",
+    device: str = "cpu",
     progress: bool = True,
 ) -> ExperimentData:
     """Real people and clips where folders of datasets are given, else synthetic ones.
@@ -82,11 +86,13 @@ def load_data(
         ActionDatasetError: the folder of clips does not have the expected layout.
     """
     if faces:
-        train, validation, test, pairs = real_faces(profile, faces, exclude=exclude, progress=progress)
+        train, validation, test, pairs = real_faces(
+            profile, faces, exclude=exclude, device=device, progress=progress
+        )
     else:
         train, validation, test, pairs = unreal_faces(profile, seed=seed)
     if actions is not None:
-        found = load_actions(actions, profile, protocol=protocol, progress=progress)
+        found = load_actions(actions, profile, protocol=protocol, device=device, progress=progress)
     else:
         heads = FolderPeople({"train": train, "test": test}) if faces else SyntheticPeople()
         found = synthetic_clips(profile, heads, seed=seed, progress=progress)
@@ -131,21 +137,28 @@ def hold_back(faces: FaceImages, *, every: int = 8) -> tuple[FaceImages, FaceIma
 
 
 def real_faces(
-    profile: Profile, roots: Sequence[Path], *, exclude: Collection[str] = (), progress: bool = True
+    profile: Profile,
+    roots: Sequence[Path],
+    *,
+    exclude: Collection[str] = (),
+    device: str = "cpu",
+    progress: bool = True,
 ) -> tuple[FaceImages, FaceImages, FaceImages, Pairs]:
     """Faces of real people to train, to validate and to test on, and pairs of the last.
 
-    The test is LFW's folds 6-10. Everybody else with two pictures or more may be trained on; people with the
-    most pictures come first. Where no folder has LFW's pairs.txt, every fifth person is the test instead.
+    The test is LFW's folds 6-10, or all ten (`DataConfig.folds`). Everybody else with two pictures or more
+    may be trained on; people with the most pictures come first. Where no folder has LFW's pairs.txt, every
+    fifth person is the test instead.
 
     Raises:
         FaceDatasetError: nobody is left to train on, or too few to test on.
     """
-    folders = [FaceFolder(root, progress=progress) for root in roots]
+    detect = None if device == "cpu" else MtcnnLandmarks(device=device)
+    folders = [FaceFolder(root, detect=detect, progress=progress) for root in roots]
     lfw = next((folder for folder in folders if pairs_file(folder.root)), None)
-    barred = set(exclude)
+    barred, folds = set(exclude), LFW_TEST_FOLDS if profile.data.folds == "6-10" else range(1, FOLDS + 1)
     if lfw is not None:
-        barred |= people_in_folds(lfw.root, LFW_TEST_FOLDS)
+        barred |= people_in_folds(lfw.root, folds)
     candidates = [
         (-min(len(folder.pictures(name)), profile.data.images), index, name)
         for index, folder in enumerate(folders)
@@ -165,8 +178,8 @@ def real_faces(
         known, test = hold_back(known, every=5)
         pairs = draw_pairs(test, most=profile.data.pairs)
     else:
-        real = LFW(lfw.root, progress=progress)
-        test, pairs = real.load_pairs(LFW_TEST_FOLDS, size=profile.modifier.size)
+        real = LFW(lfw.root, detect=detect, progress=progress)
+        test, pairs = real.load_pairs(folds, size=profile.modifier.size)
     return (*hold_back(known), test, pairs)
 
 
@@ -224,12 +237,18 @@ def clips(
 
 
 def fitted(profile: Profile, root: Path) -> Profile:
-    """The profile with the classes of the dataset at `root`, and for JHMDB its frames' shape."""
+    """The profile with the classes of the dataset at `root`, and for JHMDB its frames' shape.
+
+    Limits that are the numbers of clips of DALY become those of JHMDB, so that none of its clips is left out.
+    """
     if is_daly(root):
         return replace(profile, detector=replace(profile.detector, classes=len(ACTIONS)))
-    height = min(profile.detector.frame[0], JHMDB_SHORTER_SIDE)
+    height, data = min(profile.detector.frame[0], JHMDB_SHORTER_SIDE), profile.data
     frame, classes = (height, round(height * 4 / 3)), len(JHMDB(root).actions)
-    return replace(profile, detector=replace(profile.detector, frame=frame, classes=classes))
+    if (data.train_clips, data.test_clips) == DALY_CLIPS:
+        data = replace(data, train_clips=JHMDB_CLIPS[0], test_clips=JHMDB_CLIPS[1])
+    detector = replace(profile.detector, frame=frame, classes=classes)
+    return replace(profile, data=data, detector=detector)
 
 
 def is_daly(root: Path) -> bool:
@@ -238,9 +257,9 @@ def is_daly(root: Path) -> bool:
 
 
 def load_actions(
-    root: Path, profile: Profile, *, protocol: str = "split1", progress: bool = True
+    root: Path, profile: Profile, *, protocol: str = "split1", device: str = "cpu", progress: bool = True
 ) -> ActionSet:
-    """Clips of JHMDB or DALY, with the faces that the default detector finds in every frame.
+    """Clips of JHMDB or DALY, with the faces that the profile's `face_finder` finds in every frame.
 
     Implements Ren et al., section 5.1: DALY; JHMDB, split 1.
     Differs from the paper: JHMDB's training clips with unsure pseudo boxes are left out; of DALY only
@@ -264,7 +283,7 @@ def load_actions(
         train_names, test_names = jhmdb.split(1) if protocol == "split1" else jhmdb.boxed_split()
         train_names, actions = sure_clips(train_names, boxes), jhmdb.actions
         load = partial(jhmdb.load, boxes=boxes)
-    data, detector = profile.data, detection.create("ssh")
+    data, detector = profile.data, detection.create(profile.data.face_finder, device=device)
     train, test = (
         load(
             spread(names, most),

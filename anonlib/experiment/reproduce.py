@@ -127,6 +127,7 @@ def prepare(run: Run) -> Experiment:
         exclude=run.exclude,
         actions=run.actions,
         protocol=run.protocol,
+        device=run.device,
         progress=run.progress,
     )
     clips = data.test_clips

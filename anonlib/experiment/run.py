@@ -18,6 +18,7 @@ from anonlib.config import Profile, to_dict
 from anonlib.errors import CheckpointError
 from anonlib.files import commit, first_process, peak_memory_gb, provenance, write_atomically
 from anonlib.training.processes import wait_for_all, world_size
+from anonlib.training.start import detector_start
 
 
 def read_json(path: Path) -> Any:
@@ -34,6 +35,14 @@ def read_json(path: Path) -> Any:
         ) from error
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged: delete it and run again") from error
+
+
+def with_defaults(request: dict[str, Any]) -> dict[str, Any]:
+    """A request with the defaults of those settings that it lacks, because an older version wrote it."""
+    asked, profile = request["profile"], to_dict(Profile(name=""))
+    for name, part in profile.items():
+        profile[name] = part | asked.get(name, {}) if isinstance(part, dict) else asked.get(name, part)
+    return {**request, "profile": asked | profile}
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -75,13 +84,14 @@ class Run:
     def __post_init__(self) -> None:
         self.begun, self.progress = time.time(), self.progress and first_process()
         path, request = self.out / "request.json", self._request()
-        if path.exists() and read_json(path) != request:
+        if path.exists() and with_defaults(read_json(path)) != request:
             raise CheckpointError(
                 f"{self.out} holds a run of another profile, seed or set of data; "
                 "choose another --out or delete it"
             )
         self._refuse_another_commit()
-        write_json(path, request)
+        if not path.exists():
+            write_json(path, request)
 
     def _request(self) -> dict[str, Any]:
         faces = [root.name for root in self.faces]
@@ -152,7 +162,7 @@ class Run:
         Folders of data are given by their last part. `--devices` counts the processes on all machines, since
         only their total changes the result. The number of CPU threads changes the last digits of sums.
         """
-        training, device = self.profile.training, self.device.split(":")[0]
+        data, training, device = self.profile.data, self.profile.training, self.device.split(":")[0]
         words = ["anonlib", "reproduce", "--profile", self.profile.name, "--seed", str(self.seed)]
         words += ["--start", self.start] if self.start else []
         words += [word for root in self.faces for word in ("--faces", root.name)]
@@ -160,6 +170,9 @@ class Run:
             words += ["--exclude", "FILE"]
         if self.actions:
             words += ["--actions", self.actions.name, "--protocol", self.protocol]
+            words += ["--detector", data.face_finder]
+        if self.faces:
+            words += ["--folds", data.folds]
         words += ["--full"] if self.full else []
         if training.pretrained:
             words += ["--pretrained", training.pretrained]
@@ -191,6 +204,7 @@ class Run:
         return {
             **provenance(command=self.command(), seed=self.seed, device=self.device),
             "profile": self.profile.name,
+            "detector_start": detector_start(self.profile),
             "minutes_this_command": round((time.time() - self.begun) / 60, 1),
             "minutes_of_stages": round(sum(seconds.values()) / 60, 1),
             "peak_memory_gb": peak_memory_gb(),

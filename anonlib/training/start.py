@@ -162,17 +162,13 @@ def starting_detector(
     `TrainingConfig.pretrained`, from ImageNet as in the paper.
     """
     torch.manual_seed(seed)
-    detector = ActionDetector(profile.detector)
-    tensors = shipped_weights("A-start", profile.detector)
-    if tensors is not None:
-        detector.load_state_dict(tensors)
-        return on_device(detector, device)
-    if profile.training.pretrained:
+    detector, start = ActionDetector(profile.detector), detector_start(profile)
+    if start == "imagenet":
         load_imagenet(detector)
-    else:
+    elif start != "random":
         load_fitting_layers(detector)
     detector = on_device(detector, device)
-    if profile.training.pretrain_steps:
+    if start != "A-start" and profile.training.pretrain_steps:
         train_detector(
             detector,
             clips,
@@ -185,17 +181,32 @@ def starting_detector(
     return detector
 
 
-def load_fitting_layers(detector: ActionDetector) -> None:
-    """Loads the layers of A-start that fit, if A has its backbone and width."""
+def detector_start(profile: Profile) -> str:
+    """Where A starts: `imagenet`, `A-start`, `layers of A-start`, or `random` where those do not fit.
+
+    >>> from anonlib.config import profile
+    >>> detector_start(profile("laptop")), detector_start(profile("paper"))
+    ('A-start', 'random')
+    """
+    if shipped_weights("A-start", profile.detector) is not None:
+        return "A-start"
+    if profile.training.pretrained:
+        return profile.training.pretrained
     try:
-        tensors, found = load_weights(data_path("weights", "A-start.safetensors"))
+        _, found = load_weights(data_path("weights", "A-start.safetensors"))
     except FaceDatasetError:
-        return
-    wanted = to_dict(detector.config)
-    if all(found[key] == wanted[key] for key in ("backbone", "width")):
-        own = detector.state_dict()
-        fit = {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
-        detector.load_state_dict(fit, strict=False)
+        return "random"
+    wanted = to_dict(profile.detector)
+    fits = all(found[key] == wanted[key] for key in ("backbone", "width"))
+    return "layers of A-start" if fits else "random"
+
+
+def load_fitting_layers(detector: ActionDetector) -> None:
+    """Loads those layers of A-start that fit."""
+    tensors, _ = load_weights(data_path("weights", "A-start.safetensors"))
+    own = detector.state_dict()
+    fit = {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
+    detector.load_state_dict(fit, strict=False)
 
 
 def load_imagenet(detector: ActionDetector) -> None:

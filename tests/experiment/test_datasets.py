@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from anonlib.config import DataConfig, DetectorConfig, ModifierConfig, Profile, profile
+from anonlib.detection import Faces
 from anonlib.errors import ActionDatasetError, ConfigError, FaceDatasetError
 from anonlib.experiment import datasets
 from anonlib.experiment.datasets import (
@@ -188,6 +189,42 @@ def test_a_protocol_that_is_unknown_and_a_folder_that_is_empty(small_jhmdb: Path
         load_actions(small_jhmdb, SMALL, protocol="all")
     with pytest.raises(ActionDatasetError, match="holds no ReCompress_Videos"):
         load_actions(tmp_path / "nothing", SMALL)
+
+
+def test_limits_for_daly_cut_no_clip_of_jhmdb(small_jhmdb: Path):
+    paper, laptop = (fitted(profile(name), small_jhmdb).data for name in ("paper", "laptop"))
+    assert (paper.train_clips, paper.test_clips) == (660, 268)
+    assert (laptop.train_clips, laptop.test_clips) == (400, 200)
+
+
+def test_the_profile_chooses_who_finds_the_faces(small_jhmdb: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[str, str]] = []
+
+    def create(name: str, *, device: str) -> Any:
+        asked.append((name, device))
+        nobody = Faces(boxes=torch.zeros(0, 4), scores=torch.zeros(0), landmarks=torch.zeros(0, 5, 2))
+        return lambda frames: [nobody] * len(frames)
+
+    monkeypatch.setattr(datasets.detection, "create", create)
+    load_actions(small_jhmdb, SMALL, progress=False)
+    load_actions(small_jhmdb, profile("paper"), device="cuda", progress=False)
+    assert asked == [("ssh", "cpu"), ("cascade", "cuda")]
+
+
+@pytest.mark.parametrize(("folds", "count"), [("6-10", 5), ("all", 10)])
+def test_the_profile_chooses_the_folds_of_lfw(folds: str, count: int, monkeypatch: pytest.MonkeyPatch):
+    class TestedError(Exception):
+        """The folds are known."""
+
+    def people_in_folds(root: Path, numbers: range) -> set[str]:
+        assert list(numbers) == list(range(11 - count, 11))
+        raise TestedError
+
+    monkeypatch.setattr(datasets, "FaceFolder", lambda root, **_: SimpleNamespace(root=root))
+    monkeypatch.setattr(datasets, "pairs_file", lambda root: root)
+    monkeypatch.setattr(datasets, "people_in_folds", people_in_folds)
+    with pytest.raises(TestedError):
+        real_faces(replace(TINY, data=replace(TINY.data, folds=folds)), [Path("lfw")])
 
 
 def test_the_profile_takes_the_classes_and_the_shape_of_the_frames(small_jhmdb: Path):

@@ -69,6 +69,31 @@ def test_a_folder_of_another_request_is_refused(tmp_path: Path, other: dict[str,
     assert (tmp_path / "request.json").read_bytes() == before
 
 
+def test_a_request_that_lacks_newer_settings_has_their_defaults(tmp_path: Path):
+    open_run(tmp_path)
+    path = tmp_path / "request.json"
+    request = json.loads(path.read_text())
+    del request["profile"]["data"]["folds"], request["profile"]["training"]["augment"]
+    path.write_text(json.dumps(request))
+    open_run(tmp_path)
+    assert json.loads(path.read_text()) == request
+    for other in (
+        replace(SMOKE, data=replace(SMOKE.data, folds="all")),
+        replace(SMOKE, training=replace(SMOKE.training, augment=True)),
+    ):
+        with pytest.raises(CheckpointError, match="another profile"):
+            open_run(tmp_path, other)
+
+
+@pytest.mark.parametrize("name", ["seed6", "seed7"])
+def test_the_recorded_runs_can_be_extended(tmp_path: Path, name: str):
+    recorded = Path(__file__).parents[2] / "results" / "laptop" / name
+    for file in ("request.json", "run.json"):
+        (tmp_path / file).write_bytes((recorded / file).read_bytes())
+    Run(tmp_path, profile("laptop"), seed=int(name[-1]), start="redraw")
+    assert (tmp_path / "request.json").read_bytes() == (recorded / "request.json").read_bytes()
+
+
 @pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
 def test_the_same_request_opens_the_folder_again(tmp_path: Path, name: str):
     for _ in range(2):  # infinity and tuples must survive the file
@@ -108,8 +133,9 @@ def test_the_record_says_how_to_repeat_the_run(tmp_path: Path):
     path.write_text(json.dumps({"x": 1, "seconds": 90}))
     run.finish()
     record = json.loads((tmp_path / "run.json").read_text())
-    command = "anonlib reproduce --profile smoke --seed 4 --faces lfw --precision float32 --device cpu"
-    assert record["command"].startswith(command)
+    command = "anonlib reproduce --profile smoke --seed 4 --faces lfw --folds 6-10 --precision float32"
+    assert record["command"].startswith(f"{command} --device cpu")
+    assert record["detector_start"] == "A-start"
     assert (record["profile"], record["seed"]) == ("smoke", 4)
     assert record["stage_seconds"] == {"a": 90}
     assert record["minutes_of_stages"] == 1.5
@@ -157,6 +183,8 @@ OPTIONS: dict[str, tuple[str, str]] = {
     "exclude": ("--exclude NAMES", "--exclude FILE"),
     "actions": ("--actions JHMDB", "--actions jhmdb"),
     "protocol": ("--actions JHMDB --protocol boxed", "--protocol boxed"),
+    "detector": ("--actions JHMDB --detector cascade", "--detector cascade"),
+    "folds": ("--faces lfw --folds all", "--folds all"),
     "start": ("--profile smoke --start random", "--start random"),
     "pretrained": ("--profile paper --pretrained imagenet", "--pretrained imagenet"),
     "device": ("--device cpu", "--device cpu"),
