@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from anonlib.anonymizers import Anonymizer
 from anonlib.anonymizers.frames import anonymize_frames
-from anonlib.data.face_crops import Arrays, Crops, cached, crop_face, crop_pictures
+from anonlib.data.crop_cache import Arrays, cache_file, cached
+from anonlib.data.face_crops import Crops, crop_face, crop_pictures, join_crops
 from anonlib.data.images import read_image
 from anonlib.detection import Detector, Faces, MtcnnDetector
 from anonlib.detection.mtcnn import MtcnnLandmarks, most_prominent
@@ -117,7 +118,7 @@ def _in_chunks(
             parts.append(crop(part))
             bar.update(len(part))
     return BeforeAfter(
-        original=_join([p.original for p in parts]), modified=_join([p.modified for p in parts])
+        original=join_crops([p.original for p in parts]), modified=join_crops([p.modified for p in parts])
     )
 
 
@@ -173,7 +174,7 @@ def _crop_first(
 ) -> BeforeAfter:
     """Crops pictures, then anonymizes the crops."""
     original = crop_pictures(paths, size=size, detect=detect, progress=False)
-    hidden = _rounded(anonymizer(original.images / 255))
+    hidden = _rounded(anonymizer(original.images[:] / 255))
     points = [p if f else None for p, f in zip(original.landmarks, original.found, strict=True)]
     again = _found_again(find(list(hidden)), points)
     landmarks = [p if a is None else a for p, a in zip(original.landmarks, again, strict=True)]
@@ -247,17 +248,9 @@ def _cached_faces(
             "counts": np.array([len(f) for f in faces]),
         }
 
-    stored = cached(arrays, files=paths, key=key, size=0)
+    stored = cached(arrays, cache_file(paths, key=key, size=0))
     counts = stored["counts"].tolist()
     boxes, scores, landmarks = (
         torch.from_numpy(stored[name]).split(counts) for name in ("boxes", "scores", "landmarks")
     )
     return [Faces(boxes=b, scores=s, landmarks=p) for b, s, p in zip(boxes, scores, landmarks, strict=True)]
-
-
-def _join(parts: list[Crops]) -> Crops:
-    return Crops(
-        images=torch.cat([p.images for p in parts]),
-        landmarks=torch.cat([p.landmarks for p in parts]),
-        found=torch.cat([p.found for p in parts]),
-    )

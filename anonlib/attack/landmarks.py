@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from anonlib.networks import FaceReader, StateModifier
+from anonlib.types import Images
 
 BATCH = 128
 
 
 @torch.inference_mode()
-def found_landmarks(reader: FaceReader | StateModifier, images: Tensor) -> Tensor:
+def found_landmarks(reader: FaceReader | StateModifier, images: Images) -> Tensor:
     """The landmarks `(N, 5, 2)` that the reader, or that of an M, finds on uint8 faces `(N, 3, S, S)`.
 
     They are xy pixels.

@@ -15,10 +15,10 @@ from anonlib.attack.verification import anonymize_faces
 from anonlib.config import profile
 from anonlib.metrics.verification import Pairs, verification_pairs
 from anonlib.training.start import starting_modifier
-from anonlib.types import FaceImages
+from anonlib.types import FaceImages, Images, join_images
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
-FindLandmarks = Callable[[Tensor], Tensor]
+FindLandmarks = Callable[[Images], Tensor]
 """From uint8 faces `(N, 3, S, S)` to their landmarks `(N, 5, 2)`, xy pixels."""
 FOLDS = 10
 VALIDATION = 2000
@@ -123,9 +123,9 @@ def with_landmarks(faces: FaceImages, find: FindLandmarks) -> FaceImages:
 
 
 def join(*parts: FaceImages) -> FaceImages:
-    """More faces of the same people."""
+    """Faces of all parts in one set, with the labels that they have."""
     return FaceImages(
-        images=torch.cat([part.images for part in parts]),
+        images=join_images([part.images for part in parts]),
         labels=torch.cat([part.labels for part in parts]),
         landmarks=torch.cat([part.landmarks for part in parts]),
     )

@@ -1,17 +1,11 @@
-"""Canonical crops of the faces in picture files: find landmarks, rotate upright, crop, cache."""
+"""Canonical crops of the faces in picture files: find landmarks, rotate upright, crop."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,26 +13,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from anonlib.data.crop_cache import Arrays, cache_file, cached, stored_images
 from anonlib.data.images import read_image, resize_picture
 from anonlib.detection.mtcnn import DetectLandmarks, MtcnnLandmarks
-from anonlib.errors import ResultsError
-from anonlib.files import complete
 from anonlib.geometry import CANONICAL_LANDMARKS, similarity_transform, warp_affine
-from anonlib.types import FaceImages
+from anonlib.types import FaceImages, Images, fit_in_memory, join_images
 
 LARGEST_SIDE = 1024
 """Larger pictures are reduced to this many pixels on the longer side before faces are detected."""
 _CHUNK = 128
-_FORMAT = 1
-_log = logging.getLogger(__name__)
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crops:
     """Canonical crops of a list of pictures. Pictures without a face have a black crop."""
 
-    images: Tensor
+    images: Images
     """`(N, 3, S, S)` uint8."""
     landmarks: Tensor
     """`(N, 5, 2)` float xy pixels of the crop; 0 without a face."""
@@ -49,7 +39,8 @@ class Crops:
         """The crops chosen by `(N,)` bool. Their labels, `(N,)` or all 0, are renumbered without gaps."""
         labels = torch.zeros(len(chosen), dtype=torch.int64) if labels is None else labels
         _, compact = torch.unique(labels[chosen], return_inverse=True)
-        return FaceImages(images=self.images[chosen], labels=compact, landmarks=self.landmarks[chosen])
+        faces = FaceImages(images=self.images, labels=labels, landmarks=self.landmarks)
+        return replace(faces.select(chosen), labels=compact)
 
 
 def crop_face(picture: Tensor, landmarks: Tensor, *, size: int) -> tuple[Tensor, Tensor]:
@@ -78,19 +69,42 @@ def crop_pictures(
 ) -> Crops:
     """Canonical crops of the faces in picture files, from the cache where it has them; by default of MTCNN.
 
+    Crops that do not fit into memory stay in the cache and are read when they are used.
+
     Raises:
         ImageError: a file is no readable picture.
+        ResultsError: the crops do not fit into memory, and the cache cannot be written.
     """
     key = getattr(detect or MtcnnLandmarks, "cache_key", None)
     finder = cache(lambda: detect or MtcnnLandmarks())  # loaded only if the cache lacks something
-    parts = [_crop_chunk([], size=size, finder=finder)]
+    lazy = key is not None and not fit_in_memory(len(paths), size=size)
+    crop = partial(_crop_part, size=size, finder=finder)
+    parts = [crop([], key=None, lazy=False)]
     with tqdm(total=len(paths), desc="faces", unit="picture", disable=not progress) as bar:
         for start in range(0, len(paths), _CHUNK):
-            part = paths[start : start + _CHUNK]
-            compute = partial(_crop_chunk, part, size=size, finder=finder)
-            parts.append(cached(compute, files=part, key=key, size=size))
-            bar.update(len(part))
-    return Crops(**{name: torch.from_numpy(np.concatenate([p[name] for p in parts])) for name in parts[0]})
+            parts.append(crop(paths[start : start + _CHUNK], key=key, lazy=lazy))
+            bar.update(len(parts[-1].found))
+    return join_crops(parts)
+
+
+def join_crops(parts: Sequence[Crops]) -> Crops:
+    """The crops of several lists of pictures as those of one list."""
+    return Crops(
+        images=join_images([p.images for p in parts]),
+        landmarks=torch.cat([p.landmarks for p in parts]),
+        found=torch.cat([p.found for p in parts]),
+    )
+
+
+def _crop_part(
+    paths: Sequence[Path], *, size: int, key: str | None, lazy: bool, finder: Callable[[], DetectLandmarks]
+) -> Crops:
+    file = cache_file(paths, key=key, size=size)
+    compute = partial(_crop_chunk, paths, size=size, finder=finder)
+    arrays = cached(compute, file, without=("images",) if lazy else ())
+    images = stored_images(file) if lazy and file else torch.from_numpy(arrays["images"])
+    landmarks, found = (torch.from_numpy(arrays[name]) for name in ("landmarks", "found"))
+    return Crops(images=images, landmarks=landmarks, found=found)
 
 
 def _crop_chunk(paths: Sequence[Path], *, size: int, finder: Callable[[], DetectLandmarks]) -> Arrays:
@@ -111,34 +125,3 @@ def _reduced(picture: Tensor) -> Tensor:
     if scale >= 1:
         return picture
     return resize_picture(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
-
-
-def cache_folder() -> Path:
-    """Where crops are cached: `$ANONLIB_CACHE`, else `~/.cache/anonlib`. It may be deleted."""
-    return Path(os.environ.get("ANONLIB_CACHE") or Path.home() / ".cache" / "anonlib")
-
-
-def cached(compute: Callable[[], Arrays], *, files: Sequence[Path], key: str | None, size: int) -> Arrays:
-    """What `compute` makes of the files, from the cache if their paths, lengths and times are unchanged.
-
-    `key` is the name and version of the method. With None, the cache is neither read nor written.
-    """
-    if key is None:
-        return compute()
-    states = [(str(file.resolve()), file.stat()) for file in files if file.exists()]
-    facts = [_FORMAT, key, size, [(p, s.st_size, s.st_mtime_ns) for p, s in states]]
-    name = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-    path = cache_folder() / "faces" / f"{name}.npz"
-    try:
-        with path.open("rb") as old, np.load(old, allow_pickle=False) as stored:
-            return {array: stored[array] for array in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        arrays = compute()  # the file is missing or damaged
-    try:
-        with complete(path) as new:
-            np.savez(new, **arrays)  # type: ignore[arg-type]
-    except ResultsError:
-        pass  # another process is writing the same crops
-    except OSError as error:
-        _log.warning("face crops are not cached: %s (ANONLIB_CACHE chooses a folder)", error)
-    return arrays

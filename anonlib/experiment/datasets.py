@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from anonlib import detection
+from anonlib.attack.subjects import join
 from anonlib.config import Profile
 from anonlib.data.daly import ANNOTATIONS, DALY
 from anonlib.data.face_folders import FaceFolder
@@ -130,7 +131,7 @@ def hold_back(faces: FaceImages, *, every: int = 8) -> tuple[FaceImages, FaceIma
 
     def part(chosen: Tensor) -> FaceImages:
         _, labels = torch.unique(faces.labels[chosen], return_inverse=True)
-        return FaceImages(images=faces.images[chosen], labels=labels, landmarks=faces.landmarks[chosen])
+        return replace(faces.select(chosen), labels=labels)
 
     held = faces.labels % every == every - 1
     return part(~held), part(held)
@@ -201,15 +202,9 @@ def draw_pairs(faces: FaceImages, *, most: int) -> Pairs:
 
 def join_people(parts: Sequence[FaceImages]) -> FaceImages:
     """Face images of different people as one set; the labels of later parts are shifted."""
-    labels, start = [], 0
-    for part in parts:
-        labels.append(part.labels + start)
-        start += int(part.labels.max()) + 1
-    return FaceImages(
-        images=torch.cat([part.images for part in parts]),
-        labels=torch.cat(labels),
-        landmarks=torch.cat([part.landmarks for part in parts]),
-    )
+    starts = np.cumsum([0] + [int(part.labels.max()) + 1 for part in parts]).tolist()
+    shifted = [replace(part, labels=part.labels + k) for part, k in zip(parts, starts, strict=False)]
+    return join(*shifted)
 
 
 def synthetic_clips(profile: Profile, heads: HeadSource, *, seed: int, progress: bool = True) -> ActionSet:

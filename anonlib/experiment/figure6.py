@@ -97,7 +97,7 @@ def blend(before: Tensor, after: Tensor, *, strength: float) -> Tensor:
 
 def blend_faces(before: FaceImages, after: FaceImages, *, strength: float) -> FaceImages:
     """`blend` on face images; people and landmarks stay."""
-    return replace(before, images=blend(before.images, after.images, strength=strength))
+    return replace(before, images=blend(before.images[:], after.images[:], strength=strength))
 
 
 def strength_sweep(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, recognisability
@@ -23,9 +22,9 @@ def validation_score(
     """A function that scores the current M on validation people; lower is better.
 
     Call this before Algorithm 1. Each time, a copy of D as it is now is retrained for `judge_steps` on
-    `judge_faces` modified training faces, in half of the usual batches. The score is its 1 - EER on as many
-    modified validation faces. The D that is trained with M is not asked, because it may be weak where it
-    broke, and not where M hides people best.
+    `judge_faces` modified training faces, in half of the usual batches. The score is its 1 - EER on pairs of
+    as many modified validation faces. The D that is trained with M is not asked, because it may be weak where
+    it broke, and not where M hides people best.
 
     The players, their training or evaluation mode and the random numbers stay as they are.
 
@@ -60,7 +59,7 @@ def some_faces(faces: FaceImages, count: int, *, seed: int) -> FaceImages:
     """At most `count` faces, drawn by the seed."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(faces), generator=generator)[:count].sort().values
-    return _rows(faces, rows)
+    return faces.select(rows)
 
 
 def some_people(faces: FaceImages, count: int, *, seed: int) -> FaceImages:
@@ -68,8 +67,4 @@ def some_people(faces: FaceImages, count: int, *, seed: int) -> FaceImages:
     generator, people = torch.Generator().manual_seed(seed), faces.labels.unique()
     most = max(2, count * len(people) // len(faces))
     chosen = people[torch.randperm(len(people), generator=generator)[:most]]
-    return _rows(faces, torch.isin(faces.labels, chosen).nonzero().flatten())
-
-
-def _rows(faces: FaceImages, rows: Tensor) -> FaceImages:
-    return FaceImages(images=faces.images[rows], labels=faces.labels[rows], landmarks=faces.landmarks[rows])
+    return faces.select(torch.isin(faces.labels, chosen))

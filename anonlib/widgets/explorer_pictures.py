@@ -67,13 +67,13 @@ class Material:
 def chosen(faces: FaceImages, people: Sequence[int]) -> FaceImages:
     """The pictures of these people, in the order of `people`."""
     rows = torch.cat([(faces.labels == person).nonzero().flatten() for person in people])
-    return FaceImages(images=faces.images[rows], labels=faces.labels[rows], landmarks=faces.landmarks[rows])
+    return faces.select(rows)
 
 
 @lru_cache(maxsize=64)
 def strip(material: Material, person: int, strength: float) -> bytes:
     """A person's pictures, modified with this strength, side by side as a PNG."""
-    before, after = (chosen(x, [person]).images for x in (material.before, material.after))
+    before, after = (chosen(x, [person]).images[:] for x in (material.before, material.after))
     images = figure6.blend(before, after, strength=strength)
     large = F.interpolate(images.float() / 255, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
     return picture_png(F.pad(large, (1, 1, 1, 1), value=1).permute(1, 2, 0, 3).flatten(2))
@@ -176,7 +176,7 @@ def curve_figure(material: Material, state: ExplorerState) -> Figure:
 
 def picture(material: Material, state: ExplorerState) -> bytes:
     """Everything in one PNG, for readers without a front end."""
-    before, after = (chosen(x, state.people).images for x in (material.before, material.after))
+    before, after = (chosen(x, state.people).images[:] for x in (material.before, material.after))
     images = torch.stack([before, figure6.blend(before, after, strength=state.strength)]).float() / 255
     before, after = images.unflatten(1, (len(state.people), -1))
     after_title = f"modified, s = {state.strength:.1f}"

@@ -155,7 +155,7 @@ class UserStudy:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> MimeBundle:
         study, first = self.study, {question.kind: question for question in reversed(self.study.questions)}
-        hidden, clear = (x.images.float() / 255 for x in (study.after, study.before))
+        hidden, clear = (x.images[:].float() / 255 for x in (study.after, study.before))
         figure = plot_questions(
             pair=hidden[list(first["Q1"].faces)],
             face=hidden[first["Q2"].faces[0]],

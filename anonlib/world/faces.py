@@ -235,7 +235,7 @@ class FolderPeople:
                 faces = self._splits[split]
                 mine = (faces.labels == person - numbers.start).nonzero().flatten()
                 chosen = int(mine[rng.integers(len(mine))])
-                return faces.images[chosen].float() / 255, faces.landmarks[chosen].float()
+                return faces.images[[chosen]][0].float() / 255, faces.landmarks[chosen].float()
         raise FaceDatasetError(f"no person has the number {person}: use a number from people()")
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ from anonlib.config import ClassifierConfig
 from anonlib.geometry import align_faces
 from anonlib.metrics.verification import Pairs, verification_pairs
 from anonlib.networks import SphereFace
-from anonlib.types import FaceImages
+from anonlib.types import FaceImages, LazyImages
 
 
 def make_classifier() -> SphereFace:
@@ -48,6 +50,17 @@ def test_anonymized_faces_are_rounded_to_8_bits_in_order(faces: FaceImages, monk
     assert (dark.numpy() == expected).mean() > 0.9
     assert [count for count, _ in seen] == [3, 3, 2]
     assert all(0.5 < top <= 1 for _, top in seen)
+
+
+def test_lazy_faces_are_anonymized_when_they_are_read(faces: FaceImages, monkeypatch: pytest.MonkeyPatch):
+    images = faces.images[:]
+    lazy = replace(faces, images=LazyImages(images.__getitem__, torch.arange(len(images))))
+    whole = anonymize_faces(lazy, lambda f: 1 - f)
+    monkeypatch.setattr("anonlib.types.IN_MEMORY", 0)
+    parts = anonymize_faces(lazy, lambda f: 1 - f)
+    assert isinstance(whole.images, Tensor) and isinstance(parts.images, LazyImages)
+    assert torch.equal(parts.images[[3, 1]], 255 - images[[3, 1]])
+    assert torch.equal(parts.images[:], whole.images)
 
 
 class Elsewhere(nn.Module):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlib.data.face_crops import cache_folder, crop_face, crop_pictures
+from anonlib.data.crop_cache import cache_folder
+from anonlib.data.face_crops import crop_face, crop_pictures
 from anonlib.detection.mtcnn import MtcnnLandmarks
-from anonlib.errors import ImageError
+from anonlib.errors import ImageError, ResultsError
 from anonlib.geometry import CANONICAL_LANDMARKS
+from anonlib.types import LazyImages
 
 
 class Eyes:
@@ -148,6 +151,29 @@ def test_a_damaged_cache_is_replaced(tmp_path, cache):
         again = crop_pictures([path], size=16, detect=eyes, progress=False)
         assert torch.equal(again.images, expected.images)
         assert stored.read_bytes()[:2] == b"PK" and len(stored.read_bytes()) == len(whole)
+
+
+def test_crops_that_do_not_fit_into_memory_are_read_from_the_cache(tmp_path, monkeypatch, cache):
+    paths = [save(tmp_path / f"{k}.png", colour=(k, 0, 0)) for k in range(200)]
+    expected = crop_pictures(paths, size=16, detect=Eyes(), progress=False)
+    monkeypatch.setattr("anonlib.types.IN_MEMORY", 0)
+    for kept in (True, False):
+        if not kept:
+            shutil.rmtree(cache)
+        crops = crop_pictures(paths, size=16, detect=Eyes(), progress=False)
+        assert isinstance(crops.images, LazyImages)
+        rows = torch.tensor([150, 3, 150, 127, 128])
+        assert torch.equal(crops.images[rows], expected.images[rows])
+        assert torch.equal(crops.faces(crops.found).images[:], expected.images[expected.found])
+        assert torch.equal(crops.landmarks, expected.landmarks)
+
+
+def test_crops_that_fit_neither_into_memory_nor_into_the_cache_are_told(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("ANONLIB_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr("anonlib.types.IN_MEMORY", 0)
+    with pytest.raises(ResultsError, match=r"do not fit into memory .*choose another folder"):
+        crop_pictures([save(tmp_path / "a.png")], size=16, detect=Eyes(), progress=False)
 
 
 def test_without_a_writable_cache_the_run_goes_on(tmp_path, monkeypatch, caplog):

@@ -30,6 +30,18 @@ def test_people_who_all_look_alike_are_recognised_by_chance():
     assert recognisability(np.ones((4, 2)) / 2**0.5, labels) == pytest.approx(0.5)
 
 
+def test_of_many_pairs_always_the_same_are_compared(monkeypatch: pytest.MonkeyPatch):
+    features = np.random.default_rng(1).normal(size=(60, 3))
+    features[30:] = features[:30] + 0.3 * features[30:]
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    labels = torch.arange(30).repeat(2)
+    exact = recognisability(features, labels)
+    monkeypatch.setattr("anonlib.attack.verification.MOST_PAIRS", 1500)
+    drawn = recognisability(features, labels)
+    assert drawn == recognisability(features, labels) != exact
+    assert drawn == pytest.approx(exact, abs=0.1)
+
+
 def test_every_eighth_person_is_held_back(faces: FaceImages):
     train, held = hold_back(faces, every=2)
     assert train.labels.tolist() == held.labels.tolist() == [0, 0, 1, 1]
