@@ -150,13 +150,13 @@ class TrainingConfig:
     """
 
     faces: int = 64
-    """Face images f in a batch. Ours."""
+    """Face images f in a batch. Not in the paper, ours."""
     frames: int = 8
-    """Video frames v in a batch. Ours."""
+    """Video frames v in a batch. Not in the paper, ours."""
     adversarial_steps: int = 30_000
-    """T1: iterations of Algorithm 1, each an update of D and one of M and A. The number is ours."""
+    """T1: iterations of Algorithm 1, each an update of D and one of M and A. Not in the paper, ours."""
     detector_steps: int = 30_000
-    """T2: updates of A alone, for every method. The number is ours."""
+    """T2: updates of A alone, for every method. Not in the paper, ours."""
     pretrain_steps: int = 0
     """Updates of A on clear frames before Algorithm 1, for all methods together."""
     classifier_steps: int = 30_000
@@ -168,7 +168,7 @@ class TrainingConfig:
     clear_weight: float = 1.0
     """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
-    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Ours. In
+    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper. In
     `laptop` it is about the loss of a D that guesses: M changes a picture only if D knows more than that."""
     judge_every: int = 6000
     """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
@@ -177,7 +177,7 @@ class TrainingConfig:
     judge_steps: int = 50
     """Updates of D for a validation score."""
     l1_weight: float = 1.0
-    """lambda of Eq. (3). The number is ours; the paper calls it "relatively small"."""
+    """lambda of Eq. (3). Not in the paper, which calls it "relatively small"; the number is ours."""
     l1_target: str = "original"
     """What Eq. (3) compares M(f) with: the `original` f, as in the paper, or the face that M drew for f
     before Algorithm 1, `start`, for an M that draws another person."""

@@ -103,7 +103,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The reader's folder; detectors find the same face in everything."""
     face = SimpleNamespace(boxes=torch.tensor([[40.0, 40, 60, 60]]), landmarks=torch.ones(1, 5, 2))
     monkeypatch.setattr(face_crops, "MtcnnLandmarks", Points)
-    monkeypatch.setattr(datasets.detection, "create", lambda _: lambda frames: [face] * len(frames))
+    monkeypatch.setattr(datasets.detection, "create", lambda _, **__: lambda frames: [face] * len(frames))
     monkeypatch.setenv("ANONLIB_DATA", str(tmp_path))
     return tmp_path
 

@@ -147,7 +147,7 @@ def one_face(monkeypatch: pytest.MonkeyPatch) -> None:
         counts = [int(frame.mean() > 90 / 255) for frame in frames]
         return [SimpleNamespace(boxes=torch.ones(k, 4), landmarks=torch.zeros(k, 5, 2)) for k in counts]
 
-    monkeypatch.setattr(datasets.detection, "create", lambda _: look)
+    monkeypatch.setattr(datasets.detection, "create", lambda _, **__: look)
 
 
 @pytest.mark.usefixtures("one_face")
