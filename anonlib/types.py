@@ -13,7 +13,7 @@ ACTIONS = ("lip", "brush", "floor", "window", "drink", "fold", "iron", "phone", 
 """The actions of DALY and of the drawn clips."""
 
 
-IN_MEMORY = 10**9
+IN_MEMORY = 5 * 10**8
 """Bytes of a set of face images above which they are read when they are used."""
 
 

@@ -91,6 +91,8 @@ CASES = {
         "exclude": Case(["--exclude", "names.txt"], "exclude", {"Ann_Example", "Bob_Example"}),
         "actions": Case(["--actions", "jhmdb"], "actions", Path("jhmdb")),
         "protocol": Case(["--protocol", "boxed"], "protocol", "boxed"),
+        "detector": Case(["--detector", "cascade"], "face_finder", "cascade"),
+        "folds": Case(["--folds", "all"], "folds", "all"),
         "start": Case(["--start", "identity"], "start", "identity"),
         "pretrained": Case(["--profile", "paper", "--pretrained", "imagenet"], "pretrained", "imagenet"),
         "device": Case(["--device", "cpu"], "device", "cpu of 1x1"),
@@ -157,6 +159,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         training = profile.training
         found.update(options, profile=profile.name)
         found.update(pretrained=training.pretrained, precision=training.precision)
+        found.update(face_finder=profile.data.face_finder, folds=profile.data.folds)
 
     def check_results(folder: Path) -> list[str]:
         found["verified"] = folder

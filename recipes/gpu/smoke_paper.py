@@ -1,0 +1,171 @@
+"""Runs profile `paper` without a GPU: every stage to the tables, at the full sizes of all networks.
+
+    python -m recipes.gpu.smoke_paper run --lfw LFW --faces CELEBA --jhmdb JHMDB --work FOLDER
+    python -m recipes.gpu.smoke_paper memory --lfw LFW --faces CELEBA
+
+run      Only counts are smaller: people, pairs, clips, frames, steps, and faces and frames in a batch. The
+         numbers in the tables mean nothing.
+memory   The faces of these folders at full size and number, and the most memory that loading and drawing
+         batches takes. One fixed place in the picture stands for MTCNN's landmarks, to save an hour.
+
+Both write their part of results/paper/smoke.json. LFW is the official folder with its pairs.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anonlib import types
+from anonlib.config import Profile, profile
+from anonlib.data import face_crops
+from anonlib.data.face_folders import FaceFolder
+from anonlib.data.lfw import lfw_pairs
+from anonlib.experiment.datasets import real_faces
+from anonlib.experiment.reproduce import reproduce
+from anonlib.experiment.run import Run
+from anonlib.files import peak_memory_gb, provenance
+from anonlib.geometry import CANONICAL_LANDMARKS
+from anonlib.training.batches import face_batch
+
+RECORD = Path("results", "paper", "smoke.json")
+PEOPLE = 16
+"""Training people, half of them from LFW; every eighth is a validation person."""
+IN_MEMORY = 2_500_000
+"""Bytes of face images that stay in memory: those of the test do, those of training do not."""
+BATCHES = 50
+"""Batches that are drawn to measure the memory."""
+
+
+def shrunk(paper: Profile) -> Profile:
+    """The profile with its networks' sizes, and the smallest counts with which every stage does something."""
+    data = replace(paper.data, people=PEOPLE, images=2, train_clips=3, test_clips=3, frames=1)
+    training = replace(
+        paper.training,
+        faces=2,
+        frames=1,
+        adversarial_steps=1,
+        detector_steps=1,
+        classifier_steps=1,
+        judge_every=1,
+        judge_faces=4,
+        judge_steps=1,
+    )
+    return replace(paper, data=data, training=training)
+
+
+def small_lfw(root: Path, out: Path) -> Path:
+    """A folder with links to few of LFW's people, and a pairs.txt with two pairs a fold."""
+    pairs, folder = lfw_pairs(root), FaceFolder(root)
+    same = {pair.fold: pair for pair in reversed(pairs) if pair.same}
+    folds = [same[fold] for fold in sorted(same)]
+    lines = [f"{len(folds)}\t1"]
+    for pair, other in zip(folds, [*folds[1:], folds[0]], strict=True):
+        (name, first), (_, second) = pair.first, pair.second
+        lines += [f"{name}\t{first}\t{second}", f"{name}\t{first}\t{other.first[0]}\t{other.first[1]}"]
+    tested = {name for pair in pairs for name, _ in (pair.first, pair.second)}
+    known = [name for name in folder.people_with(2) if name not in tested][: PEOPLE // 2]
+    for name in (*known, *(pair.first[0] for pair in folds)):
+        link = out / "lfw" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(folder.pictures(name)[0].parent.resolve())
+    (out / "lfw" / "pairs.txt").write_text("\n".join(lines) + "\n")
+    return out / "lfw"
+
+
+def drop_checkpoints() -> None:
+    """Deletes checkpoints after each stage; those of all methods together take 20 GB."""
+    stage = Run.stage
+
+    def tidy(run: Run, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        found = stage(run, name, compute)
+        shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
+        return found
+
+    Run.stage = tidy  # type: ignore[assignment, method-assign]
+
+
+def run_every_stage(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`reproduce` on few people and clips; what was smaller, and what the run's own record says."""
+    types.IN_MEMORY = IN_MEMORY
+    drop_checkpoints()
+    small = shrunk(profile("paper"))
+    faces = (small_lfw(arguments.lfw, arguments.work), arguments.faces)
+    tables = reproduce(profile=small, out=arguments.work / "out", faces=faces, actions=arguments.jhmdb)
+    record = json.loads((tables.out / "run.json").read_text())
+    kept = ("detector_start", "minutes_this_command", "minutes_of_stages", "peak_memory_gb", "stage_seconds")
+    sizes = {name: getattr(small, name) for name in ("modifier", "classifier", "detector")}
+    return {
+        "counts": {name: repr(getattr(small, name)) for name in ("data", "training")},
+        "sizes": {name: repr(size) for name, size in sizes.items()},
+        "tables": sorted(path.name for path in tables.out.glob("*.csv")),
+        **{key: record[key] for key in kept},
+    }
+
+
+class OnePlace:
+    """Stands for MTCNN: the face is in the middle of every picture, as in LFW."""
+
+    cache_key = "one place"
+
+    def __call__(self, pictures: Sequence[Tensor]) -> list[Tensor]:
+        """Landmarks `(5, 2)` for each picture."""
+        return [self._middle(*picture.shape[1:]) for picture in pictures]
+
+    def _middle(self, height: int, width: int) -> Tensor:
+        side = 0.75 * min(height, width)
+        return CANONICAL_LANDMARKS * side + (torch.tensor([width, height]) - side) / 2
+
+
+def measure_memory(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Loads all faces of the folders as profile `paper` does, and draws batches of them."""
+    face_crops.MtcnnLandmarks = OnePlace  # type: ignore[assignment]
+    paper, before, begun = profile("paper"), peak_memory_gb(), time.time()
+    train, validation, test, pairs = real_faces(paper, [arguments.lfw, arguments.faces])
+    loaded, count = time.time(), len(train) + len(validation) + len(test)
+    for step in range(BATCHES):
+        face_batch(train, paper.training.faces, seed=0, step=step)
+    return {
+        "faces": {"train": len(train), "validation": len(validation), "test": len(test), "pairs": len(pairs)},
+        "gb_of_these_faces": round(count * 3 * paper.modifier.size**2 / 1e9, 2),
+        "peak_memory_gb_before": before,
+        "peak_memory_gb": peak_memory_gb(),
+        "seconds_to_load": round(loaded - begun, 1),
+        "seconds_a_batch": round((time.time() - loaded) / BATCHES, 3),
+    }
+
+
+def main() -> None:
+    """Runs one part and writes its record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("part", choices=("run", "memory"))
+    for name in ("--lfw", "--faces"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--jhmdb", type=Path)
+    parser.add_argument("--work", type=Path, help="folder for 4 GB of weights, outside the repository")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    found = (run_every_stage if arguments.part == "run" else measure_memory)(arguments)
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    command = shlex.join(["python", "-m", "recipes.gpu.smoke_paper", *words])
+    record = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+    record[arguments.part] = {**provenance(command=command, seed=0), **found}
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    RECORD.write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
