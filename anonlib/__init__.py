@@ -1,7 +1,6 @@
 """Learning to anonymize faces so that actions can still be detected (Ren, Lee, Ryoo; ECCV 2018).
 
-The names in `__all__` are enough for a first day. Importing the package loads nothing else; each
-name is loaded when it is used first.
+Start with the names in `__all__`. A name is loaded when it is first used, so importing the package is fast.
 
 >>> import anonlib
 >>> anonlib.profile("laptop").modifier.size

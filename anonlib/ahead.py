@@ -1,4 +1,4 @@
-"""Working ahead on a thread."""
+"""Computes the items of an iterable in advance, on a thread."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import closing, nullcontext, suppress
 from typing import TypeVar
 
 LEAVE_SECONDS = 10.0
-"""How long `ahead` waits for its thread when it is closed early: a camera may never answer."""
+"""Longest wait for the thread when `ahead` is closed early: a camera may never answer."""
 
 T = TypeVar("T")
 
 
 def ahead(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
-    """The items of an iterable, in order, made in a thread: `depth` may wait, one more is being made.
+    """Yields the items of an iterable in order. A thread makes them in advance, at most `depth` + 1.
 
     The thread starts when the first item is asked for. It ends with the iterable, or when this
     generator is closed; it then closes the iterable if that is a generator.

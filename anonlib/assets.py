@@ -1,4 +1,4 @@
-"""Where files lie, shipped ones and a reader's data sets, and how shipped weights are read."""
+"""Paths of shipped files and of the user's data sets, and the loading of shipped weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def data_path(*parts: str) -> Path:
 
 
 def own_sets() -> dict[str, Path]:
-    """Those of `SETS` that have a folder in `$ANONLIB_DATA`; none if the variable is not set.
+    """The `SETS` that have a folder in `$ANONLIB_DATA`; none if the variable is not set.
 
     Raises:
         DatasetError: the variable names no folder, or a folder without any data of anonlib.
@@ -100,7 +100,7 @@ def shipped_weights(name: str, config: Any) -> dict[str, Tensor] | None:
 
 
 def trained_weights(name: str, config: Any) -> dict[str, Tensor]:
-    """The same for networks that must have shipped weights, `M-state-trained` and `D-state-trained`.
+    """`shipped_weights` of `M-state-trained` or `D-state-trained`, which must ship.
 
     Raises:
         ConfigError: no such weights ship for this config.

@@ -117,11 +117,11 @@ class DataConfig:
     people: int = 10_575
     """People in the face images F, for training; CASIA-WebFace has 10,575."""
     images: int = 46
-    """Face images a training person."""
+    """Face images of each training person."""
     test_people: int = 600
     """People in the verification pairs; none of them is trained on."""
     test_images: int = 10
-    """Face images a test person."""
+    """Face images of each test person."""
     validation_people: int = 600
     """People, with 6 images each, used to choose which checkpoint of M and D is kept."""
     pairs: int = 6000
@@ -168,19 +168,19 @@ class TrainingConfig:
     clear_weight: float = 1.0
     """Weight of the clear faces in Eq. (2) when D is updated; 1 in the paper."""
     adversarial_ceiling: float = float("inf")
-    """A face with a larger L_D(M(f), i_f), which is unbounded, gives M no gradient. Not in the paper. In
-    `laptop` it is about the loss of a D that guesses: M changes a picture only if D knows more than that."""
+    """A face whose L_D(M(f), i_f) is above this value gives M no gradient, because this loss has no upper
+    bound. In `laptop` the value is about the loss of a D that guesses. Not in the paper."""
     judge_every: int = 6000
     """Iterations between two validation scores; the checkpoint with the lowest score is kept."""
     judge_faces: int = 4800
-    """Modified faces on which D is retrained for a validation score, and those on which it is tested."""
+    """Modified faces for a validation score: as many to retrain D on, and as many to test it on."""
     judge_steps: int = 50
     """Updates of D for a validation score."""
     l1_weight: float = 1.0
     """lambda of Eq. (3). Not in the paper, which calls it "relatively small"; the number is ours."""
     l1_target: str = "original"
-    """What Eq. (3) compares M(f) with: the `original` f, as in the paper, or the face that M drew for f
-    before Algorithm 1, `start`, for an M that draws another person."""
+    """What Eq. (3) compares M(f) with: `original` is f, as in the paper. `start` is the face that M drew for
+    f before Algorithm 1, for an M that draws another person."""
     modifier_lr: float = 3e-4
     """Adam learning rate of M in Algorithm 1."""
     classifier_lr: float = 3e-4

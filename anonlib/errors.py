@@ -13,7 +13,7 @@ class AnonlibError(Exception):
 
 
 class ConfigError(AnonlibError):
-    """A profile, a method or a setting that does not exist or cannot be."""
+    """A profile, a method or a setting that does not exist, or a value that is not allowed."""
 
 
 class DatasetError(AnonlibError):
@@ -37,7 +37,7 @@ class CheckpointError(AnonlibError):
 
 
 class NumericError(AnonlibError):
-    """NaN or infinity where a finite number must stand."""
+    """NaN or infinity where a finite number is required."""
 
 
 class ResultsError(AnonlibError):
@@ -45,7 +45,7 @@ class ResultsError(AnonlibError):
 
 
 class VideoError(AnonlibError):
-    """A video, a stream or a folder of them that cannot be read, or an output that may not be."""
+    """A video, a stream or a folder that cannot be read, or an output that cannot be written."""
 
 
 class RefusedError(VideoError):

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and recording how a result was made."""
+"""Writes files completely or not at all, and records how a result was made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".part"
-"""Ends the hidden name under which a file is written before it is complete."""
+"""End of the hidden name under which a file is written until it is complete."""
 Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
 """Opens a file that is whole or absent afterwards, as `complete` does."""
 Claim = Callable[[int], Collection[int]]

@@ -54,7 +54,7 @@ def clip_boxes(boxes: Tensor, *, height: int, width: int) -> Tensor:
 def similarity_transform(source: Tensor, target: Tensor) -> Tensor:
     """Least-squares rotation, uniform scale and shift that map source points to target points.
 
-    From source `(N, K, 2)` and target `(K, 2)` or `(N, K, 2)` come `(N, 2, 3)` matrices A with
+    The source is `(N, K, 2)`, the target `(K, 2)` or `(N, K, 2)`. Returns `(N, 2, 3)` matrices A with
     `target ~ A[:, :, :2] @ source + A[:, :, 2]`.
 
     >>> square = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
@@ -96,7 +96,7 @@ def align_faces(images: Tensor, landmarks: Tensor, size: tuple[int, int] = ALIGN
     without learned parameters, so that gradients pass through the crop to M.
     Differs from the paper: none at 112x96; other sizes scale the template.
 
-    From images `(N, 3, H, W)` and their landmarks `(N, 5, 2)` come faces `(N, 3, height, width)`.
+    Takes images `(N, 3, H, W)` and their landmarks `(N, 5, 2)`. Returns faces `(N, 3, height, width)`.
     """
     template = _SPHEREFACE.to(landmarks) * landmarks.new_tensor([size[1] / 96, size[0] / 112])
     matrices = similarity_transform(landmarks, template).to(images.dtype)
@@ -118,8 +118,8 @@ def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:
 def crop_boxes(frames: Tensor, boxes: list[Tensor], size: int) -> Tensor:
     """The face regions r_v of frames `(B, C, H, W)`, resized bilinearly; differentiable.
 
-    Per frame there are `(n_i, 4)` whole-pixel boxes. Each has a part inside the frame; beyond the frame
-    its border is repeated. The crops are `(n_1 + ... + n_B, C, size, size)`, frame by frame.
+    Each frame has `(n_i, 4)` whole-pixel boxes, which lie at least partly inside it. Beyond the frame its
+    border is repeated. Returns the crops of all frames in order, `(n_1 + ... + n_B, C, size, size)`.
     """
     crops = [
         F.interpolate(_cut(frame, corners), (size, size), mode="bilinear", antialias=True)
@@ -143,8 +143,8 @@ def paste_boxes(frames: Tensor, faces: Tensor, boxes: list[Tensor]) -> Tensor:
     Implements Ren et al., section 3.1. Differs from the paper: faces with a fourth channel, the opacity in
     [0, 1], are laid over the frame.
 
-    Faces are `(N, 3, S, S)` or `(N, 4, S, S)`, boxes and order those of `crop_boxes`. What lies beyond the
-    frame is dropped. Where boxes overlap, the later face is on top.
+    Faces are `(N, 3, S, S)` or `(N, 4, S, S)`, with the boxes and in the order of `crop_boxes`. What lies
+    beyond the frame is dropped. Where boxes overlap, the later face is on top.
 
     Raises:
         ValueError: there are more or fewer faces than boxes.

@@ -58,8 +58,8 @@ def angular_softmax_loss(
 ) -> Tensor:
     """L_D(f, i_f) of each face, `(B,)`, at least 0.
 
-    Features are `(B, F)` from D, identities `(C, F)` weight vectors, one for each person, of which
-    only the directions count; the margin is m, `anneal` is a, see `annealing`.
+    `features` are the `(B, F)` outputs of D. `identities` are `(C, F)` weight vectors, one for each person;
+    only their directions count. `margin` is m, and `anneal` is a, see `annealing`.
 
     Implements Ren et al., L_D of Eq. (2), the angular softmax of SphereFace.
     Differs from the paper: none.

@@ -49,7 +49,7 @@ NEEDS = {
     _LEARNED: "needs --weights FILE, the M that you trained: "
     "weights/modifier.safetensors in the --out of `anonlib reproduce`"
 }
-"""What a method needs besides its name, in words of the command line."""
+"""What a method needs besides its name, as text for the command line."""
 
 
 def names() -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def create(
         weights: a file with the trained M instead, for `modifier` only; see `learned.load_modifier`.
         device: where the networks of `weights`, `modifier-photo` or `swap` run, `cpu` or `cuda`.
         extent: how much of a person `swap` replaces, one of `EXTENTS`; by default the face.
-        seed: who is drawn for a face by a `modifier` that draws random people; by default nobody can tell.
+        seed: chooses the people that a `modifier` draws at random; by default they differ in each run.
 
     Raises:
         ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name;

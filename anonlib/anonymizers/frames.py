@@ -32,7 +32,7 @@ class Region(NamedTuple):
     """Whole pixels inside the frame, at least 8 a side."""
     margins: Margins
     row: int
-    """Which of the boxes it is."""
+    """Index of its box."""
 
 
 def anonymize_frames(
@@ -42,8 +42,8 @@ def anonymize_frames(
 
     Every face is cut from the original frame, in whole pixels. Where two regions overlap, the
     later one is on top, so no pixel of a face keeps its original value. Regions under 8x8 pixels
-    grow to 8x8; boxes outside the frame are ignored. A method with a `session` gets regions of its
-    own size, and every face is another person.
+    grow to 8x8; boxes outside the frame are ignored. A method with a `session` chooses the size of its
+    regions, and draws another person for every face.
 
     Implements Ren et al., section 3.1 and 5.2. Differs from the paper: none.
 
@@ -109,7 +109,7 @@ def face_regions(boxes: Tensor, *, height: int, width: int, enlarge: float = ENL
 
 
 def _at_least(low: int, high: int, limit: int) -> tuple[int, int]:
-    """The span grown about its middle to the smallest face, inside 0..limit."""
+    """The span, enlarged about its middle to at least the smallest face, within 0..limit."""
     missing = SMALLEST_FACE - (high - low)
     if missing <= 0:
         return low, high
@@ -127,8 +127,8 @@ def anonymize_regions(
 ) -> list[Tensor]:
     """Anonymized crops of the regions, in order and of the same shapes, by a method or by a session of it.
 
-    A session gets the crops as they are, filled beyond the border of the frame by repeating it. It
-    leaves parts of them unchanged, so where two regions of a frame overlap, see `merge_overlaps`.
+    Crops for a session keep their size; beyond the frame they repeat its border. A session changes only a
+    part of each crop. Where two regions overlap, `merge_overlaps` decides which pixel is used.
 
     Args:
         crops: `(3, h, w)` in [0, 1], in order of time.
@@ -164,10 +164,10 @@ def anonymize_crops(
 ) -> list[Tensor]:
     """Anonymized crops, `(3, h, w)` each, in [0, 1]; in order and of the same shapes.
 
-    Where the anonymizer has an attribute `size` (M), all crops are resized to it and form one
-    batch. M expects the face in the middle, so what the border of the frame cut off, the margins of
-    `face_regions`, is first filled by repeating the border. Without `size`, crops of equal size
-    form a batch.
+    If the anonymizer has an attribute `size` (M), all crops are resized to it and form one batch. M
+    expects the face in the middle. So a crop that was cut off at the border of the frame is first extended
+    by the margins of `face_regions`, with the border repeated. Without `size`, crops of equal size form a
+    batch.
 
     Raises:
         ImageError: the anonymizer returned another shape.
@@ -187,7 +187,7 @@ def _padded(crop: Tensor, padding: Padding) -> Tensor:
 
 
 def _cut(face: Tensor, crop: Tensor, padding: Padding) -> Tensor:
-    """What was a crop before it was padded."""
+    """The face without the padding of its crop."""
     left, _, top, _ = padding
     return face[:, top : top + crop.shape[1], left : left + crop.shape[2]]
 

@@ -1,4 +1,4 @@
-"""Methods that remember: a session gives every track of a file one new person, from frame to frame."""
+"""Sessions: a method that has one draws the same new person in all frames of a track."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from anonlib.config import ENLARGE
 CHANGED = 1 / 512
 """A pixel has changed if a colour differs by more than this, half a step of 8 bits."""
 CORE = 0.6
-"""Of two faces on one pixel the later is on top up to this distance from its centre, in half sides
-of its crop, and beyond it the nearer one."""
+"""Where two faces cover a pixel, the later face is used within this distance of its centre, in half sides of
+its crop. Beyond it, the face whose centre is nearer is used."""
 
 
 @runtime_checkable
 class Session(Protocol):
-    """What a method with memory makes for each file, by its own `session(seed)`."""
+    """The memory of a method for one file, made by its `session(seed)`."""
 
     counts: Counter[str]
-    """How many faces went which way, such as `swapped` and `veiled`."""
+    """Number of faces by treatment, such as `swapped` and `veiled`."""
 
     def replace(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> list[Tensor]:
         """The crops with their faces replaced, of the same shapes and in the same order.
@@ -38,7 +38,7 @@ class Session(Protocol):
 
 
 def session_of(method: Callable[[Tensor], Tensor], seed: int | None = None) -> Session | None:
-    """A new session of a method; None if the method does not remember.
+    """A new session of a method; None if the method has none.
 
     A session without a seed draws its people at random, so that nobody can link two files.
     """
@@ -47,7 +47,7 @@ def session_of(method: Callable[[Tensor], Tensor], seed: int | None = None) -> S
 
 
 def enlarge_of(method: Callable[[Tensor], Tensor]) -> float:
-    """How much larger than the detector's box the crop is that a method wants.
+    """Size of the crop that a method needs, in multiples of the detector's box.
 
     >>> enlarge_of(torch.zeros_like)
     1.6
@@ -57,9 +57,9 @@ def enlarge_of(method: Callable[[Tensor], Tensor]) -> float:
 
 
 def derived_seed(seed: int | None, index: int) -> int | None:
-    """The seed of one file of a run, or of one page of a file; without a seed there is none.
+    """The seed of one file of a run, or of one page of a file; None if the run has no seed.
 
-    It depends on nothing else, so the order of the work does not matter.
+    It does not depend on the order in which files are processed.
 
     >>> derived_seed(7, 0) == derived_seed(7, 0), derived_seed(7, 0) == derived_seed(7, 1)
     (True, False)
@@ -76,10 +76,10 @@ def merge_overlaps(
     corners: Sequence[tuple[int, int]],
     frames: Sequence[int],
 ) -> list[Tensor]:
-    """Faces that agree where the crops of one frame overlap, so that they can be pasted in any order.
+    """Makes the faces of one frame equal where their crops overlap, so that they can be pasted in any order.
 
-    A session leaves most of a crop as it is. What it leaves of one crop may be the clear face of
-    another, so a pixel is taken from a crop in which it has changed; if it has changed in both, see `CORE`.
+    A session changes only a part of each crop. The unchanged part may show the clear face of another crop. So
+    each pixel is taken from a crop in which it has changed; if it has changed in both, `CORE` decides.
 
     Args:
         crops: `(3, h, w)` before the change.
@@ -122,6 +122,6 @@ def _common(
 
 
 def _beyond_core(crop: Tensor) -> Tensor:
-    """`(h, w)` distance from the core of the face in the middle of a crop, 0 inside, in half sides."""
+    """`(h, w)` distance from the core of the face in the middle of a crop, in half sides; 0 inside."""
     y, x = (torch.linspace(-1, 1, side, device=crop.device) for side in crop.shape[1:])
     return (torch.hypot(y[:, None], x[None]) - CORE).clamp(min=0)

@@ -112,7 +112,7 @@ def attack_all(
     seed: int,
     progress: bool = True,
 ) -> tuple[list[Score], dict[float, float]]:
-    """Scores of all attackers, the most accurate first, and the accuracy at each rate that was tried.
+    """Scores of all attackers, the most accurate first, and the accuracy at each learning rate.
 
     Args:
         classifier: D, trained on clear faces; its identities are those of the training people. It is copied.
@@ -139,7 +139,7 @@ def attack_all(
 
 
 def clear_score(subjects: Subjects, classifier: SphereFace) -> Score:
-    """D on two clear pictures: what the method starts from."""
+    """D on two clear pictures: the accuracy without any method."""
     test = subjects.original.test
     features = face_features(classifier, test.clear)
     return score(

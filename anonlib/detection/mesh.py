@@ -1,4 +1,4 @@
-"""The 468 points of faces: the network looks again until it sees the face upright and centred."""
+"""The 468 points of faces. The network runs again until the face is upright and centred in its window."""
 
 from __future__ import annotations
 

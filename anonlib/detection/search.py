@@ -1,4 +1,4 @@
-"""What SSH and CenterFace share: their settings, the size of the pictures that they get, their speed."""
+"""What SSH and CenterFace share: checks of their settings, the size of their pictures, compilation."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ from anonlib.detection.track import (
 )
 
 LOOK_BACK = 5
-"""Earlier frames that are searched for a new face, counted from the last detector run, and frames
-before it appears in which it is hidden."""
+"""Number of earlier frames in which a new face is searched, before the last detector run, and in which it is
+hidden, before it appears."""
 NEAR, FAR = 4, 8
 """How far to search for a face, in cells of 1/16 of its box: one that was located in the frame
 before, and one that was not."""

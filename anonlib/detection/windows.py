@@ -1,4 +1,4 @@
-"""Turned square windows of pictures: cut out for a network, and the way back for its points."""
+"""Rotated square windows of pictures: cuts them out for a network, and maps its points back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _CLOSE = 0.15
-"""Close windows differ by less than this: in place and size as a share of the side, in angle in radians."""
+"""Largest difference of close windows: place and size as a share of the side, angle in radians."""
 
 
 class Window(NamedTuple):
@@ -42,7 +42,7 @@ class Window(NamedTuple):
         return max(off, abs(turn), abs(math.log(self.side / other.side))) < _CLOSE
 
     def placed(self, points: Tensor, pixels: int) -> Tensor:
-        """Points `(..., 2 or 3)` of the window, seen with so many pixels, in pixels of the picture.
+        """Points `(..., 2 or 3)` of a window that has so many pixels a side, in pixels of the picture.
 
         >>> Window(50.0, 50.0, 0.0, 100.0).placed(torch.tensor([[0.0, 5.0, 1.0]]), 10)
         tensor([[ 0., 50., 10.]])

@@ -36,9 +36,9 @@ ATTACKS = {
         for kind, pairs in _PAIRS.items()
     },
 }
-"""The `COLUMNS` of each attack by its name: who attacks; which landmarks align the modified faces, those of
-the `original`, which no attacker has, or those `found` on the modified face; on which faces the attacker was
-trained; and which pairs are compared."""
+"""The `COLUMNS` of each attack by its name: the attacker; the landmarks that align the modified faces; the
+faces on which the attacker was trained; the pairs that are compared. Landmarks are `found` on the modified
+face, or of the `original`, which no attacker has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def attack(
 
 
 def attack_without_game(experiment: Experiment, name: str, anonymizer: Anonymizer) -> dict[str, Any]:
-    """The attacks of `attack` that need no game: D on clear faces, and D retrained on modified ones."""
+    """The attacks of `attack` without Algorithm 1: D from clear faces, and D retrained on modified ones."""
     run, data = experiment.run, experiment.data
     modified = anonymize_faces(data.test_faces, anonymizer)
     lessons = anonymize_faces(data.train_faces, anonymizer)
@@ -108,10 +108,9 @@ def attack_without_game(experiment: Experiment, name: str, anonymizer: Anonymize
 
 
 def retrainings(faces: View, find_landmarks: FindLandmarks | None) -> Iterator[tuple[str, FaceImages, View]]:
-    """End of the name, lessons and view of each attacker that is retrained.
+    """For each retrained attacker: the end of its name, the faces to train on, and the view to test on.
 
-    On clear and modified faces together an attacker learns who is who in both, with the best landmarks that
-    can be had.
+    The attacker that trains on clear and modified faces gets `found` landmarks if there is a finder.
     """
     yield "retrained", faces.modified_train, faces
     suffix = ""

@@ -55,8 +55,8 @@ def similarity(name: str, first: np.ndarray, second: np.ndarray, labels: Tensor)
 def pair_similarities(first: np.ndarray, second: np.ndarray, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Cosine similarity of every pair of different pictures: of one person, and of two people.
 
-    Each pair counts twice, as (i, j) and (j, i), because the two differ if `first` and `second` do. See
-    `similarity` for the arguments.
+    Each pair counts twice, as (i, j) and (j, i), because `first` and `second` may differ. See `similarity`
+    for the arguments.
     """
     same = (labels[:, None] == labels[None]).numpy()
     cosines = first @ second.T

@@ -26,7 +26,7 @@ from anonlib.training.precision import layers_in
 from anonlib.training.start import starting_modifier
 
 OBJECTIVES = {RANDOM: "random_label", NO_CLASSIFIER: "detection", NO_DETECTOR: "identification"}
-"""What an M minimises, where that is not the paper's Eq. (4); see `TrainingConfig.objective`."""
+"""Objectives of the methods whose M does not minimise the paper's Eq. (4), see `TrainingConfig.objective`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def exposure(
 
 
 def since_seen(visible: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """`exposure` of each face from the frame on in which it was first detected; NaN before.
+    """`exposure` of each face from its first detection on; NaN before.
 
     >>> visible, seen = np.array([[1.0, 0.9, 0.2]]), np.array([[False, True, False]])
     >>> since_seen(visible, seen).tolist()

@@ -1,7 +1,4 @@
-"""Masks for a share of the people, or of the pictures: curves of Fig. 4 that any new method must beat.
-
-Whoever masks only some people hides these, and keeps the actions of the others.
-"""
+"""Masks for only some of the people or pictures: a baseline curve in Fig. 4 that a new method must beat."""
 
 from __future__ import annotations
 
@@ -23,9 +20,9 @@ if TYPE_CHECKING:
     from anonlib.experiment.methods import Experiment
 
 MASKED = ("person", "picture")
-"""What a coin is tossed for: a person, who is then masked in all pictures, or each picture."""
+"""What is masked at random: people, in all of their pictures, or single pictures."""
 SHARES = (0.25, 0.5, 0.75)
-"""Shares of them that are masked."""
+"""Shares that are masked."""
 _ENDS = ("unanonymized", "mask")
 _TOSSES = 20
 

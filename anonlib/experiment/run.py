@@ -106,7 +106,7 @@ class Run:
         return request
 
     def _refuse_another_commit(self) -> None:
-        """Only the code that began an unfinished run may continue it."""
+        """Refuses to continue an unfinished run with the code of another commit."""
         path, now = self.out / "begun.json", commit().removesuffix("-dirty")
         if not path.exists():
             write_json(path, {"commit": now, "version": anonlib.__version__})

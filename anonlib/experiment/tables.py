@@ -26,8 +26,8 @@ from anonlib.types import ACTIONS
 
 Row = dict[str, Any]
 OURS, PAPER, RANDOM = "modifier", "modifier_picture", "modifier_random_label"
-"""The profile's M; where that does not read the picture, the paper's M beside it; the paper's M trained with
-random labels."""
+"""Names of the learned methods: the profile's M; the paper's M, if the profile's M is M-state; the paper's M
+trained with random labels."""
 START, NO_CLASSIFIER, NO_DETECTOR = "modifier_start", "modifier_no_classifier", "modifier_no_detector"
 """The profile's M before Algorithm 1, and after it without the gradient of D, or without that of A."""
 
@@ -250,11 +250,10 @@ def ablation_classifier(faces: Mapping[str, Row]) -> list[Row]:
 
 
 def attackers(methods: Mapping[str, Mapping[str, Row]]) -> list[Row]:
-    """`ablation_classifier` of each learned method with what each attacker has, the worst attack first.
+    """`ablation_classifier` of each learned method with the attackers' `COLUMNS`, the worst attack first.
 
-    The pairs of two clear faces, which are no attack, come last. Names of attacks on another method than
-    `OURS` begin with the method's. Runs from before the attackers had names of their own have no more columns
-    than `ablation_classifier`.
+    Pairs of two clear faces come last. The name of an attack on another method than `OURS` begins with that
+    method. Old runs lack these columns.
     """
     if list(methods) == [OURS] and "modified_original_retrained" not in methods[OURS]:
         return ablation_classifier(methods[OURS])

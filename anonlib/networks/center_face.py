@@ -1,7 +1,7 @@
 """CenterFace: one map at a quarter of the resolution says where the centres of faces are.
 
 The trunk is MobileNetV2. Four of its maps are joined from the coarsest to the finest, and one layer
-predicts at every fourth pixel: a face's centre, its size, the rest of the centre, five landmarks.
+predicts at every fourth pixel: whether it is a face's centre, the size, the exact centre, five landmarks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from anonlib.assets import data_path, load_weights
 from anonlib.errors import CheckpointError
 
 STRIDE = 4
-"""Pixels between neighbouring places of the map."""
+"""Stride: pixels between neighbouring cells of the map."""
 JOINED = 24
 """Channels of the joined maps."""
 _STAGES = (

@@ -25,7 +25,7 @@ _WIDTHS = (16, 32, 64, 128, 128)
 
 
 class Topology(NamedTuple):
-    """How the points hang together; indices of type int64."""
+    """How the points are connected; indices of type int64."""
 
     triangles: Tensor
     """`(898, 3)`; corners in clockwise order as seen by the viewer."""

@@ -1,4 +1,4 @@
-"""What M-state may know of a face: where the head is, what is in front of it, and its state."""
+"""The reader of M-state: finds the head, what is in front of it, and the state of the face."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ STATE = (
     "light from above",
     "brightness",
 )
-"""The numbers of the state. The last two tell most of the person: a dark skin looks like little light."""
+"""The numbers of the state. The last two reveal most about the person, because dark skin looks like little
+light."""
 
 
 class Reading(NamedTuple):

@@ -17,19 +17,19 @@ from anonlib.networks.modifier import Modifier
 CODE = 48
 """Numbers that say which person M draws."""
 PEOPLE = 1000
-"""Codes that a modifier keeps; a random person is one of them."""
+"""Number of codes that a modifier holds. A random person is one of them."""
 NOISE = 0.25
 """Standard deviation of the noise that is added to each number of the state."""
 LARGEST = 2.5
 """Larger values of the state are clipped, in standard deviations of the drawn pictures."""
 DOUBT = 0.25
-"""What is in front of the head with a lower probability is redrawn wholly."""
+"""Where something is in front of the head with a lower probability than this, the head is redrawn."""
 SKETCH = 32
-"""Side of the coarse head that a linear layer draws from code and state, as colours and opacity."""
+"""Side of the sketch, the coarse head that a linear layer draws: colours and opacity."""
 _TEMPLATE = (CANONICAL_LANDMARKS - torch.tensor([0.5, 0.56])) * 1.6 + torch.tensor([0.5, 0.56])
-"""Landmarks of a coarse head that is laid over those of the face, in its sides."""
+"""Landmarks of the sketch, in its sides. They are laid over the landmarks of the face."""
 READ = 64
-"""Side of the picture that the reader sees. Of larger crops M folds pixels into channels, down to it."""
+"""Side of the picture that the reader sees. M folds pixels of larger crops into channels to get this side."""
 _CENTRE = (0.5, 0.47)
 """Centre of the ellipse that M always redraws, in sides of the crop."""
 _FEATHER = 0.11
@@ -138,7 +138,8 @@ class StateModifier(Modifier):
         """What M sees of the faces `(B, 4, S, S)`, and where it draws `(B, 1, S, S)`.
 
         M draws in a fixed ellipse and wherever a part of the head is outside it, but not where something is
-        in front. M sees colours in [-1, 1] that are 0 wherever it draws, and a plane that is 1 where it sees.
+        in front. M gets colours in [-1, 1], which are 0 where it draws, and a plane that is 1 where the
+        colours are visible.
 
         Args:
             head: `(B, 1, S, S)` opacity of the head, as if nothing were in front of it.

@@ -138,7 +138,7 @@ def train_adversarially(
 
 
 def starting_copy(modifier: Modifier, config: TrainingConfig) -> dict[str, Modifier]:
-    """`M start`, M before Algorithm 1, if Eq. (3) compares M(f) with what it drew; else nothing."""
+    """A copy of M before Algorithm 1, as `M start`, if Eq. (3) needs it (`l1_target`); else nothing."""
     if config.l1_target == "original":
         return {}
     return {"M start": copy.deepcopy(modifier).requires_grad_(False)}

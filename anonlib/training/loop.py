@@ -202,7 +202,7 @@ def training_steps(
 
 @contextmanager
 def fixed_random_numbers(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Inside the `with` block random numbers depend on the seed alone; afterwards they go on as before.
+    """Inside the `with` block random numbers depend on the seed alone. Later numbers do not change.
 
     >>> with fixed_random_numbers(3):
     ...     first = torch.rand(2)

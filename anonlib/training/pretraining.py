@@ -27,7 +27,7 @@ CRITIC_WEIGHT = 0.02
 LR_DROP = 0.8
 """Fraction of the steps after which the learning rates fall to a tenth."""
 _PEOPLE = 10**8
-"""Training people are the numbers below this one, the people of codes those from it on."""
+"""People below this number are for training. The people of codes have this number or a larger one."""
 
 
 def pair_batches(
@@ -59,7 +59,7 @@ def train_reader(
     lr: float = 3e-3,
     **options: Unpack[RunOptions],
 ) -> History:
-    """Trains the reader in place, in turn on pictures and on redrawn ones.
+    """Trains the reader in place, on pictures and on redrawn pictures alternately.
 
     Differs from the paper: the paper has no reader.
     """
@@ -90,7 +90,7 @@ def reading_losses(reader: FaceReader, pairs: Pairs, *, redrawn: bool) -> dict[s
 
 @torch.no_grad()
 def fit_sketch(modifier: StateModifier, *, heads: int = 4000, seed: int) -> None:
-    """Fits the linear layer that draws coarse heads to heads of random people, by least squares."""
+    """Fits the sketch of M-state, a linear layer, to heads of random people, by least squares."""
     codes, size = PersonCodes(), 2 * SKETCH
     generator = torch.Generator().manual_seed(seed)
     people = codes.of((torch.randint(_PEOPLE, (heads,), generator=generator) + _PEOPLE).tolist())

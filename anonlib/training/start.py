@@ -21,10 +21,10 @@ from anonlib.types import ActionFrames, FaceImages
 
 Network = TypeVar("Network", bound=nn.Module)
 STARTS = {"identity": "M-start", "redraw": "M-redraw-start"}
-"""Starts of an M that reads the picture, and their weights: it returns the face it is given, or redraws it as
+"""Weights for the starts of an M that reads the picture: `identity` returns the face, `redraw` draws it as
 another person."""
 USUAL = {"picture": (STARTS["identity"],), "state": ("M-state-start", "M-photo-start")}
-"""Weights from which an M starts by what it reads, for drawn and for real faces; the first that fit."""
+"""Default start weights by what M reads, for drawn and for real faces: the first that fit the shape of M."""
 
 
 def starting_classifier(
@@ -109,9 +109,8 @@ def modifier_weights(profile: Profile, start: str | None = None) -> dict[str, Te
     """The weights with which the profile's M starts; None for random ones.
 
     Args:
-        start: `random`, or one of the `STARTS` of an M that reads the picture. By default that M starts from
-            `identity`, other networks from weights of their own, and where none ship for the shape, from
-            random ones.
+        start: `random`, or one of the `STARTS` for an M that reads the picture. By default the weights
+            in `USUAL`, or random ones if none ship for the shape.
 
     Raises:
         ConfigError: no such start is known, or its weights do not ship for the profile's M.

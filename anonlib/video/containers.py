@@ -64,7 +64,7 @@ class Encoding:
     options: Mapping[str, str]
     pixel_format: str
     notes: list[str] = field(default_factory=list)
-    """What is kept in an unusual way, or lost, in words."""
+    """Notes for the report on what is lost, or kept in an unusual format."""
 
 
 def encoding_for(container: Container, first: VideoFrame, name: str) -> Encoding:

@@ -1,4 +1,4 @@
-"""Makes every decoded frame one that faces can be written to: whole, of one size, in one format."""
+"""Converts decoded frames to one size and format, without interlacing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Converter:
             yield from self._pulled(self._graph)
 
     def _rest(self) -> Iterator[VideoFrame]:
-        """What the filters still hold."""
+        """The frames that are still in the filters."""
         if self._graph is not None:
             self._graph.vpush(None)
             yield from self._pulled(self._graph)

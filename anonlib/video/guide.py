@@ -29,7 +29,7 @@ class Keep:
     region: tuple[float, float, float, float] | None = None
     """x0, y0, x1, y1 in pixels of the upright picture."""
     span: tuple[float, float] | None = None
-    """Seconds from the beginning of the video: the first, and the first no more."""
+    """Begin and end in seconds from the beginning of the video; the end is exclusive."""
 
     @classmethod
     def parse(cls, text: str) -> Keep:
@@ -74,16 +74,16 @@ class Keep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
-    """What was decided about one file, and who looks on."""
+    """The boxes and clear faces of one file, and the functions that see each picture."""
 
     boxes: FileBoxes | None = None
-    """The faces to hide, in the place of a detector's."""
+    """The faces to hide; the detector does not run."""
     keep: tuple[Keep, ...] = ()
     watchers: tuple[Callable[[Found[Any]], None], ...] = ()
     """Called with each picture after its faces were replaced, before it is written."""
 
     def marked(self, one: Found[P]) -> Found[P]:
-        """The picture with the faces marked that stay clear."""
+        """The picture, in which the faces that stay clear are marked."""
         if not self.keep or one.hold:
             return one
         time = one.picture.time

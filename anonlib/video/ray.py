@@ -1,8 +1,8 @@
 """Anonymizing many files at once on Ray: workers, the ledger that they share, and the engine.
 
 Ray repeats work that it believes lost, even while the first attempt still runs. So each attempt at a
-file writes under a hidden name of its own, and the ledger tells which one was complete first. All that knows
-Ray is in this file.
+file writes under a hidden name of its own, and the ledger tells which one was complete first. Only this file
+imports Ray.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from anonlib.video.planning import Task
 from anonlib.video.settings import FileReport, Models, Settings, load_models
 
 TRIES = 3
-"""Attempts at a file; after as many dead workers the file counts as the cause."""
+"""Largest number of attempts at a file. If all workers die, the file is taken for the cause."""
 Row = dict[str, Any]
-"""What Ray carries: the place of a file in the run, and text (ASCII JSON, which keeps any file name)."""
+"""A message through Ray: the index of a file in the run, and text (ASCII JSON, which keeps any file name)."""
 _SMALL: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 100 << 20}
 _STARTS = 3
 _TOGETHER = 64
-"""The most files that travel to a worker in one parcel."""
+"""Largest number of files that a worker gets at once."""
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
 
 class Ledger:
-    """What the attempts at each file tell each other.
+    """Records what the attempts at each file have done.
 
     >>> ledger = Ledger()
     >>> ledger.begin(0), ledger.claim(0, 11), ledger.claim(0, 12)
@@ -281,7 +281,7 @@ def shares(workers: int | None, resources: Mapping[str, float], device: str) -> 
 
 
 def parcels(files: int, workers: int) -> int:
-    """In how many parcels files travel: enough to keep all workers busy, few for millions.
+    """Number of groups in which files are sent: enough to keep all workers busy, few for millions.
 
     >>> parcels(5, 2), parcels(1000, 2), parcels(1_000_000, 2)
     (5, 16, 15625)

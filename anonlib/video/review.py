@@ -1,6 +1,6 @@
-"""One page on which a person checks a run: each face after it was replaced, and the doubtful pictures.
+"""A page for checking a run by eye: each face after it was replaced, and the doubtful pictures.
 
-The page holds everything itself. It never shows a face that was left clear: such faces are painted grey.
+A face that was left clear on request is painted grey.
 """
 
 from __future__ import annotations

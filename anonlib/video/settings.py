@@ -1,4 +1,4 @@
-"""What a run is asked to do, the models that do it, and the report of what was done.
+"""The settings of a run, its models, and its report.
 
 A report holds names and numbers only: no picture, no part of one, nothing that identifies a face.
 """

@@ -1,4 +1,4 @@
-"""What a person gives to a run and gets from it: boxes, faces to leave clear, and a page to check."""
+"""The options for correcting a run by hand: a file of boxes, faces to leave clear, and a page to check."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Watch:
 
     @property
     def used(self) -> bool:
-        """Whether anything was asked for."""
+        """Whether any of these options is used."""
         return bool(self.keep or self.boxes or self.review)
 
     def begin(self, index: int, task: Task) -> Guide:

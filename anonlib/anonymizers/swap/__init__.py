@@ -42,9 +42,9 @@ def files(extent: str) -> list[Path]:
 
 
 class Swap:
-    """The method; see the module. Every face of a plain call becomes a new random person.
+    """The method `swap`. Every face of a plain call becomes a new random person.
 
-    Differs from the paper: the paper's M is a network that sees the face; here nothing sees it.
+    Differs from the paper: the paper's M sees the face. Here a new face is drawn from numbers.
     """
 
     def __init__(self, *, extent: str = "face", device: str = "cpu") -> None:

@@ -18,7 +18,7 @@ from anonlib.anonymizers.swap.state import State
 from anonlib.geometry import resize
 
 LARGEST = 192
-"""A window with a longer side in pixels is drawn at this size and enlarged: textures have no more detail."""
+"""Largest side in pixels at which a face is drawn. It is enlarged for larger windows."""
 COARSE = 96
 """The same for what is smooth: light, edges and the places of the mesh."""
 MARGIN = 0.12
@@ -26,7 +26,7 @@ MARGIN = 0.12
 EDGE = 0.03
 """Width of the soft edge, in heights of the face."""
 MOST_CHANGE = 1.5
-"""Standard deviations of a measure up to which the texture follows it; the shape follows it always."""
+"""The texture follows a measure up to this many standard deviations; the shape follows it without limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Window:
 
 
 def _size(height: int, width: int, longest: int) -> tuple[int, int]:
-    """Height and width, made smaller to a longer side."""
+    """Height and width, scaled down so that the longer side is at most `longest`."""
     shrink = max(1.0, max(height, width) / longest)
     return round(height / shrink), round(width / shrink)
 
@@ -83,7 +83,7 @@ class Drawn(NamedTuple):
     opacity: Tensor
     """`(1, h, w)` in [0, 1]."""
     free: float
-    """Share of the face before which there is nothing."""
+    """Share of the face that nothing covers."""
 
 
 def draw_face(

@@ -7,8 +7,8 @@
    along the direction of the strands.
 
 What passes from the real head: place, size, roll, yaw and pitch; mean colour of the face and the slope of its
-brightness; where hats, hands and clothes are in front. What stays outside the hole shows how far the old hair
-reached only where it was larger than the ellipse.
+brightness; where hats, hands and clothes are in front. The edge of the hole shows how far the old hair
+reached, but only where the hair was larger than the ellipse.
 """
 
 from __future__ import annotations

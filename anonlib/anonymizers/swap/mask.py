@@ -1,8 +1,8 @@
 """Which pixels the new face replaces: those inside the outline of the mesh, but not what is in front.
 
-From the real face pass the 36 points of its outline, which is visible context, and the border of what is
-in front of it (`networks.skin`). Where the network is unsure, the pixel is replaced. Glasses are replaced
-with the face, thin or dark: lenses show the eyes behind them, and otherwise half a pair could be left.
+Two things pass from the real face: the 36 points of its outline, and the border of what is in front of it
+(`networks.skin`). Where the network is unsure, the pixel is replaced. Glasses are replaced too, because
+lenses show the eyes behind them, and because half a pair could be left.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def soft_mask(logits: Tensor, points: Tensor, size: tuple[int, int], *, edge: bo
     """The mask `(1, h, w)` of a crop of that height and width from the logits `(1, 96, 96)` of its face.
 
     It falls to 0 at the outline of the mesh, over 5% of the face inside, so that it does not spill onto the
-    background behind the far cheek. At what is in front of the face the edge is narrow. Without `edge` only
-    the latter counts: for callers who know the outline of what they draw.
+    background behind the far cheek. At what is in front of the face the edge is narrow. Without `edge`, only
+    what is in front is masked; use it if you know the outline of what you draw.
     """
     both = (SHARPNESS * logits)[None]
     if edge:

@@ -38,7 +38,7 @@ def place_mesh(shape: Tensor, state: State, outline: Tensor | None, model: MeshM
     Args:
         shape: `(468, 3)` of the person at mean expression.
         state: of one face.
-        outline: `(36, 2)` the seen outline, in pixels; without it the person keeps the own one.
+        outline: `(36, 2)` the seen outline, in pixels; without it the outline is the new person's own.
     """
     moved = shape + torch.einsum("e,epi->pi", state.expression[0], model.expression)
     points = state.scale[0] * moved @ state.rotation[0].T + state.place[0]

@@ -25,10 +25,11 @@ from anonlib.detection.mesh import MeshLandmarks
 T = TypeVar("T")
 
 SURE, STILL_SURE = 0.8, 0.5
-"""Smallest score of the mesh network at which its points are trusted: of a face that appears, and of one that
-was seen in the frame before."""
+"""Smallest score of the mesh network at which its points are trusted: for a new face, and for a face that was
+found in the frame before."""
 MOST_AWAY, LEAST_SHARE, MOST_SHARE = 0.25, 0.2, 0.95
-"""Of a trusted mesh: distance of its middle from that of the crop, and height, in sides of the crop."""
+"""Limits for a trusted mesh, in sides of the crop: largest distance of its middle from the crop's middle,
+smallest and largest height."""
 SMALLEST = 16.0
 """Smallest height in pixels of a face that is replaced; smaller ones are veiled."""
 SURELY = 2.0
@@ -37,11 +38,11 @@ MOST_FRONT = 0.7
 """Largest share of a face that may be kept as what is in front of it. A mask that finds more is not trusted:
 the face is veiled, and nothing in front of it is kept."""
 ALL_FREE = 0.95
-"""Smallest share of a face with nothing in front of it, at which it may be shown again in the next frame."""
+"""A face of which at least this share is uncovered may be shown again in the next frame."""
 ONE_EYE = 0.4
 """Yaw in radians from which only the near eye is measured."""
 MOST_TURN, STILL_TURN = 0.7, 0.8
-"""Largest yaw in radians of a face that is replaced: when it appears, and later."""
+"""Largest yaw in radians of a face that is replaced: for a new face, and for one that was found before."""
 
 
 class Face(NamedTuple):
@@ -112,9 +113,9 @@ class SwapSession:
         return [out[i] for i in range(len(crops))]
 
     def _again(self, crop: Tensor, track: int, corner: tuple[int, int], box: Box) -> Tensor | None:
-        """The crop with the face that was drawn before, moved along; None if it must be looked at.
+        """The crop with the face that was last drawn, moved with its box; None if that is not possible.
 
-        Nothing may be in front of that face: what is kept must be where it is now.
+        Nothing may be in front of the face, because what is in front may move in another way.
         """
         memory, tile = self._memories.of(track), self._tiles.get(track)
         shift = memory.step(box)
@@ -131,7 +132,7 @@ class SwapSession:
         return paste(crop, (x0, y0, x1, y1), tile.drawn)
 
     def _looked(self, chosen: list[tuple[Tensor, int, tuple[int, int], Box]]) -> list[Tensor]:
-        """Crops, each with its track, corner and box, with new faces where the old ones are seen now."""
+        """The crops with faces that are drawn again; each is given with its track, corner and box."""
         crops, tracks, corners, boxes = (list(column) for column in zip(*chosen, strict=True))
         memories = [self._memories.of(track) for track in tracks]
         offsets = [np.array([*corner, 0.0]) for corner in corners]
@@ -175,7 +176,7 @@ class SwapSession:
     def _faces(
         self, crops: list[Tensor], memories: list[TrackMemory], points: list[Tensor | None]
     ) -> list[Face | None]:
-        """All that is needed to draw each face whose points are known."""
+        """What is needed to draw each face; None where its points are not known."""
         known = {i: each for i, each in enumerate(points) if each is not None}
         if not known:
             return [None] * len(crops)

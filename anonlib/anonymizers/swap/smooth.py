@@ -1,6 +1,6 @@
 """What a session remembers of each face: points smoothed in time, and what to do when they are lost.
 
-Nothing passes from the real face that was not seen in it before: smoothing forgets, it adds nothing.
+Smoothing uses only measured points, so it passes no more of the real face than they do.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ SPEED_CUTOFF = 0.1
 PATIENCE = 10
 """Frames for which a face whose points are lost keeps the last ones."""
 RISE = 0.25
-"""How much of a new face that comes back appears with each frame."""
+"""Opacity that a returning new face gains in each frame."""
 LOOK = 2
-"""A calm face is looked at in every n-th frame."""
+"""The points of a calm face are measured in every n-th frame only."""
 CALM = 0.05
-"""How far a calm face moves or grows from frame to frame at most, in sizes of its box."""
+"""Largest motion or growth of a calm face from frame to frame, in sizes of its box."""
 NEAR = 0.3
-"""Mean distance of the points of two tracks on one face, in heights of the face."""
+"""Two tracks are on one face if the mean distance of their points is below this, in heights of the face."""
 MOST = 500
-"""Tracks of a file that are remembered."""
+"""Largest number of tracks of a file that are remembered."""
 
 
 class OneEuro:
@@ -121,8 +121,7 @@ class TrackMemory:
         self.last: Array | None = None
         """What `points` returned for the frame before: where to look first in the next one."""
         self.strength = 0.0
-        """How much of the new face is shown, over a veil if it is below 1. It fades while the points are
-        lost, and appears at once in a new track."""
+        """Opacity of the new face over a veil. It falls while the points are lost and is 1 in a new track."""
         self._ever = False
         self.person: int | None = None
         """The track that its person was drawn for, see `Memories.person`."""
@@ -195,7 +194,7 @@ class TrackMemory:
 
 
 class Memories:
-    """The memories of the tracks of one file; the `MOST` that occurred last are kept.
+    """The memories of the tracks of one file; the latest `MOST` are kept.
 
     >>> memories = Memories()
     >>> memories.of(3) is memories.of(3), memories.of(3) is memories.of(4)
@@ -217,10 +216,10 @@ class Memories:
         return memory
 
     def person(self, track: int) -> int:
-        """The track whose person a track with points gets.
+        """Which track's person this track gets.
 
-        This is its own number, unless its points are those of another track now or in the frame before:
-        when the detector jumps, a second track begins on one face, and the person must stay.
+        Usually its own. When the detector jumps, a second track begins on the same face. If its points lie on
+        those of another track, now or in the frame before, it gets the other's person.
         """
         memory = self._tracks[track]
         if memory.person is not None:

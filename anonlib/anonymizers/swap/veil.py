@@ -1,4 +1,4 @@
-"""The way out where a face cannot be replaced: its skin is filled smoothly from coarse cells.
+"""The veil: where a face cannot be replaced, its skin is filled smoothly from coarse cells.
 
 What passes from the real face to the result is the mean colour about each of 4x4 cells and, if a mask
 is given, what lies in front of the face.

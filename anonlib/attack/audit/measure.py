@@ -23,10 +23,10 @@ from anonlib.errors import ConfigError
 from anonlib.training.start import starting_classifier
 
 GALLERY = 200
-"""Fewest people in a gallery for the rate to mean what it says."""
+"""The page warns of a gallery with fewer people: its rank-1 is too high."""
 EXAMPLES = 8
 FOUND = 0.5
-"""Share of the modified faces that must be found for landmarks `found` to mean what they say."""
+"""If a smaller share of the modified faces is found, the page warns about landmarks `found`."""
 LOST = (
     "no face is found in {:.0f}% of the modified test pictures: there the attackers get the landmarks of the "
     "original"
@@ -58,12 +58,12 @@ class Audit:
 
     @property
     def strongest(self) -> Score:
-        """The most accurate attacker, also one with landmarks that no attacker has."""
+        """The most accurate attacker, with landmarks of either kind."""
         return self.scores[0]
 
     @property
     def strongest_found(self) -> Score:
-        """The most accurate attacker with what an attacker has."""
+        """The most accurate attacker with landmarks `found`, which a real attacker has."""
         return next(score for score in self.scores if score.aligned_by == "found")
 
 

@@ -20,7 +20,7 @@ from anonlib.types import FaceImages
 TEST_FOLDS, VALIDATION_FOLD = range(6, 11), 5
 """Folds of LFW. D never saw the people in the pairs of the test folds."""
 FEWEST = 40
-"""People with two pictures without whom no audit is made."""
+"""Smallest number of people with two pictures for an audit."""
 PART = 4
 """Fewest people in each part: two folds of two people."""
 

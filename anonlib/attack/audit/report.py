@@ -1,4 +1,4 @@
-"""The page that `anonlib audit` writes: one HTML file that holds everything itself."""
+"""The page that `anonlib audit` writes: one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ROC curves with a logarithmic axis as SVG, for a page that holds everything itself."""
+"""ROC curves with a logarithmic axis as SVG, for a self-contained page."""
 
 from __future__ import annotations
 
