@@ -31,6 +31,7 @@ from anonlib.files import commit, hardware
 
 TIMES = Path(__file__).resolve().parents[1] / "results" / "notebooks" / "times.csv"
 COLUMNS = ("notebook", "profile", "seconds", "threads", "hardware", "commit", "date")
+WIDEST = 1400
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -62,17 +63,27 @@ def clean(output: Any, path: Path) -> Any:
     if "data" in output and output.data.pop(WIDGET, None) and set(output.data) <= {"text/plain"}:
         return None
     if "image/png" in output.get("data", {}):
-        output.data["image/png"] = small(output.data["image/png"])
+        kind, encoded = small(output.data.pop("image/png"))
+        output.data[kind] = encoded
+        if "image/png" in output.metadata:
+            output.metadata[kind] = output.metadata.pop("image/png")
     return output
 
 
-def small(encoded: str) -> str:
-    """A PNG in base64 with 256 colours, a third of the bytes: a notebook may have 1 MB."""
+def small(encoded: str) -> tuple[str, str]:
+    """A picture in base64 with its type: PNG with 256 colours, or JPEG where that is clearly smaller.
+
+    A notebook may have 1 MB. Diagrams stay PNG; rows of faces become JPEG, up to `WIDEST` pixels wide.
+    """
     picture = Image.open(BytesIO(b64decode(encoded))).convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    buffer = BytesIO()
-    flat.quantize(256).save(buffer, format="png", optimize=True)
-    return b64encode(buffer.getvalue()).decode()
+    png, jpeg = BytesIO(), BytesIO()
+    flat.quantize(256).save(png, format="png", optimize=True)
+    flat.thumbnail((WIDEST, WIDEST))
+    flat.save(jpeg, format="jpeg", quality=75, optimize=True)
+    smaller = len(jpeg.getvalue()) < 0.8 * len(png.getvalue())
+    kind, buffer = ("image/jpeg", jpeg) if smaller else ("image/png", png)
+    return kind, b64encode(buffer.getvalue()).decode()
 
 
 def record(path: Path, *, profile: str, seconds: float) -> None:

@@ -71,13 +71,15 @@ def test_three_facts_are_checked(path: Path) -> None:
 def test_three_exercises_with_solutions(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
-    exercises, solutions = text.split("## Exercises")[1].split("<details>")
+    exercises, _, solutions = text.split("## Exercises")[1].partition("<details>")
+    apart = FOLDER / "solutions" / f"{path.stem}.py"
+    if apart.exists():
+        assert not solutions and f"(../notebooks/solutions/{apart.name})" in exercises
+        assert all(step in exercises for step in ("**Check.**", "**Vary.**", "**Build.**"))
+        solutions = ast.get_docstring(ast.parse(apart.read_text())) or ""
     for part in (exercises, solutions.split("</details>")[0]):
-        assert [line[:2] for line in part.splitlines() if line[:2] in ("1.", "2.", "3.")] == [
-            "1.",
-            "2.",
-            "3.",
-        ]
+        numbers = [line[:2] for line in part.splitlines() if line[:2] in ("1.", "2.", "3.")]
+        assert numbers == ["1.", "2.", "3."]
 
 
 @each
@@ -119,7 +121,7 @@ def test_only_outputs_are_stored(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert set(notebook.metadata) <= {"kernelspec", "language_info"}
     for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags"}, cell.source
+        assert set(cell.metadata) <= {"tags", "nbgrader"}, cell.source
     for cell in code_cells(path):
         assert not [o for o in cell.outputs if o.get("name") == "stderr"], cell.source
         assert not [o for o in cell.outputs if WIDGET in o.get("data", {})], cell.source

@@ -1,7 +1,13 @@
 """Metrics: arrays in, numbers out."""
 
 from anonlib.metrics.average_precision import (
+    Matches as Matches,
     average_precision as average_precision,
+    interval as interval,
+    match as match,
+    matched_bootstrap as matched_bootstrap,
+    matched_precision as matched_precision,
+    mean_over_classes as mean_over_classes,
     precision_recall as precision_recall,
 )
 from anonlib.metrics.identification import Identification as Identification, identify as identify

@@ -1,4 +1,4 @@
-"""The user study (section 5.5): questions, answers and their statistics."""
+"""The user study (section 5.5): questions, answers and their statistics; and exercises of the course."""
 
 from anonlib.study.answers import (
     Answer as Answer,
@@ -7,6 +7,7 @@ from anonlib.study.answers import (
     read_answers as read_answers,
     statistics as statistics,
 )
+from anonlib.study.exercises import beside as beside, choose as choose, same_as as same_as
 from anonlib.study.questions import (
     Question as Question,
     Study as Study,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Unpack
 
 import torch
@@ -18,16 +19,24 @@ from anonlib.training.processes import gradient_step
 from anonlib.types import FaceImages
 
 
-def identification_loss(classifier: SphereFace, images: Tensor, batch: FaceBatch, *, anneal: float) -> Tensor:
+def identification_loss(
+    classifier: SphereFace,
+    images: Tensor,
+    batch: FaceBatch,
+    *,
+    anneal: float,
+    loss: Callable[..., Tensor] = angular_softmax_loss,
+) -> Tensor:
     """L_D of aligned faces; `(B,)`. Gradients reach `images`.
 
     Args:
         images: `(B, 3, S, S)` in [0, 1], the clear or the modified faces of the batch.
         batch: gives their landmarks and labels.
         anneal: weight of the plain cosine in A-Softmax.
+        loss: computes L_D; its arguments are those of `angular_softmax_loss`.
     """
     aligned = align_faces(images, batch.landmarks, classifier.config.size)
-    return angular_softmax_loss(
+    return loss(
         classifier(aligned),
         classifier.identities,
         batch.labels,
@@ -43,6 +52,7 @@ def train_classifier(
     *,
     seed: int,
     age: int = 0,
+    loss: Callable[..., Tensor] = angular_softmax_loss,
     **options: Unpack[RunOptions],
 ) -> History:
     """Trains D in place to classify faces, clear or modified beforehand; returns the loss every ten steps.
@@ -53,6 +63,7 @@ def train_classifier(
     Args:
         config: its `faces` are half of the batch.
         age: updates of D before this training; the annealing of A-Softmax continues from there.
+        loss: computes L_D; its arguments are those of `angular_softmax_loss`.
         options: see `RunOptions`.
     """
     optimizer = torch.optim.Adam(classifier.parameters(), lr=config.pretrain_lr, fused=True)
@@ -72,7 +83,7 @@ def train_classifier(
             **options,
         ):
             batch, anneal = batch_of(step), annealing(age + step)
-            loss = identification_loss(classifier, batch.images, batch, anneal=anneal).mean()
-            gradient_step(loss, optimizer)
-            losses["classifier"] = loss.detach()
+            value = identification_loss(classifier, batch.images, batch, anneal=anneal, loss=loss).mean()
+            gradient_step(value, optimizer)
+            losses["classifier"] = value.detach()
     return state.history

@@ -48,12 +48,12 @@ def percent(*axes: Axis, decimals: int | None = None) -> None:
 
 def legend_right(figure: Figure, **options: Any) -> None:
     """Place the legend to the right of the panels."""
-    figure.legend(**{"loc": "outside right center", "frameon": False, "fontsize": 9} | options)
+    figure.legend(**{"loc": "outside right center", "frameon": False, "fontsize": 10} | options)
 
 
 def legend_below(figure: Figure, **options: Any) -> None:
     """Place the legend below the panels in one row."""
-    figure.legend(**{"loc": "outside lower center", "frameon": False, "fontsize": 9, "ncols": 4} | options)
+    figure.legend(**{"loc": "outside lower center", "frameon": False, "fontsize": 10, "ncols": 4} | options)
 
 
 def show(axes: Axes, picture: Tensor, *, title: str = "", interpolation: str = "nearest") -> None:
@@ -64,12 +64,12 @@ def show(axes: Axes, picture: Tensor, *, title: str = "", interpolation: str = "
     axes.imshow(array, cmap="gray", vmin=0, vmax=1, extent=extent, interpolation=interpolation)
     axes.set_axis_off()
     if title:
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=10)
 
 
 def note(axes: Axes, text: str, at: tuple[float, float], shift: tuple[float, float], **look: Any) -> None:
     """Write small grey text, shifted by some points from a place in the panel."""
-    look = {"fontsize": 9, "color": GREY, "annotation_clip": False, **look}
+    look = {"fontsize": 10, "color": GREY, "annotation_clip": False, **look}
     axes.annotate(text, at, xytext=shift, textcoords="offset points", **look)
 
 

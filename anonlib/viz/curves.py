@@ -90,7 +90,7 @@ def plot_roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, log: bool = F
     axes.set(xlabel="false accept rate", ylabel="true accept rate", ylim=(-0.02, 1.02))
     axes.set(xscale="log", xlim=(1e-3, 1)) if log else axes.set(xlim=(-0.02, 1.02))
     axes.grid(alpha=0.25)
-    axes.legend(loc="upper left" if log else "lower right", frameon=False, fontsize=9)
+    axes.legend(loc="upper left" if log else "lower right", frameon=False, fontsize=10)
     return figure
 
 
@@ -182,7 +182,7 @@ def draw_losses(
     for axes, name, color in zip(panels, names, LOSSES * len(names), strict=False):
         _draw_loss(axes, history[["step", name]].dropna(), color, smooth)
         title = name if "$" in name else TITLES.get(name, name.replace("_", " "))
-        axes.set_title(title, loc="left", fontsize=9)
+        axes.set_title(title, loc="left", fontsize=10)
     for name, span in zip(phases, spans, strict=True):
         look = {"xycoords": ("data", "axes fraction"), "ha": "center", "color": "black"}
         note(panels[0], name, (sum(span) / 2, 1), (0, 20), **look)

@@ -190,7 +190,7 @@ def _action_box(axes: Axes, box: Sequence[float], *, color: str, text: str) -> N
     if text:
         x, y = box[0] + 2, max(box[1], 0) + 2
         ground = {"facecolor": color, "edgecolor": "none", "pad": 1.2, "alpha": 0.85}
-        axes.text(x, y, text, ha="left", va="top", fontsize=8, clip_on=True, bbox=ground)
+        axes.text(x, y, text, ha="left", va="top", fontsize=10, clip_on=True, bbox=ground)
 
 
 def plot_boxes(frame: Tensor, boxes: Mapping[str, Tensor]) -> Figure:
@@ -217,7 +217,7 @@ def plot_overlaps(truth: Sequence[float], boxes: Mapping[str, Sequence[float]]) 
         if shared[2] > shared[0] and shared[3] > shared[1]:
             draw_box(axes, shared, fill=True, facecolor=(SKY, 0.5), edgecolor="none", lw=1.6)
         axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=10)
         axes.set_axis_off()
     return figure
 

@@ -77,7 +77,7 @@ def plot_before_after(
         row, column = divmod(i, pairs)
         for side, (title, image) in enumerate(zip(titles, both, strict=True)):
             show(grid[row, 3 * column + side], image, interpolation="auto")
-            grid[0, 3 * column + side].set_title(title, fontsize=9)
+            grid[0, 3 * column + side].set_title(title, fontsize=10)
     return figure
 
 
@@ -143,7 +143,7 @@ def plot_strip(rows: Mapping[str, Tensor], *, titles: Sequence[str]) -> Figure:
         look: dict[str, Any] = {"ha": "right", "va": "center", "rotation": 90, "fontsize": 9}
         shown[0].text(-0.02, 0.5, name, transform=shown[0].transAxes, **look)
     for axes, title in zip(figure.axes, titles, strict=False):
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=10)
     return figure
 
 

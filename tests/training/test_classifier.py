@@ -67,14 +67,31 @@ def test_it_learns_who_is_who(faces: FaceImages, config: TrainingConfig, make_cl
     assert torch.equal(cosines.argmax(1), faces.labels)
 
 
+def test_it_learns_by_a_loss_that_is_given(
+    faces: FaceImages, config: TrainingConfig, make_classifier: Maker
+) -> None:
+    seen = []
+
+    def plain(
+        features: torch.Tensor, people: torch.Tensor, labels: torch.Tensor, **given: Any
+    ) -> torch.Tensor:
+        seen.append(given)
+        return torch.nn.functional.cross_entropy(features @ people.T, labels, reduction="none")
+
+    train_classifier(
+        make_classifier(), faces, replace(config, classifier_steps=2), seed=0, loss=plain, progress=False
+    )
+    assert seen == [{"margin": 4, "anneal": annealing(step)} for step in (0, 1)]
+
+
 def test_annealing_follows_the_step(
     faces: FaceImages, config: TrainingConfig, make_classifier: Maker, monkeypatch: pytest.MonkeyPatch
 ):
     seen: list[float] = []
 
-    def spy(*args: Any, anneal: float) -> Any:
+    def spy(*args: Any, anneal: float, **options: Any) -> Any:
         seen.append(anneal)
-        return identification_loss(*args, anneal=anneal)
+        return identification_loss(*args, anneal=anneal, **options)
 
     monkeypatch.setattr(module, "identification_loss", spy)
     train_classifier(make_classifier(), faces, config, seed=0, progress=False)

@@ -1,0 +1,86 @@
+"""Every exercise of the course: the solution passes its test cell, the empty stub does not."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import torch
+
+from anonlib.study.exercises import GRADING
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+CHAPTERS = sorted(path.stem for path in (FOLDER / "solutions").glob("*.py"))
+each = pytest.mark.parametrize("chapter", CHAPTERS)
+
+
+def code_cells(chapter: str) -> list[Any]:
+    cells = nbformat.read(FOLDER / f"{chapter}.ipynb", as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def graded(chapter: str, role: str) -> dict[str, Any]:
+    """The cells of one role, `solution` or `grade`, by their grade_id."""
+    about = [(cell, cell.metadata.get("nbgrader", {})) for cell in code_cells(chapter)]
+    return {grader["grade_id"]: cell for cell, grader in about if grader.get(role)}
+
+
+def exercises() -> list[tuple[str, str]]:
+    return [(chapter, name) for chapter in CHAPTERS for name in graded(chapter, "solution")]
+
+
+def everything_imported(chapter: str) -> dict[str, Any]:
+    """The names that a test cell may use: imports of the chapter, the profile and the seed."""
+    names: dict[str, Any] = {}
+    for cell in code_cells(chapter):
+        plain = "\n".join(line for line in cell.source.splitlines() if not line.startswith("%"))
+        tree = ast.parse(plain)
+        imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        exec(compile(ast.Module(imports, []), chapter, "exec"), names)
+    return names | {"SEED": 0}
+
+
+@each
+def test_an_exercise_is_a_stub_and_a_test_cell_right_after_it(chapter: str) -> None:
+    cells = code_cells(chapter)
+    stubs, tests = graded(chapter, "solution"), graded(chapter, "grade")
+    assert stubs and [f"{name}-test" for name in stubs] == list(tests)
+    for name, stub in stubs.items():
+        test = tests[f"{name}-test"]
+        assert cells.index(test) == cells.index(stub) + 1
+        assert test.metadata.nbgrader.locked and test.metadata.nbgrader.points > 0
+        assert set(stub.metadata.nbgrader) | {"points"} == set(test.metadata.nbgrader)
+        assert "raise NotImplementedError" in stub.source and '"""' in stub.source
+
+
+@pytest.mark.parametrize(("chapter", "name"), exercises())
+def test_the_solution_passes_and_the_stub_does_not(
+    chapter: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub, test = graded(chapter, "solution")[name].source, graded(chapter, "grade")[f"{name}-test"].source
+    names = everything_imported(chapter)
+    exec(stub, names)
+    exec(test, names)
+    assert "your version is not finished yet: the library's is used" in capsys.readouterr().out
+    monkeypatch.setenv(GRADING, "1")
+    with pytest.raises(AssertionError, match="not finished yet"):
+        exec(test, names)
+    solution = (FOLDER / "solutions" / f"{chapter}.py").read_text()
+    exec(compile(solution, f"{chapter}.py", "exec"), names)
+    exec(test, names)
+    assert "your version is used" in capsys.readouterr().out
+
+
+def solutions(chapter: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec((FOLDER / "solutions" / f"{chapter}.py").read_text(), names)
+    return names
+
+
+def test_a_soft_paste_changes_the_middle_and_not_the_rim() -> None:
+    frame, face, box = torch.zeros(3, 40, 60), torch.ones(3, 16, 16), torch.tensor([20.0, 10, 30, 20])
+    change = solutions("01_face_detection")["paste_soft"](frame, face, box)
+    assert change[:, 15, 25].eq(1).all() and change[:, 7, 25].max() < 0.6 and not change[:, 5, 25].any()
