@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 
@@ -84,3 +85,10 @@ def test_a_soft_paste_changes_the_middle_and_not_the_rim() -> None:
     frame, face, box = torch.zeros(3, 40, 60), torch.ones(3, 16, 16), torch.tensor([20.0, 10, 30, 20])
     change = solutions("01_face_detection")["paste_soft"](frame, face, box)
     assert change[:, 15, 25].eq(1).all() and change[:, 7, 25].max() < 0.6 and not change[:, 5, 25].any()
+
+
+def test_ten_folds_by_hand() -> None:
+    scores = np.array([0.45, 0.3, 0.1, 0.05, 0.9, 0.8, 0.2, 0.1, 0.9, 0.85, 0.7, 0.15])
+    same, fold = np.array([True, True, False, False] * 3), np.repeat([2, 0, 1], 4)
+    found = solutions("03_face_identification")["ten_folds"](scores, same, fold)
+    assert found.tolist() == [1, 0.75, 0.5]
