@@ -92,3 +92,10 @@ def test_ten_folds_by_hand() -> None:
     same, fold = np.array([True, True, False, False] * 3), np.repeat([2, 0, 1], 4)
     found = solutions("03_face_identification")["ten_folds"](scores, same, fold)
     assert found.tolist() == [1, 0.75, 0.5]
+
+
+def test_right_boxes_by_hand() -> None:
+    true = [[0.0, 0, 10, 10], [20, 0, 30, 10]]
+    boxes = [[0.0, 0, 10, 8], [0, 0, 10, 9], [20, 0, 30, 5], [4, 0, 14, 10]]
+    right = solutions("04_action_detection")["right_of"](boxes, [0.7, 0.9, 0.8, 0.95], true)
+    assert right.tolist() == [False, True, True, False]
