@@ -12,7 +12,7 @@ from anonlib.anonymizers import Anonymizer
 from anonlib.attack.retrained import retrain
 from anonlib.attack.subjects import FindLandmarks, join, with_landmarks
 from anonlib.attack.verification import anonymize_faces, compare_clear_and_modified
-from anonlib.experiment.predictions import attacks_file, save_arrays
+from anonlib.experiment.predictions import save_attacks
 from anonlib.networks import SphereFace
 from anonlib.types import FaceImages
 
@@ -86,7 +86,7 @@ def attack(
         attacker = retrain_start(experiment, lessons, f"attack-{name}-{suffix}")
         scores = compare_clear_and_modified(attacker, view.test, view.modified_test, data.pairs)
         cosines |= {f"{kind}_{suffix}": scores[kind] for kind in _PAIRS}
-    save_arrays(attacks_file(run.predictions, name), cosines)
+    save_attacks(run.predictions, name, cosines)
     return {}
 
 
@@ -103,7 +103,7 @@ def attack_without_game(experiment: Experiment, name: str, anonymizer: Anonymize
     for suffix, attacker in attackers.items():
         scores = compare_clear_and_modified(attacker, data.test_faces, modified, data.pairs)
         cosines |= {f"{kind}_{suffix}": scores[kind] for kind in _PAIRS}
-    save_arrays(attacks_file(run.predictions, name), cosines)
+    save_attacks(run.predictions, name, cosines)
     return {}
 
 

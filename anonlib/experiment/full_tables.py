@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anonlib.experiment.attacks import ATTACKS, COLUMNS, TWO_CLEAR
-from anonlib.experiment.predictions import attacks_file, load_pairs, read_arrays
+from anonlib.experiment.predictions import load_attacks, load_pairs
 from anonlib.metrics.average_precision import interval, mean_over_classes
 from anonlib.metrics.intervals import mean_interval
 from anonlib.metrics.verification import verification_accuracy
@@ -57,7 +57,7 @@ def ablation_game(results: Mapping[str, Row], folder: Path, ours: str) -> list[R
     errors = {
         name: 1 - verification_accuracy(cosines, pairs.same, pairs.fold).per_fold
         for name in results
-        for cosines in (read_arrays(attacks_file(folder, name))[RETRAINED],)
+        for cosines in (load_attacks(folder, name)[RETRAINED],)
     }
     means = {name: mean_over_classes(row["samples"]) for name, row in results.items()}
     rows = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, similarities, verify_scores
-from anonlib.experiment.predictions import load_matches, load_pairs, read_arrays, save_arrays
+from anonlib.experiment.predictions import load_cosines, load_matches, load_pairs, read_arrays, save_arrays
 from anonlib.metrics.average_precision import Matches, matched_precision
 from anonlib.metrics.verification import Pairs
 from anonlib.networks import SphereFace
@@ -60,7 +60,7 @@ def mixtures(folder: Path) -> list[dict[str, Any]]:
     Implements Ren et al., Fig. 4. Differs from the paper: these curves are ours.
     """
     pairs, stored = load_pairs(folder), read_arrays(folder / "mixtures.npz")
-    ends = {share: read_arrays(folder / f"{name}.npz")["cosine"] for share, name in enumerate(_ENDS)}
+    ends = {share: load_cosines(folder, name) for share, name in enumerate(_ENDS)}
     precision = {share: action_map(folder, share) for share in (0, *SHARES, 1)}
     rows = []
     for what, share in product(MASKED, precision):

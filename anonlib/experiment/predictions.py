@@ -1,13 +1,13 @@
 """The networks' outputs on the test set, kept so that every number can be computed again.
 
 The folder `predictions/` of a run holds no pictures and no names: pairs and frames are known by their
-position.
+position. Cosines are kept as whole numbers of 1e-5, to which they are rounded.
 
 | file         | arrays                                                                            |
 |--------------|-----------------------------------------------------------------------------------|
 | `test.npz`   | `same`, `fold` of each pair; `clip` of each frame; `positives` (frames, classes)  |
 | `METHOD.npz` | `cosine` of each pair; `image`, `label`, `score`, `box`, `hit` of each detection  |
-| `attacks.npz`, `attacks-METHOD.npz` | the cosine of each pair under each attack on a learned method |
+| `attacks.npz`, `attacks-METHOD.npz` | the cosine of each pair under each attack on a method |
 | `mixtures.npz` | the cosine of each pair when a share of the people or pictures is masked    |
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from anonlib.attack.verification import verify_scores
+from anonlib.attack.verification import DIGITS, verify_scores
 from anonlib.errors import CheckpointError
 from anonlib.experiment.actions import Detections
 from anonlib.files import write_atomically
@@ -72,7 +72,7 @@ def save_predictions(
     scores = np.concatenate([d["scores"].numpy() for d in found])
     order = np.argsort(-scores.astype(np.float64), kind="stable")  # as `match` sorts
     arrays: dict[str, np.ndarray] = {
-        "cosine": cosine.astype(np.float64),
+        "cosine": packed(cosine),
         "image": matches.image.astype(np.uint16),
         "label": matches.label.astype(np.uint8),
         "score": matches.score.astype(np.float16),
@@ -105,8 +105,18 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
+def packed(cosine: np.ndarray) -> np.ndarray:
+    """Cosines as whole numbers of 1e-5, a third of the size."""
+    return (cosine * 10**DIGITS).round().astype(np.int32)
+
+
+def unpacked(stored: np.ndarray) -> np.ndarray:
+    """Cosines as float64; older runs kept them so."""
+    return stored / 10**DIGITS if stored.dtype.kind == "i" else stored
+
+
 def attacks_file(folder: Path, name: str) -> Path:
-    """The file with the attacks on a learned method."""
+    """The file with the attacks on a method."""
     return folder / ("attacks.npz" if name == "modifier" else f"attacks-{name}.npz")
 
 
@@ -153,7 +163,7 @@ def summarize(folder: Path, name: str) -> dict[str, Any]:
     samples = matched_bootstrap(matches, clips=read_arrays(folder / "test.npz")["clip"])
     lo, hi = interval(mean_over_classes(samples))
     return {
-        "verification": asdict(verify_scores(read_arrays(folder / f"{name}.npz")["cosine"], pairs)),
+        "verification": asdict(verify_scores(load_cosines(folder, name), pairs)),
         "per_class": precision.per_class.tolist(),
         "map": precision.mean,
         "map_lo": lo,
@@ -162,7 +172,23 @@ def summarize(folder: Path, name: str) -> dict[str, Any]:
     }
 
 
+def load_cosines(folder: Path, name: str) -> np.ndarray:
+    """The cosine `(P,)` of each pair under a method, by the attacker of Fig. 4."""
+    return unpacked(read_arrays(folder / f"{name}.npz")["cosine"])
+
+
+def save_attacks(folder: Path, name: str, cosines: dict[str, np.ndarray]) -> None:
+    """Writes the cosine `(P,)` of each pair under each attack on a method."""
+    save_arrays(attacks_file(folder, name), {kind: packed(cosine) for kind, cosine in cosines.items()})
+
+
+def load_attacks(folder: Path, name: str) -> dict[str, np.ndarray]:
+    """What `save_attacks` wrote."""
+    stored = read_arrays(attacks_file(folder, name))
+    return {kind: unpacked(cosine) for kind, cosine in stored.items()}
+
+
 def summarize_attacks(folder: Path, name: str) -> dict[str, dict[str, float]]:
-    """The fields of `VerificationResult` for each attack on a learned method, from stored predictions."""
-    pairs, stored = load_pairs(folder), read_arrays(attacks_file(folder, name))
-    return {kind: asdict(verify_scores(cosines, pairs)) for kind, cosines in stored.items()}
+    """The fields of `VerificationResult` for each attack on a method, from stored predictions."""
+    pairs = load_pairs(folder)
+    return {kind: asdict(verify_scores(cosine, pairs)) for kind, cosine in load_attacks(folder, name).items()}
