@@ -1,12 +1,12 @@
 """Runs profile `paper` without a GPU: every stage to the tables, at the full sizes of all networks.
 
     python -m recipes.gpu.smoke_paper run --lfw LFW --faces CELEBA --jhmdb JHMDB --work FOLDER
-    python -m recipes.gpu.smoke_paper memory --lfw LFW --faces CELEBA
+    python -m recipes.gpu.smoke_paper memory --work FOLDER
 
 run      Only counts are smaller: people, pairs, clips, frames, steps, and faces and frames in a batch. The
          numbers in the tables mean nothing.
-memory   The faces of these folders at full size and number, and the most memory that loading and drawing
-         batches takes. One fixed place in the picture stands for MTCNN's landmarks, to save an hour.
+memory   Loads 20,000 crops of noise at full size (4 GB), draws batches of clear and modified ones together,
+         and measures the most memory that this takes.
 
 Both write their part of results/paper/smoke.json. LFW is the official folder with its pairs.txt.
 """
@@ -15,19 +15,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from anonlib import types
+from anonlib.anonymizers import create
+from anonlib.attack.subjects import join
+from anonlib.attack.verification import anonymize_faces
 from anonlib.config import Profile, profile
 from anonlib.data import face_crops
 from anonlib.data.face_folders import FaceFolder
@@ -44,7 +49,9 @@ PEOPLE = 16
 """Training people, half of them from LFW; every eighth is a validation person."""
 IN_MEMORY = 2_500_000
 """Bytes of face images that stay in memory: those of the test do, those of training do not."""
-BATCHES = 50
+FACES = 20_000
+"""Faces that are loaded to measure the memory, 46 of a person."""
+BATCHES = 20
 """Batches that are drawn to measure the memory."""
 
 
@@ -112,30 +119,29 @@ def run_every_stage(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-class OnePlace:
-    """Stands for MTCNN: the face is in the middle of every picture, as in LFW."""
-
-    cache_key = "one place"
-
-    def __call__(self, pictures: Sequence[Tensor]) -> list[Tensor]:
-        """Landmarks `(5, 2)` for each picture."""
-        return [self._middle(*picture.shape[1:]) for picture in pictures]
-
-    def _middle(self, height: int, width: int) -> Tensor:
-        side = 0.75 * min(height, width)
-        return CANONICAL_LANDMARKS * side + (torch.tensor([width, height]) - side) / 2
+def noise(paths: Sequence[Path], *, size: int, **_: Any) -> dict[str, np.ndarray]:
+    """Stands for the crops of these pictures."""
+    images = np.random.default_rng(0).integers(256, size=(len(paths), 3, size, size), dtype=np.uint8)
+    landmarks = np.tile(size * CANONICAL_LANDMARKS.numpy(), (len(paths), 1, 1)).astype(np.float32)
+    return {"images": images, "landmarks": landmarks, "found": np.ones(len(paths), bool)}
 
 
 def measure_memory(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Loads all faces of the folders as profile `paper` does, and draws batches of them."""
-    face_crops.MtcnnLandmarks = OnePlace  # type: ignore[assignment]
+    """Loads faces as profile `paper` does, and draws batches of them as the attackers' training does."""
+    for person, picture in product(range(FACES // 46), range(46)):
+        path = arguments.work / "noise" / f"{person:04}" / f"{picture:02}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    os.environ["ANONLIB_CACHE"] = str(arguments.work / "cache")
+    face_crops._crop_chunk = noise
     paper, before, begun = profile("paper"), peak_memory_gb(), time.time()
-    train, validation, test, pairs = real_faces(paper, [arguments.lfw, arguments.faces])
+    train, validation, test, _ = real_faces(paper, [arguments.work / "noise"])
     loaded, count = time.time(), len(train) + len(validation) + len(test)
+    both = join(train, anonymize_faces(train, create("mask")))
     for step in range(BATCHES):
-        face_batch(train, paper.training.faces, seed=0, step=step)
+        face_batch(both, paper.training.faces, seed=0, step=step)
     return {
-        "faces": {"train": len(train), "validation": len(validation), "test": len(test), "pairs": len(pairs)},
+        "faces": count,
         "gb_of_these_faces": round(count * 3 * paper.modifier.size**2 / 1e9, 2),
         "peak_memory_gb_before": before,
         "peak_memory_gb": peak_memory_gb(),
@@ -148,10 +154,9 @@ def main() -> None:
     """Runs one part and writes its record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("part", choices=("run", "memory"))
-    for name in ("--lfw", "--faces"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--jhmdb", type=Path)
-    parser.add_argument("--work", type=Path, help="folder for 4 GB of weights, outside the repository")
+    for name in ("--lfw", "--faces", "--jhmdb"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--work", type=Path, required=True, help="folder for 4 GB, outside the repository")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
