@@ -84,13 +84,14 @@ def anonymize_pictures(
     If the method remembers (`anonymizers.Session`), all pictures are one session: a face keeps its
     new person while it is tracked. Who leaves and comes back is a new track, and so a new person.
 
-    Memory holds at most `every + 5` pictures in the tracker, `together` in a batch, and five in or
-    before the detector.
+    Memory holds at most `every + 5` pictures in the tracker, `together` in a batch, five in or before
+    the detector, and two that wait to be replaced.
 
     Implements Ren et al., section 5, applied to video. Differs from the paper: faces are tracked.
 
     Args:
-        pictures: see `Picture`; they are read, and the detector runs, in another thread.
+        pictures: see `Picture`; they are read, and the detector runs, in another thread, the tracker in
+            a third one.
         detector: `(1, 3, h, w)` in [0, 1] to the faces of one picture, at most `detector.longest` pixels
             long, or 640 if it has no such attribute.
         anonymizer: faces `(N, 3, h, w)` in [0, 1] to the same shape.
@@ -127,7 +128,7 @@ def anonymize_pictures(
         tracker = Tracker(every=every, live=live, patience=patience)
         thorough = (tracker.lookahead + 1) // every or 1  # what only such a search finds is still hidden
         observed = ahead(_observe(pictures, detector, every, thorough, tally), 1 if live else DEPTH)
-        found = _track(observed, tracker, hold, tally)
+        found = ahead(_track(observed, tracker, hold, tally), 1)
     factor = (lambda: enlarge_of(anonymizer)) if enlarge is None else (lambda: enlarge)
     return _replace(found, session or anonymizer, factor, 1 if live else together, tally, guide)
 
