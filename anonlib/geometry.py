@@ -110,6 +110,36 @@ def resize(images: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(images, list(size), mode="bilinear", antialias=True)
 
 
+def box_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of boxes `(n, 4)` and `(m, 4)`, `(n, m)`, as torchvision computes it.
+
+    Importing torchvision takes longer than all the rest of `anonlib anonymize`.
+
+    >>> boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.0], [5.0, 5.0, 6.0, 6.0]])
+    >>> box_iou(boxes[:1], boxes)
+    tensor([[1.0000, 0.5000, 0.0000]])
+    """
+    low, high = torch.maximum(a[:, None, :2], b[:, :2]), torch.minimum(a[:, None, 2:], b[:, 2:])
+    both = (high - low).clamp(min=0).prod(2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (a, b)]
+    return both / (areas[0][:, None] + areas[1] - both)
+
+
+def nms(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    """Rows of the boxes `(n, 4)` that overlap no kept box of a higher score by more (IoU), best first.
+
+    >>> boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.9], [5.0, 5.0, 6.0, 6.0]])
+    >>> nms(boxes, torch.tensor([0.5, 0.9, 0.4]), 0.3)
+    tensor([1, 2])
+    """
+    kept, rows = [], scores.argsort(descending=True, stable=True)
+    while len(rows):
+        best, rows = rows[0], rows[1:]
+        kept.append(best)
+        rows = rows[~(box_iou(boxes[best][None], boxes[rows])[0] > overlap)]
+    return torch.stack(kept) if kept else rows
+
+
 def box_corners(boxes: Tensor) -> list[tuple[int, int, int, int]]:
     """Boxes as integers (x0, y0, x1, y1), for slicing."""
     return [(int(a), int(b), int(c), int(d)) for a, b, c, d in boxes.tolist()]

@@ -55,6 +55,11 @@ def test_help_does_not_wait_for_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_anonymize_does_not_wait_for_torchvision() -> None:
+    code = "import sys, anonlib.video, anonlib.anonymizers.swap; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_methods_are_listed_in_order() -> None:
     lines = call("methods").output.splitlines()
     names = [line.split()[0] for line in lines]

@@ -8,15 +8,18 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
+from torchvision import ops
 
 from anonlib.geometry import (
     ALIGNED_SIZE,
     CANONICAL_LANDMARKS,
     align_faces,
     box_corners,
+    box_iou,
     clip_boxes,
     crop_boxes,
     enlarge_boxes,
+    nms,
     paste_boxes,
     similarity_transform,
     warp_affine,
@@ -316,3 +319,14 @@ def test_every_box_needs_its_face(faces: int):
     box = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
     with pytest.raises(ValueError, match=f"{faces} faces for 1 boxes"):
         paste_boxes(torch.zeros(1, 3, 8, 8), torch.zeros(faces, 3, 4, 4), [box])
+
+
+def test_overlaps_and_suppression_are_those_of_torchvision():
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        boxes = 20 * torch.rand(30, 4, generator=generator)
+        boxes[:, 2:] += boxes[:, :2]
+        scores = (10 * torch.rand(30, generator=generator)).round()  # some are equal
+        assert torch.equal(box_iou(boxes, boxes[:7]), ops.box_iou(boxes, boxes[:7]))
+        assert torch.equal(nms(boxes, scores, 0.3), ops.nms(boxes, scores, 0.3))
+    assert nms(boxes[:0], scores[:0], 0.3).tolist() == [] and box_iou(boxes[:0], boxes).shape == (0, 30)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from anonlib.detection.faces import Faces
 from anonlib.detection.search import check_settings, sized
+from anonlib.geometry import nms
 from anonlib.networks.center_face import decode, load_center_face
 
 Network = Callable[[Tensor], Tensor]

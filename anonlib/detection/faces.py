@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torchvision.ops import box_iou
 
+from anonlib.geometry import box_iou
 from anonlib.metrics.average_precision import PrecisionRecall, precision_recall
 
 

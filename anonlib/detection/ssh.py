@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from anonlib.assets import data_path, load_weights
 from anonlib.detection.faces import Faces
 from anonlib.detection.search import check_settings, sized
 from anonlib.errors import CheckpointError
+from anonlib.geometry import nms
 from anonlib.networks.ssh import Ssh, anchors, decode_boxes, decode_landmarks
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from anonlib.detection.faces import Faces
 from anonlib.errors import NumericError
+from anonlib.geometry import box_iou
 
 Array = NDArray[Any]
 RADIUS = 5

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torchvision.ops import box_iou
 
 from anonlib.errors import NumericError
+from anonlib.geometry import box_iou
 
 Floats = NDArray[np.float64]
 Boxes = Mapping[str, Any]

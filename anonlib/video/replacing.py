@@ -9,13 +9,13 @@ from typing import Generic, TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from anonlib.anonymizers import SMALLEST_FACE
 from anonlib.anonymizers.frames import anonymize_regions, face_regions
 from anonlib.anonymizers.sessions import Session
 from anonlib.config import ENLARGE
 from anonlib.detection import Faces
+from anonlib.geometry import box_iou
 from anonlib.video.picture import Picture
 
 P = TypeVar("P", bound=Picture)
