@@ -87,7 +87,7 @@ def load_modifier(path: Path | None = None) -> Modifier:
 def load_anonymizer(
     path: Path | None = None, *, device: str = "cpu", seed: int | None = None
 ) -> LearnedAnonymizer | StateAnonymizer:
-    """The modifier of `load_modifier` as an anonymizer; compiled on a CPU where OpenVINO is installed.
+    """The modifier of `load_modifier` as an anonymizer; on a CPU compiled.
 
     The seed is for an M that draws random people, which is not compiled.
     """

@@ -25,7 +25,7 @@ class EyeLandmarks:
     """Finds the eyelids and irises of the face in each crop."""
 
     def __init__(self, *, network: Network | None = None, device: str = "cpu") -> None:
-        """Loads the shipped network, compiled on a CPU if OpenVINO is installed, or takes another one.
+        """Loads the shipped network, compiled on a CPU, or takes another one.
 
         Raises:
             CheckpointError: the shipped weights are missing or damaged.
@@ -35,7 +35,7 @@ class EyeLandmarks:
             network = load_eye_mesh(device=device)
             if device == "cpu":
                 example = torch.rand(2, 3, SIDE, SIDE)
-                network = compiled_if_possible(network, example, threads=1, exact=True)
+                network = compiled_if_possible(network, example, threads=1, exact=True, keep=True)
         self.network = network
 
     @torch.inference_mode()

@@ -37,7 +37,7 @@ class MeshLandmarks:
     """
 
     def __init__(self, *, network: Network | None = None, device: str = "cpu") -> None:
-        """Loads the shipped network, compiled on a CPU if OpenVINO is installed, or takes another one.
+        """Loads the shipped network, compiled on a CPU, or takes another one.
 
         Raises:
             CheckpointError: the shipped weights are missing or damaged.
@@ -90,14 +90,14 @@ class MeshLandmarks:
 
 
 def fast_face_mesh(*, device: str = "cpu") -> Network:
-    """The shipped network; compiled by OpenVINO on a CPU if OpenVINO is installed.
+    """The shipped network; on a CPU compiled, see `compiled_if_possible`.
 
     Raises:
         CheckpointError: the shipped weights are missing or damaged.
     """
     network = load_face_mesh(device=device)
     if device == "cpu":
-        return compiled_if_possible(network, torch.rand(2, 3, SIDE, SIDE), threads=1, exact=True)
+        return compiled_if_possible(network, torch.rand(2, 3, SIDE, SIDE), threads=1, exact=True, keep=True)
     return network
 
 

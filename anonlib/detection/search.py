@@ -22,11 +22,11 @@ def check_settings(*, threshold: float, longest: int) -> None:
 
 
 def fast(network: nn.Module, *, device: str) -> nn.Module:
-    """The network; on a CPU compiled for frames of any size if OpenVINO is installed."""
+    """The network; on a CPU compiled for frames of any size."""
     if device != "cpu":
         return network
     example = torch.rand(2, 3, 2 * COARSEST, 3 * COARSEST)
-    return compiled_if_possible(network, example, threads=1, free_sides=True)
+    return compiled_if_possible(network, example, threads=1, free_sides=True, keep=True)
 
 
 def sized(frames: Tensor, *, longest: int, enlarged: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,8 @@ from anonlib.detection.search import fast
 from anonlib.detection.ssh import load_ssh
 from anonlib.errors import ConfigError, ImageError
 from anonlib.networks import Modifier, compiled as compiled_module
-from anonlib.networks.compiled import Compiled, compiled_if_possible
+from anonlib.networks.center_face import load_center_face
+from anonlib.networks.compiled import Compiled, compiled_if_possible, frozen
 
 BF16 = 0.05
 """Of values in [0, 1] after one layer in bfloat16."""
@@ -81,14 +82,24 @@ def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_openvino")
-def test_without_openvino_networks_run_in_pytorch_and_say_so_once(caplog: pytest.LogCaptureFixture):
+def test_without_openvino_networks_run_in_torchscript_and_say_so_once(caplog: pytest.LogCaptureFixture):
     network, example = nn.Conv2d(3, 2, 1), torch.rand(2, 3, 8, 8)
     for _ in range(2):
-        assert compiled_if_possible(network, example) is network
+        torch.testing.assert_close(compiled_if_possible(network, example)(example), network(example))
     (message,) = (record.getMessage() for record in caplog.records)
     assert message == (
-        "openvino is not installed: networks run in PyTorch, slower; pip install 'anonlib[openvino]'"
+        "openvino is not installed: networks run in TorchScript, slower; pip install 'anonlib[openvino]'"
     )
+
+
+def test_a_frozen_centerface_is_the_network_at_any_size():
+    network = load_center_face()
+    faster = frozen(network, torch.rand(2, 3, 64, 96))
+    for shape in ((1, 3, 96, 128), (3, 3, 32, 64)):
+        pictures = torch.rand(shape)
+        with torch.inference_mode():
+            for _ in range(3):  # TorchScript changes its plan after the first runs
+                torch.testing.assert_close(faster(pictures), network(pictures), atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("no_openvino")

@@ -32,7 +32,7 @@ class Masker:
     """Soft masks of what is replaced in crops of faces."""
 
     def __init__(self, *, network: nn.Module | None = None) -> None:
-        """Loads the shipped network, compiled if OpenVINO is installed, or takes another one.
+        """Loads the shipped network, compiled, or takes another one.
 
         Raises:
             CheckpointError: the shipped weights are missing or damaged.
@@ -62,7 +62,7 @@ def _shipped() -> nn.Module:
     tensors, _ = load_weights(data_path("weights", "skin.safetensors"))
     network = SkinMask()
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return compiled_if_possible(network.eval(), torch.zeros(1, 4, SIDE, SIDE), threads=1)
+    return compiled_if_possible(network.eval(), torch.zeros(1, 4, SIDE, SIDE), threads=1, keep=True)
 
 
 def upright_crop(crop: Tensor, points: Tensor) -> Tensor:
