@@ -38,7 +38,7 @@ class StateAnonymizer:
     def __init__(self, modifier: StateModifier, *, seed: int | None = None) -> None:
         """Puts M into evaluation mode. The seed and the pixels of a face decide who is drawn for it.
 
-        Without a seed nobody can tell who will be drawn.
+        Without a seed the people differ in each run.
         """
         self.modifier = modifier.eval()
         self.size = modifier.config.size
@@ -54,15 +54,15 @@ class StateAnonymizer:
         return torch.stack(self.redraw(list(faces), [self.code_for(face) for face in faces]))
 
     def session(self, seed: int | None = None) -> StateSession:
-        """What anonymizes one file; see `anonlib.anonymizers.Session`.
+        """A session for one file; see `anonlib.anonymizers.Session`.
 
-        Without any seed each session draws other people, so that nobody can link two files.
+        Without a seed each session draws other people, so that nobody can link two files.
         """
         chosen = self.given_seed if seed is None else seed
         return StateSession(StateAnonymizer(self.modifier, seed=chosen))
 
     def code_for(self, face: Tensor) -> Tensor:
-        """The code `(1, 56)` of the person who is drawn for a face that belongs to no track yet."""
+        """The code `(1, 56)` of the person for a new face; the seed and the pixels of the face decide."""
         pixels = (face.detach().cpu() * 255).round().to(torch.uint8).numpy().tobytes()
         digest = blake2b(pixels, digest_size=8, key=self.seed.to_bytes(8, "little")).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)

@@ -104,7 +104,7 @@ def subjects(original: View, budget: Budget, *, seed: int, find: FindLandmarks) 
 
 
 def some_pairs(labels: Tensor, most: int, *, seed: int) -> Pairs:
-    """At most so many pairs in ten folds of people, fewer where there are too few people or pictures.
+    """At most `most` pairs in ten folds of people; fewer if there are too few people or pictures.
 
     Raises:
         ConfigError: there are fewer than four people.

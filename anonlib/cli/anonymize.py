@@ -102,17 +102,17 @@ def anonymize(
 ) -> None:
     """Replace every face in pictures and videos.
 
-    Every input is processed, or refused by name before anything is written: if its output is an
-    input or the output of another input, if the output exists, or if the input holds no picture and
-    no video. Of a folder, other files are left alone.
+    All inputs are checked before anything is written. An input is refused by name if it holds no picture and
+    no video, or if its output is an input or the output of another input. In a folder, files that hold no
+    picture and no video are left alone.
 
-    An output appears when it is complete. With a folder or several inputs, an output that exists is
-    skipped, so the same command resumes. Ctrl-C ends the recording of a camera.
+    An output appears when it is complete. If it exists already, a single input is refused. With a folder or
+    several inputs it is skipped, so the same command resumes. Ctrl-C ends the recording of a camera.
     No part of a clear face is logged or reported.
 
-    To correct a run by hand: write its boxes, edit them (add a row for a face that was missed, delete the
-    rows of one that is none), and run the same command again with --overwrite. Boxes that do not fit
-    the input are refused.
+    To correct a run by hand, write its boxes and edit them: add a row for a face that was missed, and delete
+    the rows of a false find. Then run the same command again with --overwrite. Boxes that do not fit the
+    input are refused.
 
     --engine ray uses the cores of this machine, or the Ray cluster that RAY_ADDRESS names. Its
     machines must see the files under the same paths.

@@ -1,7 +1,7 @@
 """Compares pictures: is a face still near its last place, and does a new scene begin?
 
 A face is remembered as a patch of 16x16 brightness values, one for each cell of its box. A later
-picture is sampled in the same cells with a margin, and the patch is compared at every place in them.
+picture is sampled in the same cells with a margin, and the patch is compared at each position in them.
 """
 
 from __future__ import annotations

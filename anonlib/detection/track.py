@@ -19,7 +19,7 @@ from anonlib.geometry import box_iou
 
 Array = NDArray[Any]
 RADIUS = 5
-"""Frames before and after a frame that its smooth box is fitted to."""
+"""The smooth box of a frame is fitted to this many frames before and after it."""
 SPREAD = 2.5
 """Standard deviation, in frames, of the Gaussian weights of that fit."""
 STRAY = 0.1

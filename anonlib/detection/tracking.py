@@ -31,8 +31,8 @@ LOOK_BACK = 5
 """Number of earlier frames in which a new face is searched, before the last detector run, and in which it is
 hidden, before it appears."""
 NEAR, FAR = 4, 8
-"""How far to search for a face, in cells of 1/16 of its box: one that was located in the frame
-before, and one that was not."""
+"""How far to search for a face, in cells of 1/16 of its box: if it was located in the frame before, and if it
+was not."""
 ALIKE = {NEAR: 0.5, FAR: 0.6}
 """Smallest likeness of a match, see `likeness.find_patches`."""
 SAME = 0.5

@@ -123,7 +123,7 @@ class OwnData:
         return join_people(parts)
 
     def clips(self, profile: Profile, *, train: int, test: int, frames: int, seed: int) -> ActionSet:
-        """At most so many clips, at the size that A works at."""
+        """At most `train` and `test` clips, at the size of A's frames."""
         data = replace(profile.data, train_clips=train, test_clips=test, frames=frames)
         profile = replace(profile, data=data)
         if self.actions is None:

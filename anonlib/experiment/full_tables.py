@@ -73,8 +73,8 @@ def ablation_game(results: Mapping[str, Row], folder: Path, ours: str) -> list[R
 
 
 def evidence(results: Mapping[str, Row], actions: Sequence[str]) -> list[Row]:
-    """How much of an action's average precision depends on the face: that on clear frames less that under
-    a mask, with 95% intervals, the largest first.
+    """How much an action depends on the face: its average precision on clear frames minus that on masked
+    frames, with 95% intervals, the largest first.
 
     Only an action with `evidence`, where the interval is above 0, can show that a method keeps what A needs.
     """

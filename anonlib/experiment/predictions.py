@@ -1,4 +1,4 @@
-"""The networks' outputs on the test set, kept so that every number can be computed again.
+"""The networks' outputs on the test set, stored so that every number can be computed again.
 
 The folder `predictions/` of a run holds no pictures and no names: pairs and frames are known by their
 position. Cosines are kept as whole numbers of 1e-5, to which they are rounded.

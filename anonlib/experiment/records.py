@@ -1,4 +1,4 @@
-"""Finished runs: what they are, whether their tables are right, and what they say of the paper."""
+"""Finished runs: their description, a check of their tables, and the paper's findings beside theirs."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def better_rivals(points: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def agreement(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[int, int]:
-    """Number of pairs of methods that two tables order alike, and of all pairs that both order.
+    """Number of pairs of methods that two tables put in the same order, and of all pairs that both order.
 
     >>> agreement({"a": 1, "b": 2, "c": 3}, {"a": 5, "b": 9, "c": 7, "d": 0})
     (2, 3)

@@ -62,11 +62,11 @@ def average_precision(
 ) -> AveragePrecision:
     """AP of each class and mAP, by VOC's matching and all-point interpolation.
 
-    Detections are taken by falling score, of equal ones in the given order. A detection is right
-    when its IoU with the box of its class that it overlaps most is at least `iou`, and no earlier
-    detection was right about that box. AP is the area under the precision-recall curve after each
-    precision is raised to the highest one at the same or a larger recall. The number of `classes`
-    is by default one more than the largest label.
+    Detections are taken by falling score; those with equal scores keep their order. Each is compared with the
+    true box of its class that it overlaps most. It is right if their IoU is at least `iou` and no earlier
+    detection was right about that box. AP is the area under the precision-recall curve, after each precision
+    is raised to the highest one at the same or a larger recall. By default `classes` is the largest label
+    plus 1.
 
     Implements Ren et al., section 5.1, Action Detection. Differs from the paper: none (boxes have
     exclusive ends, so no pixel is added to widths as for VOC's integer boxes).

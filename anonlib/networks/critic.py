@@ -1,4 +1,4 @@
-"""A critic that tells real pictures from modified ones, for the pre-training of M."""
+"""A critic (GAN discriminator) of real and modified pictures, for the pre-training of M."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ MEAN = (122.782, 117.001, 104.298)
 def stored_tensors(content: bytes) -> Iterator[Tensor]:
     """Tensors of at least 32 numbers in a file of dlib, from the input to the output.
 
-    A tensor is stored as the bytes 1 and 2, four sizes, and its values as float32. A size is a
-    byte with its length and as many bytes.
+    A tensor is stored as the bytes 1 and 2, four sizes, and its values as float32. A size is
+    stored as a byte with its length, followed by its bytes.
     """
 
     def number(at: int) -> tuple[int, int]:

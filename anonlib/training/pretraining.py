@@ -157,7 +157,7 @@ def train_on_pairs(
 
 
 def redraw(modifier: Modifier, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """M's pictures and the wanted ones; where M does not draw, both are the first picture.
+    """M's pictures and their targets; where M does not draw, both are the first picture.
 
     M-state is given the true parts and the true state, without noise, instead of what its reader finds. So it
     learns to draw exactly the state that it is given.

@@ -49,7 +49,7 @@ class Box:
 
 @dataclass(slots=True, kw_only=True)
 class FileBoxes:
-    """The boxes of one input, in the place of a detector and a tracker."""
+    """The boxes of one input, which replace the detector and the tracker."""
 
     name: str
     """What messages call it."""

@@ -1,4 +1,4 @@
-"""High dynamic range: how such a video looks to the detector, and what players need to know of it."""
+"""High dynamic range: pictures for the detector, and the metadata that players need."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _ordinary() -> Tensor:
 
 
 def left_out(frame: VideoFrame) -> list[str]:
-    """What of a frame's dynamic range is not written, in words."""
+    """Notes for the report on data of a frame's dynamic range that are not written."""
     found = {name for kind, name in _DYNAMIC.items() if frame.side_data.get(kind) is not None}
     return [
         f"the data of {name} were left out; the picture that other players show is kept"
@@ -53,7 +53,7 @@ def left_out(frame: VideoFrame) -> list[str]:
 
 
 def x265_params(frame: VideoFrame) -> str:
-    """What x265 is told of the display that an HDR10 video was made for; empty if it is no such video."""
+    """x265's parameters for the mastering display of an HDR10 video; empty for other videos."""
     if frame.color_trc != PQ:
         return ""
     words = ["hdr10=1", "repeat-headers=1"]

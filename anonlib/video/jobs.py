@@ -75,7 +75,7 @@ def anonymize_files(
 
     The output of a folder has the same sub-folders and names; files in it that hold no picture and no
     video, and links that lead out of it, are left alone. With a folder or several inputs, an
-    output that exists is skipped unless the settings say `overwrite`, so that the same call goes on
+    output that exists is skipped unless the settings say `overwrite`, so that the same call continues
     where it was stopped. A file that fails is reported, and the others are done.
 
     Args:

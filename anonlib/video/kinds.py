@@ -27,7 +27,7 @@ def kind_of(path: Path) -> Kind | None:
 
     Raises:
         ImageError: the file is named like a picture and holds none, or one of a kind that cannot be read.
-        VideoError: the same of a video.
+        VideoError: the file is named like a video and holds none, or one of a kind that cannot be read.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:

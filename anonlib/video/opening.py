@@ -33,7 +33,7 @@ _TIMEOUT = 30.0
 
 
 def is_live(source: Source) -> bool:
-    """Whether it is a camera or a stream, which goes on until it is stopped.
+    """Whether the source is a camera or a stream, which runs until it is stopped.
 
     >>> is_live("camera:0"), is_live("rtsp://host/door"), is_live("a.mp4")
     (True, True, False)

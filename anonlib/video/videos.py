@@ -44,9 +44,9 @@ def anonymize_video(
 ) -> FileReport:
     """Writes a video in which every face is replaced, whole or not at all.
 
-    Resolution, time stamps, turn, colours and chapters are kept, and so is sound unless the settings say
-    no. Titles, places, subtitles, covers and further videos in the file are not. What had to be
-    converted is told in the report, see `containers.encoding_for` and `conversion.Converter`. Of a
+    Resolution, time stamps, rotation, colours and chapters are kept, and sound unless the settings say
+    no. Titles, places, subtitles, covers and further videos in the file are dropped. The report says what was
+    converted, see `containers.encoding_for` and `conversion.Converter`. Of a
     damaged file the intact part is written, and the report's status is `partial`.
 
     Args:

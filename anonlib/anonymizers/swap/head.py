@@ -59,7 +59,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HeadStyle:
-    """What one new head looks like, whatever its pose; drawn once a track."""
+    """The look of one new head, independent of its pose; drawn once for each track."""
 
     outline: Tensor
     """`(K,)` scores of the outline of hair and skin."""
@@ -115,7 +115,7 @@ class HeadModel:
 
     @torch.no_grad()
     def replace(self, crop: Tensor, points: Tensor, style: HeadStyle) -> Head:
-        """Put a head of this style in the place of the one in the crop.
+        """Replace the head in the crop by one of this style.
 
         Args:
             crop: `(3, h, w)` in [0, 1], at least 3 faces wide and high, else some of the old hair remains.

@@ -1,4 +1,4 @@
-"""A square frame around a head, upright and of the head's size, whatever the picture."""
+"""A square frame around a head, turned and scaled with the head, so that the head is upright in it."""
 
 from __future__ import annotations
 

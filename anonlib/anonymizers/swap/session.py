@@ -194,7 +194,7 @@ class SwapSession:
     def _eyes(
         self, crops: list[Tensor], memories: list[TrackMemory], points: dict[int, Tensor], yaws: list[float]
     ) -> Tensor:
-        """The opening of both eyes `(n, 2)`, smoothed; of a turned head the near eye counts for both."""
+        """The opening of both eyes `(n, 2)`, smoothed. On a turned head the near eye stands for both."""
         meshes = torch.stack([*points.values()])
         openings = eye_opening(self.eyes([crops[i] for i in points], meshes)[0])
         smooth = []
@@ -207,7 +207,7 @@ class SwapSession:
     def _replaced(
         self, crop: Tensor, track: int, corner: tuple[int, int], face: Face | None, strength: float
     ) -> Tensor:
-        """The crop with a new face. Unless it has its full strength, the old face is veiled below it."""
+        """The crop with a new face. If the new face is partly transparent, the old face is veiled first."""
         veiled = face is None or strength < 1
         base = self._veiled(crop) if veiled else crop
         new = None if face is None else self._drawn(crop, base, track, corner, face)

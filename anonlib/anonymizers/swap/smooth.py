@@ -88,7 +88,7 @@ def _share(cutoff: float) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class Box:
-    """Where the crop of a face lies in the frame, in pixels; its size stands for that of the face."""
+    """Place and size of the crop of a face in the frame, in pixels."""
 
     centre: Array
     """`(2,)` x, y."""
@@ -110,9 +110,9 @@ class Box:
 class TrackMemory:
     """The mesh points of one face over time.
 
-    The place of the face, which is the mean of its points, and its shape around it are smoothed apart:
-    the mean of many points hardly trembles and is left almost as it is, and a face that moves fast
-    without turning keeps a calm shape.
+    The place of the face (the mean of its points) and its shape around that place are smoothed separately.
+    The mean of many points is stable and needs little smoothing. So the shape stays calm also while the face
+    moves fast without turning.
     """
 
     def __init__(self) -> None:
