@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from anonlib.anonymizers.redraw import CPU_BATCH, DIVERGED, StateAnonymizer
+from anonlib.anonymizers.m_state import CPU_BATCH, DIVERGED, StateAnonymizer
 from anonlib.assets import data_path, load_weights
 from anonlib.config import ModifierConfig
 from anonlib.errors import CheckpointError, ConfigError, NumericError

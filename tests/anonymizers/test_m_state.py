@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import anonymize_frames, create
 from anonlib.anonymizers.learned import LearnedAnonymizer, learned, load_modifier
-from anonlib.anonymizers.redraw import StateAnonymizer
+from anonlib.anonymizers.m_state import StateAnonymizer
 from anonlib.anonymizers.sessions import Session, session_of
 from anonlib.config import ModifierConfig, to_dict
 from anonlib.errors import NumericError
