@@ -3,7 +3,8 @@
     python -m recipes.draw_pictures results/laptop
     python -m recipes.draw_pictures results/jhmdb-split1
 
-A folder with several runs gets Fig. 4 of the first one, and test people by the M that ships, M-state-trained.
+A folder with several runs gets Fig. 4 of one of them, of one with `--full` if there is any, and test people
+by the M that ships, M-state-trained.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def save(figure: Figure, path: Path, *, dpi: int) -> None:
 def main(folder: Path) -> None:
     """Draws what the folder has the data for."""
     runs = sorted(folder.glob("seed*"))
-    draw_figure4(runs[0] if runs else folder, folder)
+    full = [run for run in runs if (run / "strongest.csv").exists()]
+    draw_figure4(next(iter(full or runs), folder), folder)
     if runs:
         draw_people(folder, start.trained_modifier(profile("laptop")))
 

@@ -111,8 +111,10 @@ def packed(cosine: np.ndarray) -> np.ndarray:
 
 
 def unpacked(stored: np.ndarray) -> np.ndarray:
-    """Cosines as float64; older runs kept them so."""
-    return stored / 10**DIGITS if stored.dtype.kind == "i" else stored
+    """Cosines as float64, with the rounding of the float32 cosines that were packed."""
+    if stored.dtype.kind != "i":  # older runs
+        return stored
+    return (stored.astype(np.float32) / np.float32(10**DIGITS)).astype(np.float64)
 
 
 def attacks_file(folder: Path, name: str) -> Path:
