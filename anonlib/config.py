@@ -23,12 +23,12 @@ from typing import Any
 
 from anonlib.errors import ConfigError
 
+OBJECTIVES = ("ascent", "random_label", "detection", "identification")
+"""What M may minimise in Algorithm 1."""
 ENLARGE = 1.6
 """Face boxes grow by this factor about their centre before they are modified (section 5.2)."""
 METHOD = "swap"
 """How `anonlib anonymize` and `anonlib.video` hide faces unless another method is named."""
-OBJECTIVES = ("ascent", "random_label", "detection", "identification")
-"""What M may minimise in Algorithm 1."""
 DETECTOR = "centerface"
 """How they find faces unless another detector is named."""
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from anonlib.data.images import read_image
 from anonlib.data.lfw import lfw_pairs
-from anonlib.experiment.datasets import LFW_TEST_FOLDS
+from anonlib.experiment.people import LFW_TEST_FOLDS
 from anonlib.world.actions import render_clips
 from anonlib.world.faces import SyntheticPeople
 

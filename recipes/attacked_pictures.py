@@ -23,7 +23,7 @@ from anonlib.data.images import read_image
 from anonlib.data.lfw import lfw_pairs, people_in_folds
 from anonlib.detection import MtcnnDetector
 from anonlib.detection.mesh import MeshLandmarks
-from anonlib.experiment.datasets import LFW_TEST_FOLDS
+from anonlib.experiment.people import LFW_TEST_FOLDS
 from anonlib.geometry import CANONICAL_LANDMARKS, resize, similarity_transform
 from anonlib.networks import StateModifier
 from anonlib.networks.dlib_resnet import DlibResNet

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.images import read_image
 from anonlib.data.lfw import lfw_pairs, people_in_folds
-from anonlib.experiment.datasets import LFW_TEST_FOLDS
+from anonlib.experiment.people import LFW_TEST_FOLDS
 
 MATCH = 0.45
 

@@ -38,7 +38,8 @@ from anonlib.attack.verification import (
     verify_scores,
 )
 from anonlib.config import ModifierConfig, Profile, TrainingConfig, profile
-from anonlib.experiment.datasets import FOLDS, clips
+from anonlib.experiment.datasets import clips
+from anonlib.experiment.people import FOLDS
 from anonlib.files import provenance
 from anonlib.metrics.verification import Pairs as VerificationPairs, verification_pairs
 from anonlib.networks import Modifier, SphereFace, StateModifier

@@ -29,7 +29,8 @@ from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, verify_features
 from anonlib.config import Profile, TrainingConfig, profile, to_dict
 from anonlib.experiment.actions import detect_actions, ground_truth
-from anonlib.experiment.datasets import FOLDS, clips
+from anonlib.experiment.datasets import clips
+from anonlib.experiment.people import FOLDS
 from anonlib.experiment.validation import validation_score
 from anonlib.files import commit, hardware
 from anonlib.losses import photorealistic_loss

@@ -39,7 +39,7 @@ from anonlib.data.images import read_image
 from anonlib.data.lfw import people_in_folds
 from anonlib.detection import MtcnnDetector, SshDetector, false_finds, missed_faces
 from anonlib.detection.ssh import load_ssh
-from anonlib.experiment.datasets import LFW_TEST_FOLDS
+from anonlib.experiment.people import LFW_TEST_FOLDS
 from anonlib.files import commit, hardware, write_atomically
 from anonlib.networks.ssh import Ssh
 from anonlib.training.checkpoints import save_weights

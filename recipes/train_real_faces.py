@@ -31,7 +31,7 @@ from anonlib.config import ClassifierConfig, to_dict
 from anonlib.data.face_crops import crop_pictures
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.lfw import lfw_pairs, people_in_folds
-from anonlib.experiment.datasets import LFW_TEST_FOLDS
+from anonlib.experiment.people import LFW_TEST_FOLDS
 from anonlib.files import commit, hardware
 from anonlib.geometry import align_faces
 from anonlib.networks import SphereFace

@@ -35,7 +35,7 @@ from anonlib.data.face_folders import FaceFolder
 from anonlib.data.images import read_image
 from anonlib.data.lfw import people_in_folds
 from anonlib.detection.mesh import PRESENT, MeshLandmarks
-from anonlib.experiment.datasets import LFW_TEST_FOLDS
+from anonlib.experiment.people import LFW_TEST_FOLDS
 from anonlib.files import provenance, write_atomically
 from anonlib.networks.skin import SIDE, SkinMask
 from anonlib.training.checkpoints import save_weights

@@ -15,7 +15,8 @@ from typing import Any
 _MODULES = {
     "actions": ("anonymize_clips", "detect_actions", "ground_truth"),
     "chapter_data": ("own_data",),
-    "datasets": ("AT_THE_FACE", "LFW_TEST_FOLDS", "unreal_faces"),
+    "datasets": ("AT_THE_FACE",),
+    "people": ("LFW_TEST_FOLDS", "unreal_faces"),
     "figure6": (
         "blend_faces",
         "consecutive_similarity",

@@ -17,18 +17,15 @@ from anonlib.data.face_folders import FaceFolder
 from anonlib.data.lfw import pairs_file, people_in_folds
 from anonlib.errors import FaceDatasetError
 from anonlib.experiment.datasets import (
-    LFW_TEST_FOLDS,
     ActionSet,
     ExperimentData,
     fitted,
-    join_people,
     load_actions,
     load_data,
-    real_faces,
     synthetic_clips,
-    unreal_faces,
 )
 from anonlib.experiment.methods import Experiment
+from anonlib.experiment.people import LFW_TEST_FOLDS, join_people, real_faces, unreal_faces
 from anonlib.experiment.reproduce import prepare
 from anonlib.experiment.run import Run
 from anonlib.geometry import resize

@@ -20,7 +20,7 @@ from anonlib.attack.verification import anonymize_faces
 from anonlib.data.face_folders import FaceFolder
 from anonlib.detection.mtcnn import DetectLandmarks, MtcnnLandmarks
 from anonlib.errors import ConfigError, FaceDatasetError
-from anonlib.experiment.datasets import join_people
+from anonlib.experiment.people import join_people
 from anonlib.metrics.verification import verification_pairs
 from anonlib.types import FaceImages
 from anonlib.world import PEOPLE, synthetic_faces

@@ -37,7 +37,7 @@ from anonlib.config import Profile, profile
 from anonlib.data import face_crops
 from anonlib.data.face_folders import FaceFolder
 from anonlib.data.lfw import lfw_pairs
-from anonlib.experiment.datasets import real_faces
+from anonlib.experiment.people import real_faces
 from anonlib.experiment.reproduce import reproduce
 from anonlib.experiment.run import Run
 from anonlib.files import peak_memory_gb, provenance

@@ -15,16 +15,8 @@ from anonlib.config import DataConfig, DetectorConfig, ModifierConfig, Profile, 
 from anonlib.detection import Faces
 from anonlib.errors import ActionDatasetError, ConfigError, FaceDatasetError
 from anonlib.experiment import datasets
-from anonlib.experiment.datasets import (
-    ExperimentData,
-    draw_pairs,
-    faces_found,
-    fitted,
-    join_people,
-    load_actions,
-    load_data,
-    real_faces,
-)
+from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_actions, load_data
+from anonlib.experiment.people import draw_pairs, join_people, real_faces
 from anonlib.types import FaceImages
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 

@@ -13,7 +13,7 @@ import torch
 from anonlib.anonymizers import create
 from anonlib.attack.verification import anonymize_faces, face_features, recognisability
 from anonlib.config import ClassifierConfig, DetectorConfig, ModifierConfig, TrainingConfig
-from anonlib.experiment.datasets import hold_back
+from anonlib.experiment.people import hold_back
 from anonlib.experiment.validation import some_faces, some_people, validation_score
 from anonlib.networks import ActionDetector, Modifier, SphereFace
 from anonlib.training import Players, train_classifier
