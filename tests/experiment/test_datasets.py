@@ -14,7 +14,7 @@ import torch
 from anonlib.config import DataConfig, DetectorConfig, ModifierConfig, Profile, profile
 from anonlib.detection import Faces
 from anonlib.errors import ActionDatasetError, ConfigError, FaceDatasetError
-from anonlib.experiment import datasets
+from anonlib.experiment import datasets, people as people_module
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_actions, load_data
 from anonlib.experiment.people import draw_pairs, join_people, real_faces
 from anonlib.types import FaceImages
@@ -119,7 +119,7 @@ def test_without_lfw_every_fifth_person_is_the_test(monkeypatch: pytest.MonkeyPa
         def load(self, names: list[str], **_: Any) -> FaceImages:
             return people(len(names))
 
-    monkeypatch.setattr(datasets, "FaceFolder", Folder)
+    monkeypatch.setattr(people_module, "FaceFolder", Folder)
     twenty = replace(TINY, data=replace(TINY.data, people=20))
     train, validation, test, pairs = real_faces(twenty, [Path("casia")], progress=False)
     held = 4
@@ -212,9 +212,9 @@ def test_the_profile_chooses_the_folds_of_lfw(folds: str, count: int, monkeypatc
         assert list(numbers) == list(range(11 - count, 11))
         raise TestedError
 
-    monkeypatch.setattr(datasets, "FaceFolder", lambda root, **_: SimpleNamespace(root=root))
-    monkeypatch.setattr(datasets, "pairs_file", lambda root: root)
-    monkeypatch.setattr(datasets, "people_in_folds", people_in_folds)
+    monkeypatch.setattr(people_module, "FaceFolder", lambda root, **_: SimpleNamespace(root=root))
+    monkeypatch.setattr(people_module, "pairs_file", lambda root: root)
+    monkeypatch.setattr(people_module, "people_in_folds", people_in_folds)
     with pytest.raises(TestedError):
         real_faces(replace(TINY, data=replace(TINY.data, folds=folds)), [Path("lfw")])
 
