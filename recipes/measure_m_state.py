@@ -51,7 +51,7 @@ from anonlib.training.start import starting_classifier, starting_detector, start
 from anonlib.types import FaceImages
 from anonlib.world.codes import PersonCodes
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
-from anonlib.world.pairs import Pairs, join, portrait_pairs
+from anonlib.world.pairs import RedrawnPairs, join, portrait_pairs
 
 SEED = 7000
 PEOPLE, IMAGES = 120, 8
@@ -137,7 +137,7 @@ def region(laptop: Profile) -> dict[str, Any]:
         people_redrawn(people.people("train")[: laptop.data.people], laptop),
         people_redrawn(people.people("validation")[1000 : 1000 + PEOPLE], laptop),
     ]
-    views: dict[str, Callable[[Pairs], Tensor]] = {
+    views: dict[str, Callable[[RedrawnPairs], Tensor]] = {
         f"ellipse x {scale}": partial(ellipse_alone, scale=scale) for scale in REGIONS
     }
     modifier = starting_modifier(laptop, seed=SEED)
@@ -152,7 +152,7 @@ def region(laptop: Profile) -> dict[str, Any]:
     return rows
 
 
-def people_redrawn(people: range, laptop: Profile) -> tuple[Pairs, Tensor]:
+def people_redrawn(people: range, laptop: Profile) -> tuple[RedrawnPairs, Tensor]:
     """`IMAGES` pictures of each person, each redrawn as a random one, and the labels."""
     numbers = [person for person in people for _ in range(IMAGES)]
     labels = torch.arange(len(people)).repeat_interleave(IMAGES)
@@ -167,7 +167,7 @@ def people_redrawn(people: range, laptop: Profile) -> tuple[Pairs, Tensor]:
     return join(parts).rows(order), labels
 
 
-def ellipse_alone(pairs: Pairs, *, scale: float) -> Tensor:
+def ellipse_alone(pairs: RedrawnPairs, *, scale: float) -> Tensor:
     """`(1, 1, S, S)` opacity of M-state's ellipse, larger or smaller."""
     size = pairs.images.shape[-1]
     where = redrawn_region(size, ModifierConfig().region)
@@ -176,13 +176,13 @@ def ellipse_alone(pairs: Pairs, *, scale: float) -> Tensor:
     return F.grid_sample(where, grid, align_corners=False)
 
 
-def redrawn_by(modifier: StateModifier, pairs: Pairs) -> Tensor:
+def redrawn_by(modifier: StateModifier, pairs: RedrawnPairs) -> Tensor:
     """`(B, 1, S, S)` opacity of what M-state redraws: the ellipse, and the head outside of it."""
     front = torch.zeros_like(pairs.head).float()
     return modifier.remove_head(as_floats(pairs.images), pairs.head.float() / 255, front)[1]
 
 
-def pasted(pairs: Pairs, labels: Tensor, opacity: Tensor) -> FaceImages:
+def pasted(pairs: RedrawnPairs, labels: Tensor, opacity: Tensor) -> FaceImages:
     images = torch.lerp(pairs.images.float(), pairs.redrawn.float(), opacity).round().to(torch.uint8)
     return FaceImages(images=images, labels=labels, landmarks=pairs.redrawn_landmarks)
 

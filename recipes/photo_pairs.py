@@ -27,7 +27,7 @@ from anonlib.detection.eyes import EyeLandmarks, eye_opening
 from anonlib.geometry import warp_affine
 from anonlib.networks.state_modifier import CODE
 from anonlib.world.faces import to_bytes
-from anonlib.world.pairs import Pairs
+from anonlib.world.pairs import RedrawnPairs
 from recipes.attacked_pictures import Index, five_landmarks, moved
 
 SIDE, FINE = 128, 2
@@ -47,7 +47,7 @@ class PhotoPairs:
         self.index, self.model = index, MeshModel.load()
         self.eyes, self.masker = EyeLandmarks(), Masker()
 
-    def all(self, *, copies: int, seed: int) -> tuple[Pairs, Tensor]:
+    def all(self, *, copies: int, seed: int) -> tuple[RedrawnPairs, Tensor]:
         """Pairs of all pictures, each cut out so many times in another way, with another new face.
 
         Also returns the row of each pair in the index, `(N,)`.
@@ -57,10 +57,10 @@ class PhotoPairs:
         kept = [pair for pair in made if pair is not None]
         chosen = [row for (row, _), pair in zip(rows, made, strict=True) if pair is not None]
         columns = {name: torch.stack([pair[name] for pair in kept]) for name in kept[0]}
-        return Pairs(**columns), torch.tensor(chosen)
+        return RedrawnPairs(**columns), torch.tensor(chosen)
 
     def pair(self, row: int, seed: list[int]) -> dict[str, Tensor] | None:
-        """The fields of `Pairs` for one picture, or None if its face is turned too far or covered."""
+        """The fields of `RedrawnPairs` for one picture, or None if its face is turned too far or covered."""
         generator = np.random.default_rng(seed)
         picture = read_image(Path(self.index.files[row])).float()[None] / 255
         back = np.linalg.inv(np.vstack([self.index.place[row], [0, 0, 1]]))[:2].astype(np.float32)
@@ -147,6 +147,6 @@ def light(crop: Tensor, face: Tensor) -> Tensor:
     return torch.stack([*found, mean])
 
 
-def standardised(pairs: Pairs, mean: Tensor, spread: Tensor) -> Pairs:
+def standardised(pairs: RedrawnPairs, mean: Tensor, spread: Tensor) -> RedrawnPairs:
     """The pairs with states in standard deviations."""
     return replace(pairs, state=(pairs.state - mean) / spread)

@@ -38,7 +38,7 @@ from anonlib.training.pretraining import (
 from anonlib.training.start import on_device, starting_modifier
 from anonlib.world.clip_pairs import clip_pairs
 from anonlib.world.codes import PersonCodes
-from anonlib.world.pairs import Pairs
+from anonlib.world.pairs import RedrawnPairs
 from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
 
 STEPS = {"reader": 1200, "M-state-start": 1600, "M-redraw-start": 1000}
@@ -80,7 +80,7 @@ def reader(laptop: Profile, folder: Path) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def read_validation(network: FaceReader, pairs: Pairs) -> dict[str, Any]:
+def read_validation(network: FaceReader, pairs: RedrawnPairs) -> dict[str, Any]:
     """Errors on validation clips: overlap of the parts, correlation of the state, landmarks in pixels."""
     reading = network(as_floats(pairs.images))
     both = torch.stack([reading.state, pairs.state])
@@ -136,11 +136,11 @@ def save(network: Modifier, name: str, modified: Tensor, redrawn: Tensor) -> dic
     return {"l1": float((modified - redrawn).abs().mean())}
 
 
-def pairs_of(laptop: Profile, folder: Path, split: str, *, person: int | None = None) -> Pairs:
+def pairs_of(laptop: Profile, folder: Path, split: str, *, person: int | None = None) -> RedrawnPairs:
     """The pairs of clips of a split, drawn once and kept in the folder."""
     path = folder / f"pairs-{split}{'' if person is None else '-one'}.pt"
     if path.exists():
-        return Pairs(**torch.load(path, weights_only=True))
+        return RedrawnPairs(**torch.load(path, weights_only=True))
     pairs = clip_pairs(
         PersonCodes(),
         clips=CLIPS[split],

@@ -33,7 +33,7 @@ from anonlib.networks.state_modifier import CODE, PEOPLE, READ, SKETCH, fill
 from anonlib.training.checkpoints import save_weights
 from anonlib.training.pretraining import as_floats, redraw, set_sketch, train_on_pairs, train_reader
 from anonlib.training.start import on_device
-from anonlib.world.pairs import Pairs
+from anonlib.world.pairs import RedrawnPairs
 from recipes.attacked_pictures import Index
 from recipes.photo_pairs import SIDE, PhotoPairs, standardised
 from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
@@ -76,13 +76,13 @@ def make_pairs(work: Path, copies: int) -> None:
     mean, spread = pairs.state[~held_back].mean(0), pairs.state[~held_back].std(0)
     for split, chosen in (("train", ~held_back), ("validation", held_back)):
         part = standardised(pairs.rows(chosen), mean, spread)
-        torch.save({f.name: getattr(part, f.name) for f in fields(Pairs)}, work / f"photo-{split}.pt")
+        torch.save({f.name: getattr(part, f.name) for f in fields(RedrawnPairs)}, work / f"photo-{split}.pt")
         print(split, len(part), "pairs", flush=True)
 
 
-def pairs_of(work: Path, split: str, *, side: int = SIDE) -> Pairs:
+def pairs_of(work: Path, split: str, *, side: int = SIDE) -> RedrawnPairs:
     """The pairs of a split, in crops of that side."""
-    pairs = Pairs(**torch.load(work / f"photo-{split}.pt", weights_only=True))
+    pairs = RedrawnPairs(**torch.load(work / f"photo-{split}.pt", weights_only=True))
     by = SIDE // side
     if by == 1:
         return pairs
@@ -94,7 +94,7 @@ def pairs_of(work: Path, split: str, *, side: int = SIDE) -> Pairs:
     return replace(pairs, **small, **points)
 
 
-def random_rows(pairs: Pairs, count: int, step: int) -> Pairs:
+def random_rows(pairs: RedrawnPairs, count: int, step: int) -> RedrawnPairs:
     """The batch of a step."""
     generator = torch.Generator().manual_seed(SEED * 1_000_003 + step)
     return pairs.rows(torch.randint(len(pairs), (count,), generator=generator))
@@ -139,7 +139,7 @@ def l1(modified: Tensor, wanted: Tensor) -> float:
 
 
 @torch.no_grad()
-def fit_sketch(network: StateModifier, pairs: Pairs) -> None:
+def fit_sketch(network: StateModifier, pairs: RedrawnPairs) -> None:
     """Fits the linear layer to the difference of the new faces from the filled scene."""
     drawn = []
     for rows in torch.arange(len(pairs)).split(200):

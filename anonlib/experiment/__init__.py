@@ -17,7 +17,7 @@ _MODULES = {
     "chapter_data": ("own_data",),
     "datasets": ("AT_THE_FACE",),
     "people": ("LFW_TEST_FOLDS", "unreal_faces"),
-    "figure6": (
+    "identity_consistency": (
         "blend_faces",
         "consecutive_similarity",
         "consistency",

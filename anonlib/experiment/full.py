@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from anonlib.anonymizers import SWAP, Anonymizer, create, names
-from anonlib.experiment.attacks import attack_without_game
+from anonlib.experiment.attack_stages import attack_without_game
 from anonlib.experiment.methods import Experiment, measure, reads_state, train_modifier
 from anonlib.experiment.tables import NO_CLASSIFIER, NO_DETECTOR, OURS, START
 from anonlib.training.start import starting_modifier

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anonlib.experiment.attacks import ATTACKS, COLUMNS, TWO_CLEAR
+from anonlib.experiment.attack_stages import ATTACKS, COLUMNS, TWO_CLEAR
 from anonlib.experiment.predictions import load_attacks, load_pairs
 from anonlib.metrics.average_precision import interval, mean_over_classes
 from anonlib.metrics.intervals import mean_interval

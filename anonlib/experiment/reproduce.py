@@ -15,7 +15,7 @@ from anonlib.assets import shipped_weights
 from anonlib.attack.landmarks import found_landmarks
 from anonlib.config import Profile
 from anonlib.experiment.actions import ground_truth
-from anonlib.experiment.attacks import attack
+from anonlib.experiment.attack_stages import attack
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
 from anonlib.experiment.full import measure_fully
 from anonlib.experiment.methods import (

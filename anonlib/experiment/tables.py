@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from anonlib.anonymizers import SWAP, names
 from anonlib.assets import data_path
-from anonlib.experiment.attacks import ATTACKS, COLUMNS, TWO_CLEAR
+from anonlib.experiment.attack_stages import ATTACKS, COLUMNS, TWO_CLEAR
 from anonlib.experiment.datasets import AT_THE_FACE
 from anonlib.experiment.full_tables import ablation_game, evidence, strongest
 from anonlib.experiment.mixtures import mixtures

@@ -20,7 +20,7 @@ from anonlib.training.loop import History, RunOptions, TrainingState, training_s
 from anonlib.training.processes import gradient_step
 from anonlib.world.codes import PersonCodes
 from anonlib.world.faces import draw_heads
-from anonlib.world.pairs import Pairs, join, portrait_pairs
+from anonlib.world.pairs import RedrawnPairs, join, portrait_pairs
 
 CRITIC_WEIGHT = 0.02
 """Weight of the critic's term in the loss of M."""
@@ -31,15 +31,15 @@ _PEOPLE = 10**8
 
 
 def pair_batches(
-    clips: Pairs, *, size: int, count: int, seed: int, person: int | None = None
-) -> Callable[[int], Pairs]:
+    clips: RedrawnPairs, *, size: int, count: int, seed: int, person: int | None = None
+) -> Callable[[int], RedrawnPairs]:
     """The batch of each step: half of it new portraits, half of it from the pairs of clips.
 
     With a `person` the portraits, too, are all redrawn with that one.
     """
     codes = PersonCodes()
 
-    def batch(step: int) -> Pairs:
+    def batch(step: int) -> RedrawnPairs:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         people, others = torch.randint(_PEOPLE, (2, count // 2), generator=generator)
         rows = torch.randint(len(clips), (count - count // 2,), generator=generator)
@@ -52,7 +52,7 @@ def pair_batches(
 
 def train_reader(
     reader: FaceReader,
-    batch_of: Callable[[int], Pairs],
+    batch_of: Callable[[int], RedrawnPairs],
     *,
     steps: int,
     seed: int,
@@ -74,7 +74,7 @@ def train_reader(
     return state.history
 
 
-def reading_losses(reader: FaceReader, pairs: Pairs, *, redrawn: bool) -> dict[str, Tensor]:
+def reading_losses(reader: FaceReader, pairs: RedrawnPairs, *, redrawn: bool) -> dict[str, Tensor]:
     """Weighted losses of the reader on one side of the pairs; the head is known for the first alone."""
     images, points = (pairs.redrawn, pairs.redrawn_landmarks) if redrawn else (pairs.images, pairs.landmarks)
     reading = reader(as_floats(images))
@@ -120,7 +120,7 @@ def set_sketch(modifier: StateModifier, numbers: Tensor, drawn: Tensor) -> None:
 
 def train_on_pairs(
     modifier: Modifier,
-    batch_of: Callable[[int], Pairs],
+    batch_of: Callable[[int], RedrawnPairs],
     *,
     steps: int,
     seed: int,
@@ -156,7 +156,7 @@ def train_on_pairs(
     return state.history
 
 
-def redraw(modifier: Modifier, pairs: Pairs) -> tuple[Tensor, Tensor]:
+def redraw(modifier: Modifier, pairs: RedrawnPairs) -> tuple[Tensor, Tensor]:
     """M's pictures and their targets; where M does not draw, both are the first picture.
 
     M-state is given the true parts and the true state, without noise, instead of what its reader finds. So it

@@ -162,7 +162,7 @@ def plot_similarity_spread(groups: Mapping[str, tuple[Floats, Floats]]) -> Figur
 
 
 def plot_strength(sweep: DataFrame) -> Figure:
-    """The similarities and the accuracy of `anonlib.experiment.figure6.strength_sweep`, by strength."""
+    """The table of `anonlib.experiment.strength_sweep`: similarities and accuracy, by strength."""
     figure, axes = panel(7.2, 3.4)
     for column, name, color, marker in (
         ("within", "modified, same person", BLUE, "o"),

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from anonlib.attack.verification import face_features
-from anonlib.experiment import figure6
+from anonlib.experiment import identity_consistency
 from anonlib.networks import SphereFace
 from anonlib.types import ActionFrames, FaceImages
 from anonlib.viz.identification import plot_consecutive, plot_similarity
@@ -74,7 +74,7 @@ def chosen(faces: FaceImages, people: Sequence[int]) -> FaceImages:
 def strip(material: Material, person: int, strength: float) -> bytes:
     """A person's pictures, modified with this strength, side by side as a PNG."""
     before, after = (chosen(x, [person]).images[:] for x in (material.before, material.after))
-    images = figure6.blend(before, after, strength=strength)
+    images = identity_consistency.blend(before, after, strength=strength)
     large = F.interpolate(images.float() / 255, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
     return picture_png(F.pad(large, (1, 1, 1, 1), value=1).permute(1, 2, 0, 3).flatten(2))
 
@@ -95,7 +95,9 @@ def faces_html(material: Material, state: ExplorerState) -> str:
 def features(material: Material, people: tuple[int, ...], strength: float) -> np.ndarray:
     """Unit features of these people's pictures, modified with this strength."""
     before, after = (chosen(x, people) for x in (material.before, material.after))
-    return face_features(material.classifier, figure6.blend_faces(before, after, strength=strength))
+    return face_features(
+        material.classifier, identity_consistency.blend_faces(before, after, strength=strength)
+    )
 
 
 def comparisons(material: Material, state: ExplorerState) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -113,7 +115,7 @@ def pairs(material: Material, state: ExplorerState) -> dict[str, tuple[np.ndarra
     """Title to the similarities of pairs of pictures within people and between people."""
     labels = chosen(material.before, state.people).labels
     return {
-        name: figure6.pair_similarities(first, second, labels)
+        name: identity_consistency.pair_similarities(first, second, labels)
         for name, (first, second) in comparisons(material, state).items()
     }
 
@@ -139,7 +141,9 @@ def similarity_html(material: Material, state: ExplorerState) -> str:
 def clip_frames(material: Material, state: ExplorerState) -> tuple[Tensor, Tensor]:
     """The chosen frame before and after modification, `(3, H, W)` in [0, 1]."""
     before = material.clip_before.frames[state.frame]
-    after = figure6.blend(before, material.clip_after.frames[state.frame], strength=state.strength)
+    after = identity_consistency.blend(
+        before, material.clip_after.frames[state.frame], strength=state.strength
+    )
     return before.float() / 255, after.float() / 255
 
 
@@ -157,10 +161,10 @@ def clip_html(material: Material, state: ExplorerState) -> str:
 def clip_similarity(material: Material, strength: float) -> np.ndarray:
     """Similarity of consecutive faces of the first person in the clip, modified with this strength."""
     clear = material.clip_before
-    frames = figure6.blend(clear.frames, material.clip_after.frames, strength=strength)
+    frames = identity_consistency.blend(clear.frames, material.clip_after.frames, strength=strength)
     person = int(clear.identities[0][0])
-    track = figure6.face_track(replace(clear, frames=frames), person=person, size=TRACK_SIDE)
-    return figure6.consecutive_similarity(face_features(material.classifier, track))
+    track = identity_consistency.face_track(replace(clear, frames=frames), person=person, size=TRACK_SIDE)
+    return identity_consistency.consecutive_similarity(face_features(material.classifier, track))
 
 
 def curve_figure(material: Material, state: ExplorerState) -> Figure:
@@ -177,7 +181,10 @@ def curve_figure(material: Material, state: ExplorerState) -> Figure:
 def picture(material: Material, state: ExplorerState) -> bytes:
     """Everything in one PNG, for readers without a front end."""
     before, after = (chosen(x, state.people).images[:] for x in (material.before, material.after))
-    images = torch.stack([before, figure6.blend(before, after, strength=state.strength)]).float() / 255
+    images = (
+        torch.stack([before, identity_consistency.blend(before, after, strength=state.strength)]).float()
+        / 255
+    )
     before, after = images.unflatten(1, (len(state.people), -1))
     after_title = f"modified, s = {state.strength:.1f}"
     people = plot_people(before, after, names=material.named(state), after_title=after_title)

@@ -15,7 +15,7 @@ from anonlib.world.actions import Clip, assign_roles, clip_generator
 from anonlib.world.actor import SUPERSAMPLE, Actor, Box, HeadClip, sprite_side
 from anonlib.world.codes import PersonCodes
 from anonlib.world.faces import SyntheticPeople, clip_draws, draw_heads
-from anonlib.world.pairs import Pairs, join, state_alone
+from anonlib.world.pairs import RedrawnPairs, join, state_alone
 
 Corners = tuple[int, int, int, int]
 
@@ -30,14 +30,14 @@ def clip_pairs(
     size: int,
     frame: tuple[int, int],
     person: int | None = None,
-) -> Pairs:
+) -> RedrawnPairs:
     """Face crops of drawn clips, each person redrawn with a random training person, or with one for all.
 
     `frame` is the height and width of a frame. A crop is the face box enlarged 1.6 times; beyond the frame it
     repeats the border. `person` is the number of the one for all.
     """
     source = SyntheticPeople()
-    pairs: list[Pairs] = []
+    pairs: list[RedrawnPairs] = []
     plan = assign_roles(clips, source.people(split), rng=clip_generator(seed, split, 0))
     for number, roles in enumerate(plan):
         rng = clip_generator(seed, split, number + 1)
@@ -62,7 +62,7 @@ class _Take:
             for actor, code, draw in zip(self.facing, self.codes, self.draws, strict=False)
         ]
 
-    def pairs(self, frame: int, size: int) -> list[Pairs]:
+    def pairs(self, frame: int, size: int) -> list[RedrawnPairs]:
         """The pairs of one frame, one for each face that is seen."""
         clip, shift = self.clip, self.clip.shift(frame)
         before = clip.draw(frame, shift)
@@ -88,7 +88,7 @@ class _Take:
         shift: tuple[int, int],
         pictures: tuple[np.ndarray, np.ndarray],
         size: int,
-    ) -> Pairs:
+    ) -> RedrawnPairs:
         actor, clip = self.facing[number], self.clip
         seen = actor.sighting(frame, shift)
         assert seen.face is not None and seen.landmarks is not None
@@ -98,7 +98,7 @@ class _Take:
         picture = torch.from_numpy(np.concatenate(planes, 2)).permute(2, 0, 1)[None].float()
         crop = crop_boxes(picture, [torch.tensor([box])], size).round().clamp(0, 255).to(torch.uint8)
         scale = size / (box[2] - box[0])
-        return Pairs(
+        return RedrawnPairs(
             images=crop[:, :3],
             redrawn=crop[:, 3:6],
             head=crop[:, 6:7],

@@ -19,7 +19,7 @@ from anonlib.world.faces import BACKGROUND, CLOTHES, draw_heads, draw_scenes, to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
+class RedrawnPairs:
     """Face crops of side S, and the same crops redrawn with another person."""
 
     images: Tensor
@@ -42,19 +42,21 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.images)
 
-    def rows(self, rows: Tensor) -> Pairs:
+    def rows(self, rows: Tensor) -> RedrawnPairs:
         """The pairs of these indices."""
-        return Pairs(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return RedrawnPairs(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def join(parts: Sequence[Pairs]) -> Pairs:
+def join(parts: Sequence[RedrawnPairs]) -> RedrawnPairs:
     """Pairs of several sets as one."""
-    return Pairs(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Pairs)})
+    return RedrawnPairs(
+        **{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(RedrawnPairs)}
+    )
 
 
 def portrait_pairs(
     codes: PersonCodes, people: Sequence[int], others: Tensor, *, size: int, seed: int
-) -> Pairs:
+) -> RedrawnPairs:
     """Portraits of these people over random backgrounds, redrawn with the people of the codes `others`.
 
     The seed and the person decide the scene. Nothing is in front of these faces.
@@ -70,7 +72,7 @@ def portrait_pairs(
     first = draw_heads(model, model.identity(people), draw, size)
     second = draw_heads(model, codes.identity(others), state_alone(draw), size)
     scenes = draw_scenes(first, draw)
-    return Pairs(
+    return RedrawnPairs(
         images=to_bytes(scenes.lerp(first.rgb, first.alpha)),
         redrawn=to_bytes(scenes.lerp(second.rgb, second.alpha)),
         head=to_bytes(first.alpha),

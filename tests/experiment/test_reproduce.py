@@ -19,10 +19,11 @@ from torch import Tensor
 from anonlib.anonymizers import create, names
 from anonlib.assets import load_weights
 from anonlib.attack import retrained
+from anonlib.attack.subjects import Part
 from anonlib.attack.verification import anonymize_faces
 from anonlib.config import ClassifierConfig, DataConfig, DetectorConfig, ModifierConfig, profile, to_dict
 from anonlib.errors import CheckpointError, ResultsError
-from anonlib.experiment import attacks, methods, reproduce as module
+from anonlib.experiment import attack_stages, methods, reproduce as module
 from anonlib.experiment.actions import anonymize_clips
 from anonlib.experiment.datasets import ExperimentData, load_data
 from anonlib.experiment.records import check_results
@@ -128,7 +129,7 @@ def found_landmarks(images: Tensor) -> Tensor:
 
 
 def attack_with_detector(*args: Any, **_: Any) -> dict[str, Any]:
-    return attacks.attack(*args, find_landmarks=found_landmarks)
+    return attack_stages.attack(*args, find_landmarks=found_landmarks)
 
 
 @pytest.fixture(scope="module")
@@ -322,10 +323,8 @@ def test_attackers_learn_on_modified_faces_of_training_people(
 def test_without_a_landmark_detector_the_attackers_have_the_original_s(
     finished: Reproduction, data: ExperimentData
 ):
-    faces = attacks.View(
-        **dict.fromkeys(("train", "modified_train", "test", "modified_test"), data.test_faces)
-    )
-    kinds = [(suffix, view) for suffix, _, view in attacks.retrainings(faces, None)]
+    faces = Part(clear=data.test_faces, modified=data.test_faces)
+    kinds = [(suffix, tested) for suffix, _, tested in attack_stages.retrainings(faces, faces, None)]
     assert kinds == [("retrained", faces), ("together", faces)]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from anonlib.anonymizers import names
 from anonlib.errors import ResultsError
-from anonlib.experiment.attacks import COLUMNS
+from anonlib.experiment.attack_stages import COLUMNS
 from anonlib.experiment.tables import ablation_classifier, attackers, figure4, published, table1, write_csv
 from anonlib.types import ACTIONS
 

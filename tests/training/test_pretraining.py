@@ -16,7 +16,7 @@ from anonlib.training import loop
 from anonlib.training.pretraining import fit_sketch, pair_batches, redraw, train_on_pairs, train_reader
 from anonlib.world.codes import PersonCodes
 from anonlib.world.faces import draw_heads
-from anonlib.world.pairs import Pairs, portrait_pairs
+from anonlib.world.pairs import RedrawnPairs, portrait_pairs
 
 TINY = ModifierConfig(size=32, width=4, blocks=1, reads="state")
 
@@ -27,7 +27,7 @@ def codes() -> PersonCodes:
 
 
 @pytest.fixture(scope="module")
-def pairs(codes: PersonCodes) -> Pairs:
+def pairs(codes: PersonCodes) -> RedrawnPairs:
     """Four portraits with a bar in front of them."""
     drawn = portrait_pairs(codes, range(4), codes.of(range(4, 8)), size=32, seed=0)
     for plane in (drawn.images, drawn.redrawn, drawn.front):
@@ -45,7 +45,7 @@ def small_reader(seed: int) -> FaceReader:
     return FaceReader(width=2)
 
 
-def test_where_m_does_not_draw_the_first_picture_is_wanted(pairs: Pairs):
+def test_where_m_does_not_draw_the_first_picture_is_wanted(pairs: RedrawnPairs):
     network, images, redrawn = modifier(), pairs.images / 255, pairs.redrawn / 255
     modified, wanted = redraw(network, pairs)
     kept = network.remove_head(images, pairs.head / 255, pairs.front / 255)[1][:, 0] == 0
@@ -55,14 +55,14 @@ def test_where_m_does_not_draw_the_first_picture_is_wanted(pairs: Pairs):
     torch.testing.assert_close(wanted.movedim(1, 3)[kept], images.movedim(1, 3)[kept])
 
 
-def test_a_modifier_that_reads_the_picture_gets_the_pair_as_it_is(pairs: Pairs):
+def test_a_modifier_that_reads_the_picture_gets_the_pair_as_it_is(pairs: RedrawnPairs):
     network = Modifier(ModifierConfig(size=32, width=4, blocks=1)).eval()
     modified, wanted = redraw(network, pairs)
     torch.testing.assert_close(modified, network(pairs.images / 255), atol=1e-5, rtol=0)
     torch.testing.assert_close(wanted, pairs.redrawn / 255)
 
 
-def test_m_learns_the_pairs_and_its_reader_does_not(pairs: Pairs):
+def test_m_learns_the_pairs_and_its_reader_does_not(pairs: RedrawnPairs):
     network = modifier()
     before = {name: value.clone() for name, value in network.reader.state_dict().items()}
     history = train_on_pairs(network, lambda step: pairs, steps=21, seed=0, lr=6e-3, progress=False)
@@ -70,7 +70,7 @@ def test_m_learns_the_pairs_and_its_reader_does_not(pairs: Pairs):
     assert all(torch.equal(value, before[name]) for name, value in network.reader.state_dict().items())
 
 
-def test_the_reader_learns_both_pictures(pairs: Pairs):
+def test_the_reader_learns_both_pictures(pairs: RedrawnPairs):
     reader = FaceReader(width=4)
     history = train_reader(reader, lambda step: pairs, steps=32, seed=0, lr=1e-2, progress=False)
     first, last = history[0], history[-2]  # of the first pictures, where the head is known
@@ -80,12 +80,12 @@ def test_the_reader_learns_both_pictures(pairs: Pairs):
 
 @pytest.mark.parametrize("make", [modifier, small_reader], ids=["M", "reader"])
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
-    pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
+    pairs: RedrawnPairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ):
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
     stop = [99]
 
-    def batch(step: int) -> Pairs:
+    def batch(step: int) -> RedrawnPairs:
         if step == stop[0]:
             raise KeyboardInterrupt
         return pairs.rows(torch.tensor([step % 4, (step + 1) % 4]))
@@ -120,16 +120,16 @@ def test_a_fitted_sketch_is_nearer_to_new_heads_than_their_mean(codes: PersonCod
     assert (drawn - wanted).square().mean() < 0.7 * (wanted.mean(0) - wanted).square().mean()
 
 
-def equal(one: Pairs, other: Pairs) -> bool:
-    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in Pairs.__slots__)
+def equal(one: RedrawnPairs, other: RedrawnPairs) -> bool:
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in RedrawnPairs.__slots__)
 
 
-def of_clips(batch: Pairs, pairs: Pairs) -> list[bool]:
+def of_clips(batch: RedrawnPairs, pairs: RedrawnPairs) -> list[bool]:
     known: Tensor = pairs.images.flatten(1)
     return [bool((known == image).all(1).any()) for image in batch.images.flatten(1)]
 
 
-def test_half_of_each_batch_is_new_and_half_from_the_clips(pairs: Pairs):
+def test_half_of_each_batch_is_new_and_half_from_the_clips(pairs: RedrawnPairs):
     batch_of = pair_batches(pairs, size=32, count=4, seed=7)
     first = batch_of(0)
     assert len(first) == 4 and of_clips(first, pairs) == [False, False, True, True]
@@ -137,6 +137,6 @@ def test_half_of_each_batch_is_new_and_half_from_the_clips(pairs: Pairs):
     assert not torch.equal(first.codes[0], first.codes[1])
 
 
-def test_one_person_is_drawn_for_everybody(codes: PersonCodes, pairs: Pairs):
+def test_one_person_is_drawn_for_everybody(codes: PersonCodes, pairs: RedrawnPairs):
     batch = pair_batches(pairs, size=32, count=4, seed=7, person=0)(0)
     torch.testing.assert_close(batch.codes[:2], codes.of([0]).expand(2, -1))

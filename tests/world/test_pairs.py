@@ -14,7 +14,7 @@ from anonlib.world.actor import Role
 from anonlib.world.clip_pairs import _Take, clip_pairs
 from anonlib.world.codes import PersonCodes
 from anonlib.world.faces import SyntheticPeople, draw_heads, synthetic_faces
-from anonlib.world.pairs import Pairs, join, portrait_pairs
+from anonlib.world.pairs import RedrawnPairs, join, portrait_pairs
 
 FRAME = (72, 96)
 
@@ -25,16 +25,16 @@ def codes() -> PersonCodes:
 
 
 @pytest.fixture(scope="module")
-def portraits(codes: PersonCodes) -> Pairs:
+def portraits(codes: PersonCodes) -> RedrawnPairs:
     return portrait_pairs(codes, [4, 8], codes.of([10**8, 10**8 + 1]), size=48, seed=3)
 
 
-def changed(pairs: Pairs) -> Tensor:
+def changed(pairs: RedrawnPairs) -> Tensor:
     """`(B, 1, S, S)`: where the two pictures differ."""
     return (pairs.images != pairs.redrawn).any(1, keepdim=True)
 
 
-def test_portraits_are_drawn_as_other_faces_are(portraits: Pairs):
+def test_portraits_are_drawn_as_other_faces_are(portraits: RedrawnPairs):
     faces = synthetic_faces([4, 8], images=1, size=48, seed=3)
     assert faces.images.shape == portraits.images.shape and portraits.images.dtype == torch.uint8
     inside = (portraits.head == 255).float().mean((1, 2, 3))
@@ -42,7 +42,7 @@ def test_portraits_are_drawn_as_other_faces_are(portraits: Pairs):
     assert not portraits.front.any()
 
 
-def test_two_portraits_of_a_pair_differ_in_their_heads_alone(codes: PersonCodes, portraits: Pairs):
+def test_two_portraits_of_a_pair_differ_in_their_heads_alone(codes: PersonCodes, portraits: RedrawnPairs):
     draw = torch.cat([portraits.state, torch.zeros(2, codes.model.components)], 1)
     other = draw_heads(codes.model, codes.identity(portraits.codes), draw, 48)
     heads = (portraits.head > 0) | (other.alpha > 0)
@@ -52,10 +52,10 @@ def test_two_portraits_of_a_pair_differ_in_their_heads_alone(codes: PersonCodes,
     torch.testing.assert_close(portraits.redrawn_landmarks, other.landmarks)
 
 
-def test_pairs_are_chosen_and_joined_row_by_row(portraits: Pairs):
+def test_pairs_are_chosen_and_joined_row_by_row(portraits: RedrawnPairs):
     both = join([portraits, portraits.rows(torch.tensor([1]))])
     assert len(both) == 3
-    for name in Pairs.__slots__:
+    for name in RedrawnPairs.__slots__:
         assert torch.equal(getattr(both, name)[2], getattr(portraits, name)[1]), name
 
 
@@ -77,7 +77,7 @@ def test_the_first_picture_is_that_of_the_rendered_clips(codes: PersonCodes):
     torch.testing.assert_close(pairs.landmarks[rows], torch.cat(points).float(), atol=1e-2, rtol=0)
 
 
-def take(codes: PersonCodes, action: str, number: int) -> tuple[_Take, Pairs]:
+def take(codes: PersonCodes, action: str, number: int) -> tuple[_Take, RedrawnPairs]:
     """One person at work, and the pair of the first frame."""
     rng, role = np.random.default_rng(number), Role(identity=number, label=ACTIONS.index(action))
     clip = Clip([role], SyntheticPeople(), frames=1, split="train", size=(144, 192), rng=rng)

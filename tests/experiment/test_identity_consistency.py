@@ -10,7 +10,7 @@ import torch
 
 from anonlib.attack.verification import face_features
 from anonlib.errors import ConfigError, FaceDatasetError, ImageError
-from anonlib.experiment.figure6 import (
+from anonlib.experiment.identity_consistency import (
     blend,
     blend_faces,
     consecutive_similarity,

@@ -1,16 +1,15 @@
-"""Attackers on modified faces: D before and after Algorithm 1, and copies retrained on modified faces."""
+"""Stages that attack modified faces: D before and after Algorithm 1, and copies of it that are retrained."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anonlib.anonymizers import Anonymizer
 from anonlib.attack.retrained import retrain
-from anonlib.attack.subjects import FindLandmarks, join, with_landmarks
+from anonlib.attack.subjects import FindLandmarks, Part, with_landmarks
 from anonlib.attack.verification import anonymize_faces, compare_clear_and_modified
 from anonlib.experiment.predictions import save_attacks
 from anonlib.networks import SphereFace
@@ -41,16 +40,6 @@ faces on which the attacker was trained; the pairs that are compared. Landmarks 
 face, or of the `original`, which no attacker has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """Faces with the landmarks that an attacker aligns them by."""
-
-    train: FaceImages
-    modified_train: FaceImages
-    test: FaceImages
-    modified_test: FaceImages
-
-
 def attack(
     experiment: Experiment,
     name: str,
@@ -72,19 +61,17 @@ def attack(
         find_landmarks: an attacker's detector. Without one there are no attacks by `found` landmarks.
     """
     run, data = experiment.run, experiment.data
-    faces = View(
-        train=data.train_faces,
-        modified_train=anonymize_faces(data.train_faces, anonymizer),
-        test=data.test_faces,
-        modified_test=anonymize_faces(data.test_faces, anonymizer),
+    train, test = (
+        Part(clear=clear, modified=anonymize_faces(clear, anonymizer))
+        for clear in (data.train_faces, data.test_faces)
     )
     cosines: dict[str, np.ndarray] = {}
     for suffix, one in (("", classifier), ("_start", experiment.classifier)):
-        scores = compare_clear_and_modified(one, faces.test, faces.modified_test, data.pairs)
+        scores = compare_clear_and_modified(one, test.clear, test.modified, data.pairs)
         cosines |= {f"{kind}{suffix}": found for kind, found in scores.items()}
-    for suffix, lessons, view in retrainings(faces, find_landmarks):
+    for suffix, lessons, tested in retrainings(train, test, find_landmarks):
         attacker = retrain_start(experiment, lessons, f"attack-{name}-{suffix}")
-        scores = compare_clear_and_modified(attacker, view.test, view.modified_test, data.pairs)
+        scores = compare_clear_and_modified(attacker, tested.clear, tested.modified, data.pairs)
         cosines |= {f"{kind}_{suffix}": scores[kind] for kind in _PAIRS}
     save_attacks(run.predictions, name, cosines)
     return {}
@@ -107,20 +94,26 @@ def attack_without_game(experiment: Experiment, name: str, anonymizer: Anonymize
     return {}
 
 
-def retrainings(faces: View, find_landmarks: FindLandmarks | None) -> Iterator[tuple[str, FaceImages, View]]:
-    """For each retrained attacker: the end of its name, the faces to train on, and the view to test on.
+def retrainings(
+    train: Part, test: Part, find_landmarks: FindLandmarks | None
+) -> Iterator[tuple[str, FaceImages, Part]]:
+    """For each retrained attacker: the end of its name, the faces to train on, and those to test on.
 
     The attacker that trains on clear and modified faces gets `found` landmarks if there is a finder.
     """
-    yield "retrained", faces.modified_train, faces
+    yield "retrained", train.modified, test
     suffix = ""
     if find_landmarks is not None:
-        sets = (faces.train, faces.modified_train, faces.test, faces.modified_test)
-        found = [with_landmarks(one, find_landmarks) for one in sets]
-        faces = View(train=found[0], modified_train=found[1], test=found[2], modified_test=found[3])
+        train, test = (
+            Part(
+                clear=with_landmarks(part.clear, find_landmarks),
+                modified=with_landmarks(part.modified, find_landmarks),
+            )
+            for part in (train, test)
+        )
         suffix = "_found"
-        yield f"retrained{suffix}", faces.modified_train, faces
-    yield f"together{suffix}", join(faces.train, faces.modified_train), faces
+        yield f"retrained{suffix}", train.modified, test
+    yield f"together{suffix}", train.joined(), test
 
 
 def retrain_start(experiment: Experiment, faces: FaceImages, file: str) -> SphereFace:
