@@ -6,7 +6,7 @@ position. Cosines are kept as whole numbers of 1e-5, to which they are rounded.
 | file         | arrays                                                                            |
 |--------------|-----------------------------------------------------------------------------------|
 | `test.npz`   | `same`, `fold` of each pair; `clip` of each frame; `positives` (frames, classes)  |
-| `METHOD.npz` | `cosine` of each pair; `image`, `label`, `score`, `box`, `hit` of each detection  |
+| `METHOD.npz` | `cosine` of each pair; `image`, `label`, `score`, `hit` of each detection         |
 | `attacks.npz`, `attacks-METHOD.npz` | the cosine of each pair under each attack on a method |
 | `mixtures.npz` | the cosine of each pair when a share of the people or pictures is masked    |
 """
@@ -38,7 +38,7 @@ from anonlib.metrics.verification import Pairs
 
 LEAST_SCORE, MOST_A_FRAME = 0.02, 10
 TENTHS = 10
-"""Boxes are kept in tenths of a pixel."""
+"""Boxes are compared in tenths of a pixel."""
 
 
 def rounded(found: Detections) -> Detections:
@@ -65,18 +65,14 @@ def save_test(folder: Path, pairs: Pairs, truth: Detections, clips: Tensor, clas
 def save_predictions(
     folder: Path, name: str, cosine: np.ndarray, found: Detections, truth: Detections, classes: int
 ) -> None:
-    """Writes `NAME.npz`, detections by falling score."""
+    """Writes `NAME.npz`, detections by falling score; their boxes are not kept."""
     found = rounded(found)
     matches = match(found, truth, classes=classes)
-    boxes = np.concatenate([d["boxes"].numpy().reshape(-1, 4) for d in found])
-    scores = np.concatenate([d["scores"].numpy() for d in found])
-    order = np.argsort(-scores.astype(np.float64), kind="stable")  # as `match` sorts
     arrays: dict[str, np.ndarray] = {
         "cosine": packed(cosine),
         "image": matches.image.astype(np.uint16),
         "label": matches.label.astype(np.uint8),
         "score": matches.score.astype(np.float16),
-        "box": (boxes[order] * TENTHS).round().astype(np.uint16),
         "hit": matches.hit,
     }
     save_arrays(folder / f"{name}.npz", arrays)
