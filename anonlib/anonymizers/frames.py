@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anonlib.anonymizers.sessions import Session, enlarge_of, merge_overlaps, session_of
+from anonlib.anonymizers.sessions import Draw, Session, TwoSteps, enlarge_of, merge_overlaps, session_of
 from anonlib.config import ENLARGE
 from anonlib.errors import ImageError, NumericError
 from anonlib.geometry import box_corners, clip_boxes, enlarge_boxes, resize
@@ -125,10 +126,23 @@ def anonymize_regions(
     frames: Sequence[int],
     tracks: Sequence[int],
 ) -> list[Tensor]:
-    """Anonymized crops of the regions, in order and of the same shapes, by a method or by a session of it.
+    """Anonymized crops of the regions, in order and of the same shapes; see `read_regions`."""
+    return read_regions(crops, method, regions=regions, frames=frames, tracks=tracks)()
 
-    Crops for a session keep their size; beyond the frame they repeat its border. A session changes only a
-    part of each crop. Where two regions overlap, `merge_overlaps` decides which pixel is used.
+
+def read_regions(
+    crops: list[Tensor],
+    method: Callable[[Tensor], Tensor] | Session,
+    *,
+    regions: Sequence[Region],
+    frames: Sequence[int],
+    tracks: Sequence[int],
+) -> Draw:
+    """Reads the regions by a method or by a session of it; the result anonymizes their crops.
+
+    It returns them in order and of the same shapes. Unless the method is a `TwoSteps`, all the work is done
+    then. Crops for a session keep their size; beyond the frame they repeat its border. A session changes only
+    a part of each crop. Where two regions overlap, `merge_overlaps` decides which pixel is used.
 
     Args:
         crops: `(3, h, w)` in [0, 1], in order of time.
@@ -136,27 +150,39 @@ def anonymize_regions(
         tracks: the track of each region.
 
     Raises:
-        ImageError: the method returned another shape or number of faces.
-        NumericError: it returned NaN or infinity.
+        ImageError: the method returned another shape or number of faces; raised by the result.
+        NumericError: it returned NaN or infinity; raised by the result.
     """
     margins = [region.margins for region in regions]
     if not isinstance(method, Session):
-        return anonymize_crops(crops, method, margins=margins)
+        return partial(anonymize_crops, crops, method, margins=margins)
     if not crops:
-        return []
+        return list
     padding = [_padding(crop, m) for crop, m in zip(crops, margins, strict=True)]
     padded = [_padded(crop, p) for crop, p in zip(crops, padding, strict=True)]
     places = [
         (region.corners[0] - left, region.corners[1] - top)
         for region, (left, _, top, _) in zip(regions, padding, strict=True)
     ]
-    modified = method.replace(padded, list(tracks), places)
-    if [face.shape for face in modified] != [face.shape for face in padded]:
+    if isinstance(method, TwoSteps):
+        draw = method.read(padded, list(tracks), places)
+    else:
+        draw = partial(method.replace, padded, list(tracks), places)
+
+    def anonymize() -> list[Tensor]:
+        merged = merge_overlaps(padded, _checked(draw(), padded), corners=places, frames=frames)
+        return [_cut(*each).clamp(0, 1) for each in zip(merged, crops, padding, strict=True)]
+
+    return anonymize
+
+
+def _checked(modified: list[Tensor], crops: list[Tensor]) -> list[Tensor]:
+    """What a session returned for these crops."""
+    if [face.shape for face in modified] != [face.shape for face in crops]:
         raise ImageError("the session returned faces of other shapes: it must keep number and shapes")
     if not all(bool(torch.isfinite(face.sum())) for face in modified):
         raise NumericError("the anonymizer returned NaN or infinity")
-    merged = merge_overlaps(padded, modified, corners=places, frames=frames)
-    return [_cut(*each).clamp(0, 1) for each in zip(merged, crops, padding, strict=True)]
+    return modified
 
 
 def anonymize_crops(

@@ -37,6 +37,24 @@ class Session(Protocol):
         """
 
 
+Draw = Callable[[], list[Tensor]]
+"""Draws the faces that were read, see `TwoSteps`."""
+
+
+@runtime_checkable
+class TwoSteps(Session, Protocol):
+    """A session that reads faces before it draws them, so that another thread can draw.
+
+    `read(...)()` is `replace(...)`.
+    """
+
+    def read(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> Draw:
+        """Looks at the faces, see `Session.replace`. What it returns draws them.
+
+        The next faces may be read while these are drawn. Each result is called once, in order.
+        """
+
+
 def session_of(method: Callable[[Tensor], Tensor], seed: int | None = None) -> Session | None:
     """A new session of a method; None if the method has none.
 

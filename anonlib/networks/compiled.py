@@ -95,7 +95,8 @@ class Compiled(nn.Module):
 
         sides = [-1, -1] if free_sides else list(example.shape[2:])
         core = openvino.Core()
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        # pinning would bind every thread to the first core while it uses a network
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         rounds = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") and not exact

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.anonymizers import SMALLEST_FACE
-from anonlib.anonymizers.frames import anonymize_regions, face_regions
+from anonlib.anonymizers.frames import face_regions, read_regions
 from anonlib.anonymizers.sessions import Session
 from anonlib.config import ENLARGE
 from anonlib.detection import Faces
@@ -46,7 +46,6 @@ class Found(Generic[P]):
     """The rows of the boxes that are left clear because somebody asked for it."""
 
 
-@torch.no_grad()
 def replace_faces(
     found: Sequence[Found[P]], method: Callable[[Tensor], Tensor] | Session, *, enlarge: float = ENLARGE
 ) -> int:
@@ -59,6 +58,17 @@ def replace_faces(
         ImageError: the method returned another shape.
         NumericError: the method returned NaN or infinity.
     """
+    return read_faces(found, method, enlarge=enlarge)()
+
+
+@torch.no_grad()
+def read_faces(
+    found: Sequence[Found[P]], method: Callable[[Tensor], Tensor] | Session, *, enlarge: float = ENLARGE
+) -> Callable[[], int]:
+    """The first step of `replace_faces`: cuts the faces out and reads them. The result is the second step.
+
+    The pictures must not be changed in between. Another thread may do the second step.
+    """
     regions = [
         (frame, region)
         for frame, one in enumerate(found)
@@ -69,19 +79,24 @@ def replace_faces(
         if region.row not in one.clear
     ]
     size: int | None = getattr(method, "size", None)
-    faces = anonymize_regions(
+    draw = read_regions(
         [found[frame].picture.crop(region.corners, size) for frame, region in regions],
         method,
         regions=[region for _, region in regions],
         frames=[frame for frame, _ in regions],
         tracks=[found[frame].tracks[region.row] for frame, region in regions],
     )
-    for (frame, region), face in zip(regions, faces, strict=True):
-        found[frame].picture.paste(region.corners, face)
-    for one in found:
-        if one.hold:
-            hide_whole(one.picture)
-    return len(regions)
+
+    @torch.no_grad()
+    def replace() -> int:
+        for (frame, region), face in zip(regions, draw(), strict=True):
+            found[frame].picture.paste(region.corners, face)
+        for one in found:
+            if one.hold:
+                hide_whole(one.picture)
+        return len(regions)
+
+    return replace
 
 
 def confidence_of(boxes: Tensor, faces: Faces | None) -> list[float | None]:

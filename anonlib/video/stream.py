@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from anonlib.detection.tracking import Observation, Tracker
 from anonlib.errors import ConfigError
 from anonlib.video.guide import UNGUIDED, Guide
 from anonlib.video.picture import ArrayPicture, small_size
-from anonlib.video.replacing import DECIMALS, Found, P, confidence_of, replace_faces, too_small
+from anonlib.video.replacing import DECIMALS, Found, P, confidence_of, read_faces, too_small
 
 LONGEST = 640
 """Longer side in pixels of the picture that the tracker gets, and a detector without its own `longest`."""
@@ -59,6 +59,16 @@ class Tally:
     """Spent cutting, anonymizing and replacing faces."""
 
 
+class Read(NamedTuple, Generic[P]):
+    """Pictures whose faces were read, see `replacing.read_faces`."""
+
+    batch: list[Found[P]]
+    replace: Callable[[], int]
+    """Replaces their faces."""
+    seconds: float
+    """Spent reading."""
+
+
 def anonymize_pictures(
     pictures: Iterable[P],
     *,
@@ -85,13 +95,13 @@ def anonymize_pictures(
     new person while it is tracked. Who leaves and comes back is a new track, and so a new person.
 
     Memory holds at most `every + 5` pictures in the tracker, `together` in a batch, five in or before
-    the detector, and two that wait to be replaced.
+    the detector, and five that are read or wait for it or for being replaced.
 
     Implements Ren et al., section 5, applied to video. Differs from the paper: faces are tracked.
 
     Args:
-        pictures: see `Picture`; they are read, and the detector runs, in another thread, the tracker in
-            a third one.
+        pictures: see `Picture`. They are read, and the detector runs, in another thread. The tracker has a
+            third one; unless `live`, a fourth one reads the faces that the next step replaces.
         detector: `(1, 3, h, w)` in [0, 1] to the faces of one picture, at most `detector.longest` pixels
             long, or 640 if it has no such attribute.
         anonymizer: faces `(N, 3, h, w)` in [0, 1] to the same shape.
@@ -130,7 +140,8 @@ def anonymize_pictures(
         observed = ahead(_observe(pictures, detector, every, thorough, tally), 1 if live else DEPTH)
         found = ahead(_track(observed, tracker, hold, tally), 1)
     factor = (lambda: enlarge_of(anonymizer)) if enlarge is None else (lambda: enlarge)
-    return _replace(found, session or anonymizer, factor, 1 if live else together, tally, guide)
+    read = _read(found, session or anonymizer, factor, 1 if live else together, guide)
+    return _replace(read if live else ahead(read, 1), session or anonymizer, tally, guide)
 
 
 def anonymize_stream(
@@ -243,21 +254,36 @@ def _track(
             del one
 
 
-def _replace(
+def _read(
     found: Generator[Found[P], None, None],
     method: Callable[[Tensor], Tensor] | Session,
     enlarge: Callable[[], float],
     together: int,
-    tally: Tally,
     guide: Guide,
-) -> Iterator[P]:
-    """The pictures with their faces replaced, `together` of them in one batch."""
-    before = Counter(tally.ways)
+) -> Generator[Read[P], None, None]:
+    """The pictures, `together` of them in one batch, whose faces were read and can be replaced."""
     with closing(found):
         while batch := [guide.marked(one) for one in islice(found, together)]:
             start = perf_counter()
-            tally.faces += replace_faces(batch, method, enlarge=enlarge())
-            tally.modification_seconds += perf_counter() - start
+            replace = read_faces(batch, method, enlarge=enlarge())
+            yield Read(batch, replace, perf_counter() - start)
+            del batch, replace
+
+
+def _replace(
+    read: Generator[Read[P], None, None],
+    method: Callable[[Tensor], Tensor] | Session,
+    tally: Tally,
+    guide: Guide,
+) -> Iterator[P]:
+    """The pictures with their faces replaced."""
+    before = Counter(tally.ways)
+    with closing(read):
+        for batch, replace, seconds in read:
+            start = perf_counter()
+            tally.faces += replace()
+            del replace
+            tally.modification_seconds += seconds + perf_counter() - start
             if isinstance(method, Session):
                 tally.ways = dict(before + method.counts)
             while batch:
@@ -268,3 +294,4 @@ def _replace(
                 for watch in guide.watchers:
                     watch(one)
                 yield one.picture
+                del one

@@ -67,6 +67,11 @@ def test_results_stay_when_the_network_runs_again():
     assert torch.equal(first, kept)
 
 
+def test_networks_of_several_threads_do_not_share_one_core():
+    compiled = Compiled(nn.Conv2d(3, 2, 1), torch.rand(2, 3, 8, 8), threads=1)
+    assert not compiled.request.get_compiled_model().get_property("ENABLE_CPU_PINNING")
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 9, 9), (1, 3, 4, 16), (1, 4, 8, 8)])
 def test_images_of_another_size_are_refused(shape: tuple[int, ...]):
     """OpenVINO itself takes them and reads the first values as if they were an image."""

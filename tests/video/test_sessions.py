@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from anonlib.anonymizers.sessions import derived_seed
+from anonlib.anonymizers.sessions import Draw, derived_seed
 from anonlib.assets import data_path
 from anonlib.detection import Faces
 from anonlib.errors import ConfigError
 from anonlib.video import Models, Settings, Tally, anonymize_files, anonymize_stream
 from anonlib.video.ray import Ledger, Worker
 from anonlib.video.settings import load_models
-from tests.anonymizers.test_sessions import People
+from tests.anonymizers.test_sessions import Painted, People
 from tests.video.conftest import everything, faces_at, make_video, picture
 
 
@@ -108,6 +110,45 @@ def test_a_session_that_fails_shows_nothing_more() -> None:
         for frame in anonymize_stream([picture(0, 64, 96)] * 12, method=People(fail), detector=script):
             shown.append(frame)
     assert len(shown) == 4
+
+
+class Steps(Painted):
+    """Reads faces on one thread and draws them on another, and fails in a step of the fifth picture."""
+
+    def __init__(self, step: str | None) -> None:
+        super().__init__()
+        self.step, self.threads = step, {"read": list[int](), "draw": list[int]()}
+
+    def read(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> Draw:
+        self._note("read")
+
+        def draw() -> list[Tensor]:
+            self._note("draw")
+            return self.replace(crops, tracks, corners)
+
+        return draw
+
+    def _note(self, step: str) -> None:
+        self.threads[step].append(threading.get_ident())
+        if step == self.step and len(self.threads[step]) == 5:
+            raise OSError(f"cannot {step}")
+
+
+@pytest.mark.parametrize("step", [None, "read", "draw"])
+def test_faces_are_read_while_others_are_drawn_and_errors_come_in_order(step: str | None) -> None:
+    session = Steps(step)
+    people = People()
+    people.session = lambda seed: session  # type: ignore[method-assign]
+    script = Script(*[((40.0, 20, 60, 40),)] * 12)
+    shown = []
+    with pytest.raises(OSError, match=f"cannot {step}") if step else nullcontext():
+        for frame in anonymize_stream([picture(0, 64, 96)] * 12, method=people, detector=script):
+            shown.append(frame)
+    assert len(shown) == (4 if step else 12)
+    assert all((frame[20:40, 40:60] == 26).all() for frame in shown)
+    read, draw = (set(threads) for threads in session.threads.values())
+    assert len(read) == len(draw) == 1 and not read & draw
+    assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]
 
 
 def test_a_seed_needs_a_method_that_draws_people() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from anonlib.anonymizers.swap.blend import Drawn, Window, draw_face, paste
+from anonlib.anonymizers.sessions import Draw
+from anonlib.anonymizers.swap.blend import Sketch, Window, paste, sketch_face
 from anonlib.anonymizers.swap.head import HeadModel, HeadStyle
 from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
@@ -62,7 +64,24 @@ class Tile(NamedTuple):
 
     corners: tuple[int, int, int, int]
     """Of its window in the frame."""
-    drawn: Drawn
+    sketch: Sketch
+
+
+class Job(NamedTuple):
+    """What is drawn in one crop."""
+
+    crop: Tensor
+    veil: Tensor | None = None
+    """Logits `(1, 96, 96)` of what is in front of a face that is veiled first."""
+    sketch: Sketch | None = None
+    """The new face."""
+    corners: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Of its window in the crop."""
+    strength: float = 1.0
+    """Opacity of the new face over the veil."""
+    points: Tensor | None = None
+    style: HeadStyle | None = None
+    """With extent `head`: the mesh `(468, 3)` in the crop, and the head that is put there."""
 
 
 class SwapSession:
@@ -92,12 +111,16 @@ class SwapSession:
         self._memories = Memories()
         self._tiles: dict[int, Tile] = {}
 
-    @torch.inference_mode()
     def replace(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> list[Tensor]:
         """The crops `(3, h, w)` in [0, 1] with other people's faces; see `anonymizers.Session`."""
+        return self.read(crops, tracks, corners)()
+
+    @torch.inference_mode()
+    def read(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> Draw:
+        """Looks at the faces; what it returns draws them. See `anonymizers.sessions.TwoSteps`."""
         self._memories.frame += 1
         boxes = [Box.of(corner, *crop.shape[1:]) for crop, corner in zip(crops, corners, strict=True)]
-        out: dict[int, Tensor] = {}
+        jobs: dict[int, Job] = {}
         rows: list[int] = []
         for i, crop in enumerate(crops):
             waits = tracks[i] in [tracks[row] for row in rows]
@@ -105,15 +128,20 @@ class SwapSession:
             if again is None:
                 rows.append(i)
             else:
-                out[i] = again
+                jobs[i] = again
         if rows:
             chosen = [(crops[i], tracks[i], corners[i], boxes[i]) for i in rows]
-            out |= dict(zip(rows, self._looked(chosen), strict=True))
+            jobs |= dict(zip(rows, self._looked(chosen), strict=True))
         self._tiles = {track: self._tiles[track] for track in tracks if track in self._tiles}
-        return [out[i] for i in range(len(crops))]
+        return partial(self._draw, [jobs[i] for i in range(len(crops))])
 
-    def _again(self, crop: Tensor, track: int, corner: tuple[int, int], box: Box) -> Tensor | None:
-        """The crop with the face that was last drawn, moved with its box; None if that is not possible.
+    @torch.inference_mode()
+    def _draw(self, jobs: list[Job]) -> list[Tensor]:
+        """The crops with their new faces. Here nothing of the session is used that `read` changes."""
+        return [self._drawn(job) for job in jobs]
+
+    def _again(self, crop: Tensor, track: int, corner: tuple[int, int], box: Box) -> Job | None:
+        """The face that was last drawn, moved with its box; None if that is not possible.
 
         Nothing may be in front of the face, because what is in front may move in another way.
         """
@@ -125,14 +153,12 @@ class SwapSession:
         if min(x0, y0) < 0 or x1 > crop.shape[2] or y1 > crop.shape[1]:
             return None
         memory.follow(shift, box)
-        self._tiles[track] = Tile(
-            (x0 + corner[0], y0 + corner[1], x1 + corner[0], y1 + corner[1]), tile.drawn
-        )
-        self.counts["swapped"] += 1
-        return paste(crop, (x0, y0, x1, y1), tile.drawn)
+        moved = (x0 + corner[0], y0 + corner[1], x1 + corner[0], y1 + corner[1])
+        self._tiles[track] = Tile(moved, tile.sketch)
+        return Job(crop, sketch=tile.sketch, corners=(x0, y0, x1, y1))
 
-    def _looked(self, chosen: list[tuple[Tensor, int, tuple[int, int], Box]]) -> list[Tensor]:
-        """The crops with faces that are drawn again; each is given with its track, corner and box."""
+    def _looked(self, chosen: list[tuple[Tensor, int, tuple[int, int], Box]]) -> list[Job]:
+        """What is drawn for faces that are looked at; each is given with its crop, track, corner and box."""
         crops, tracks, corners, boxes = (list(column) for column in zip(*chosen, strict=True))
         memories = [self._memories.of(track) for track in tracks]
         offsets = [np.array([*corner, 0.0]) for corner in corners]
@@ -144,11 +170,11 @@ class SwapSession:
             points.append(None if smooth is None else torch.from_numpy(smooth - offsets[i]).float())
             strengths.append(memory.strength)
         faces = self._faces(crops, memories, points)
-        out = []
+        jobs = []
         for i, track in enumerate(tracks):
             self._tiles.pop(track, None)
-            out.append(self._replaced(crops[i], track, corners[i], faces[i], strengths[i]))
-        return out
+            jobs.append(self._job(crops[i], track, corners[i], faces[i], strengths[i]))
+        return jobs
 
     def _seen(
         self, crops: list[Tensor], memories: list[TrackMemory], offsets: list[Array]
@@ -204,39 +230,53 @@ class SwapSession:
             smooth.append(memories[i].eyes(seen.numpy()))
         return torch.from_numpy(np.stack(smooth)).float()
 
-    def _replaced(
+    def _job(
         self, crop: Tensor, track: int, corner: tuple[int, int], face: Face | None, strength: float
-    ) -> Tensor:
-        """The crop with a new face. If the new face is partly transparent, the old face is veiled first."""
-        veiled = face is None or strength < 1
-        base = self._veiled(crop) if veiled else crop
-        new = None if face is None else self._drawn(crop, base, track, corner, face)
-        self.counts["swapped" if new is not None and strength >= 0.5 else "veiled"] += 1
-        if new is None:
-            return base if veiled else self._veiled(crop)
-        return new if strength == 1 else base + strength * (new - base)
+    ) -> Job:
+        """A new face, or a veil if there is none. Under a partly transparent new face the old one is veiled.
 
-    def _drawn(
-        self, crop: Tensor, base: Tensor, track: int, corner: tuple[int, int], face: Face
-    ) -> Tensor | None:
-        """`base` with a new face; None if the mask leaves too little of the face to be replaced."""
+        There is no new face if the mask leaves too little of the old one to be replaced.
+        """
+        job = Job(crop, strength=strength) if face is None else self._new(crop, track, corner, face, strength)
+        if job.sketch is None or strength < 1:
+            job = job._replace(veil=self._before(crop))
+        return job
+
+    def _new(self, crop: Tensor, track: int, corner: tuple[int, int], face: Face, strength: float) -> Job:
         points, window, state, logits = face
         person, heads = self._person(crop, track, points), self.heads
-        drawn = draw_face(window, person, self.model, state, logits, head=heads is not None)
+        sketch = sketch_face(window, person, self.model, state, logits, head=heads is not None)
+        job = Job(crop, sketch=sketch, corners=window.corners, strength=strength)
         if heads is not None:
-            head = heads.replace(base, points, self._style(heads, crop, track, points))
-            return paste(head.crop, window.corners, drawn, front=head.front)
-        if drawn.free < 1 - MOST_FRONT:
-            return None
-        if drawn.free >= ALL_FREE:
+            return job._replace(points=points, style=self._style(heads, crop, track, points))
+        if sketch.free < 1 - MOST_FRONT:
+            return job._replace(sketch=None)
+        if sketch.free >= ALL_FREE:
             x0, y0, x1, y1 = (v + corner[k % 2] for k, v in enumerate(window.corners))
-            self._tiles[track] = Tile((x0, y0, x1, y1), drawn)
-        return paste(base, window.corners, drawn)
+            self._tiles[track] = Tile((x0, y0, x1, y1), sketch)
+        return job
 
-    def _veiled(self, crop: Tensor) -> Tensor:
+    def _drawn(self, job: Job) -> Tensor:
+        """The crop with a new face, or with a veil."""
+        base = job.crop if job.veil is None else self._veiled(job.crop, job.veil)
+        swapped = job.sketch is not None and job.strength >= 0.5
+        self.counts["swapped" if swapped else "veiled"] += 1
+        if job.sketch is None:
+            return base
+        if self.heads is None or job.points is None or job.style is None:
+            new = paste(base, job.corners, job.sketch.drawn)
+        else:
+            head = self.heads.replace(base, job.points, job.style)
+            new = paste(head.crop, job.corners, job.sketch.drawn, front=head.front)
+        return new if job.strength == 1 else base + job.strength * (new - base)
+
+    def _before(self, crop: Tensor) -> Tensor:
+        """What is in front of a frontal face in the box, as logits `(1, 96, 96)`."""
+        return self.masker.logits([crop], [self._expected(crop)])[0]
+
+    def _veiled(self, crop: Tensor, logits: Tensor) -> Tensor:
         """The crop with a filled face; what is surely in front of a frontal face in the box is kept."""
-        points = self._expected(crop)
-        logits = self.masker.logits([crop], [points])[0] + SURELY
+        points, logits = self._expected(crop), logits + SURELY
         front = 1 - soft_mask(logits, points, (crop.shape[1], crop.shape[2]), edge=False)
         face = fill_polygon(points[self.model.oval, :2], height=crop.shape[1], width=crop.shape[2])
         keep = front[None] if float(front[0, face].mean()) <= MOST_FRONT else None

@@ -57,6 +57,10 @@ def once(swap: Swap, crop: Tensor, *, seed: int, track: int = 1, points: Tensor 
     return session.replace([crop], [track], [(0, 0)])[0]
 
 
+def veiled(session: SwapSession, crop: Tensor) -> Tensor:
+    return session._veiled(crop, session._before(crop))
+
+
 def inside(swap: Swap, crop: Tensor) -> Tensor:
     """The pixels of the face, without its border."""
     points = swap.landmarks([crop])[0][0]
@@ -152,6 +156,23 @@ def test_a_face_behind_something_is_looked_at_in_each_frame(swap: Swap, crops: T
     assert masker.calls == 3
 
 
+def test_faces_that_were_all_read_before_are_drawn_the_same(swap: Swap, crops: Tensor) -> None:
+    """A calm face, one with something in front of it, a moving one that is lost, and one never found."""
+    blank, covered = torch.full_like(crops[0], 0.5), crops[0].clone()
+    covered[:, 150:] = 0.2
+    shown = [(crops[0], crops[1], blank)] * 3 + [(covered, blank, blank)] * 2 + [(covered, crops[1], blank)]
+    calls = [
+        ([*faces], [1, 2, 3], [(3 * t, 0), (300 + 40 * t, 0), (0, 300)]) for t, faces in enumerate(shown)
+    ]
+    one, two = swap.session(3), swap.session(3)
+    at_once = [one.replace(*call) for call in calls]
+    draws = [two.read(*call) for call in calls]
+    assert two.counts == {}
+    for now, draw in zip(at_once, draws, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(now, draw(), strict=True))
+    assert one.counts == two.counts and set(two.counts) == {"swapped", "veiled"}
+
+
 def test_large_faces_are_drawn_small_and_enlarged(swap: Swap, crops: Tensor) -> None:
     large = torch.nn.functional.interpolate(crops[:1], scale_factor=4, mode="bicubic").clamp(0, 1)[0]
     small, big = once(swap, crops[0], seed=1), once(swap, large, seed=1)
@@ -186,7 +207,7 @@ def test_a_face_that_lies_on_its_side_or_upside_down_is_hidden(
     """Neither the mesh nor the mask knows such faces."""
     face = torch.rot90(inside(swap, crops[0]), quarters)
     turned = torch.rot90(crops[0], quarters, (1, 2)).contiguous()
-    hidden = swap.session(1)._veiled(turned)
+    hidden = veiled(swap.session(1), turned)
     assert ((hidden - turned).abs().amax(0) > 1 / 255)[face].float().mean() > 0.9
 
 
@@ -203,6 +224,6 @@ def test_a_mask_that_finds_no_skin_keeps_nothing(swap: Swap, crops: Tensor) -> N
         enlarge=2.0,
         seed=1,
     )
-    for hidden in (session._veiled(crops[0]), session.replace([crops[0]], [1], [(0, 0)])[0]):
+    for hidden in (veiled(session, crops[0]), session.replace([crops[0]], [1], [(0, 0)])[0]):
         assert (hidden - crops[0]).abs().amax(0)[inside(swap, crops[0])].mean() > 0.02
     assert session.counts == {"veiled": 1}
