@@ -53,7 +53,8 @@ def _gap(mine: Function, library: Function, case: tuple[Any, ...], name: str) ->
     assert got.shape == wanted.shape, f"{name}: shape {got.shape} instead of {wanted.shape}"
     unchanged = all(np.array_equal(a, b) for a, b in zip(given, case, strict=True))
     assert unchanged, f"{name}: an argument was changed in place; work on a copy"
-    return float(np.abs(got - wanted).max(initial=0))
+    both_nan = np.isnan(got) & np.isnan(wanted)
+    return float(np.abs(np.where(both_nan, 0, got - wanted)).max(initial=0))
 
 
 def beside(expected: Mapping[str, float | None], measured: Mapping[str, float]) -> str:
