@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from anonlib.detection.faces import Faces
@@ -206,7 +205,11 @@ def associate(expected: Array, lost_for: Array, boxes: Array) -> list[tuple[int,
     reach = REACH * np.minimum(1 + WIDER * (lost_for - 1), 2)
     possible = (distance < reach[:, None]) & (size < RATIO * np.minimum(sides[0][:, None], sides[1]))
     cost = np.where(possible, 1 - overlap(expected, boxes) + distance, _IMPOSSIBLE)
-    rows, columns = linear_sum_assignment(cost)
+    rows, columns = possible.nonzero()
+    if max(possible.sum(0).max(), possible.sum(1).max()) > 1:
+        from scipy.optimize import linear_sum_assignment  # slow to import, and most frames do not need it
+
+        rows, columns = linear_sum_assignment(cost)
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if possible[r, c]]
 
 

@@ -58,6 +58,8 @@ def view(picture: Tensor, window: Window, pixels: int) -> Tensor:
     Outside the picture its border is repeated. Large windows are averaged first, against aliasing.
     """
     factor = max(1, min(round(window.side / pixels), *picture.shape[1:]))
+    if factor > 1:
+        picture, window = _part(picture, window, factor)
     small = F.avg_pool2d(picture[None].float(), factor) if factor > 1 else picture[None].float()
     height, width = small.shape[2:]
     scale = 2 / (torch.tensor([width, height]) * factor)  # the sides of what was averaged are 2
@@ -66,3 +68,20 @@ def view(picture: Tensor, window: Window, pixels: int) -> Tensor:
     row = torch.tensor([window.x, window.y]) * scale - 1 + steps * right
     grid = (row + (steps * down)[:, None])[None].to(small)
     return F.grid_sample(small, grid, padding_mode="border", align_corners=False)[0]
+
+
+def _part(picture: Tensor, window: Window, step: int) -> tuple[Tensor, Window]:
+    """The part of a picture `(3, h, w)` that a window shows, and the window in it.
+
+    The part begins at multiples of `step`. It is the whole picture if the window lies beside it.
+    """
+    reach = window.side / math.sqrt(2) + 2 * step
+    spans = []
+    for middle, side in ((window.y, picture.shape[1]), (window.x, picture.shape[2])):
+        low = max(0, int((middle - reach) // step)) * step
+        spans.append((low, min(side, int((middle + reach) // step + 1) * step)))
+    if any(high - low < step for low, high in spans):
+        return picture, window
+    (top, bottom), (left, right) = spans
+    shown = window._replace(x=window.x - left, y=window.y - top)
+    return picture[:, top:bottom, left:right], shown

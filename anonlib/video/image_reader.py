@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL.ExifTags import Base
 
 from anonlib.data.images import LARGEST_IMAGE
 from anonlib.errors import ImageError
@@ -112,13 +113,20 @@ def _array(image: Image.Image, source: str | Path, notes: list[str]) -> np.ndarr
     low = _low_bytes(image) if raw in _OTHER_BYTE else None
     if low is None and ";16" in raw and image.mode not in _GREY_16:
         notes.append("16 bits a colour became 8")
-    upright = ImageOps.exif_transpose(image)
+    upright = _upright(image)
     array = _pixels(upright, source)
     if low is not None:
-        array = array.astype(np.uint16) << 8 | _pixels(ImageOps.exif_transpose(low), source)
+        array = array.astype(np.uint16) << 8 | _pixels(_upright(low), source)
     if upright.has_transparency_data:
         array[array[:, :, -1] == 0] = 0
     return array
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image, turned as its EXIF orientation says; not a copy if it is upright."""
+    image.load()
+    turned = image.getexif().get(Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
 
 
 def _pixels(image: Image.Image, source: str | Path) -> np.ndarray:
@@ -130,7 +138,8 @@ def _pixels(image: Image.Image, source: str | Path) -> np.ndarray:
     if image.mode in ("F", "LAB", "HSV"):
         raise ImageError(f"'{source}' holds {image.mode} values, which cannot be read: save it as RGB")
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    array = np.array(image.convert(mode + "A" * image.has_transparency_data))
+    mode += "A" * image.has_transparency_data
+    array = np.array(image if image.mode == mode else image.convert(mode))
     return array[:, :, None] if array.ndim == 2 else array
 
 

@@ -115,8 +115,9 @@ class ArrayPicture:
     def crop(self, box: Corners, size: int | None = None) -> Tensor:
         """The current pixels of a box, a copy; never resized."""
         x0, y0, x1, y1 = box
-        pixels = self._colours[y0:y1, x0:x1].astype(np.float32) / self._white
-        return torch.from_numpy(pixels).permute(2, 0, 1).expand(3, -1, -1).contiguous()
+        pixels = self._colours[y0:y1, x0:x1].transpose(2, 0, 1)
+        values = np.divide(pixels, np.float32(self._white), dtype=np.float32, order="C")
+        return torch.from_numpy(values).expand(3, -1, -1).contiguous()
 
     def paste(self, box: Corners, face: Tensor) -> None:
         """Replaces the colours of a box, rounded; a grey picture takes the brightness."""

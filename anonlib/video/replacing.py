@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.anonymizers import SMALLEST_FACE
-from anonlib.anonymizers.frames import face_regions, read_regions
+from anonlib.anonymizers.frames import Corners, face_regions, read_regions
 from anonlib.anonymizers.sessions import Session
 from anonlib.config import ENLARGE
 from anonlib.detection import Faces
@@ -79,8 +79,9 @@ def read_faces(
         if region.row not in one.clear
     ]
     size: int | None = getattr(method, "size", None)
+    crops = [found[frame].picture.crop(region.corners, size) for frame, region in regions]
     draw = read_regions(
-        [found[frame].picture.crop(region.corners, size) for frame, region in regions],
+        crops,
         method,
         regions=[region for _, region in regions],
         frames=[frame for frame, _ in regions],
@@ -89,14 +90,35 @@ def read_faces(
 
     @torch.no_grad()
     def replace() -> int:
-        for (frame, region), face in zip(regions, draw(), strict=True):
-            found[frame].picture.paste(region.corners, face)
+        for (frame, region), crop, face in zip(regions, crops, draw(), strict=True):
+            corners = region.corners
+            if isinstance(method, Session):  # it leaves most of a crop as it is
+                corners, face = _changed(crop, face, corners)
+            if face.numel():
+                found[frame].picture.paste(corners, face)
         for one in found:
             if one.hold:
                 hide_whole(one.picture)
         return len(regions)
 
     return replace
+
+
+def _changed(before: Tensor, after: Tensor, corners: Corners) -> tuple[Corners, Tensor]:
+    """The part of a crop `(3, h, w)` that has changed, between even pixels of the picture.
+
+    These are where one value of chroma ends and the next begins.
+    """
+    x0, y0, _, _ = corners
+    differs = (before != after).any(0)
+    rows, columns = (differs.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
+    if not rows:
+        return (x0, y0, x0, y0), after[:, :0, :0]
+    (top, bottom), (left, right) = (
+        (max(0, found[0] - (found[0] + start) % 2), min(side, found[-1] + 1 + (found[-1] + 1 + start) % 2))
+        for found, start, side in ((rows, y0, after.shape[1]), (columns, x0, after.shape[2]))
+    )
+    return (x0 + left, y0 + top, x0 + right, y0 + bottom), after[:, top:bottom, left:right]
 
 
 def confidence_of(boxes: Tensor, faces: Faces | None) -> list[float | None]:

@@ -159,7 +159,7 @@ class YuvPicture:
         luma, step = self._planes[0][y0:y1, x0:x1], self._step
         chroma = torch.stack([plane[top:bottom, left:right] for plane in self._planes[1:]])
         if size is None:
-            tint = self._colour.tint(chroma).repeat_interleave(step, 1).repeat_interleave(step, 2)
+            tint = _repeated(self._colour.tint(chroma), step)
             y0, x0 = y0 - top * step, x0 - left * step
             tint = tint[:, y0 : y0 + luma.shape[0], x0 : x0 + luma.shape[1]]
         else:
@@ -202,6 +202,13 @@ def _pixels(frame: VideoFrame, index: int) -> Tensor:
     kind = np.int16 if frame.format.name.endswith("10le") else np.uint8
     rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // np.dtype(kind).itemsize)
     return torch.from_numpy(rows[: plane.height, : plane.width])
+
+
+def _repeated(values: Tensor, step: int) -> Tensor:
+    """Values `(C, h, w)`, each in a square of step x step pixels."""
+    channels, height, width = values.shape
+    wide = values[:, :, None, :, None].expand(channels, height, step, width, step)
+    return wide.reshape(channels, step * height, step * width)
 
 
 def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,9 @@ from anonlib.detection import Faces
 from anonlib.errors import ConfigError
 from anonlib.video import Models, Settings, Tally, anonymize_files, anonymize_stream
 from anonlib.video.ray import Ledger, Worker
+from anonlib.video.replacing import Found, replace_faces
 from anonlib.video.settings import load_models
+from anonlib.video.yuv import YuvPicture
 from tests.anonymizers.test_sessions import Painted, People
 from tests.video.conftest import everything, faces_at, make_video, picture
 
@@ -247,3 +251,34 @@ def test_overlapping_faces_of_a_picture_are_both_hidden(tmp_path: Path) -> None:
     with Image.open(tmp_path / "b.png") as image:
         after = torch.from_numpy(np.array(image))[..., 0]
     assert set(after[11:29, 21:49].unique().tolist()) == {26, 51}
+
+
+class Patch:
+    """A session that paints a square of each crop."""
+
+    def __init__(self, x: int, y: int, side: int) -> None:
+        self.place, self.counts = (slice(y, y + side), slice(x, x + side)), Counter[str]()
+
+    def replace(self, crops: list[Tensor], tracks: list[int], corners: list[tuple[int, int]]) -> list[Tensor]:
+        out = [crop.clone() for crop in crops]
+        for face in out:
+            face[:, *self.place] = 1 - face[:, *self.place]
+        return out
+
+
+@pytest.mark.parametrize(("x", "y", "side"), [(5, 4, 9), (0, 0, 23), (0, 0, 0)])
+def test_only_what_a_session_changes_is_written(x: int, y: int, side: int) -> None:
+    """Also colours that no RGB has stay outside the square."""
+    rng = np.random.default_rng(0)
+    frame = av.VideoFrame.from_ndarray(rng.integers(0, 256, (96, 64), np.uint8), format="yuv420p")
+    before = frame.to_ndarray()
+    found = Found(picture=YuvPicture(frame), boxes=torch.tensor([[13.0, 15, 36, 38]]), tracks=[0])
+    assert replace_faces([found], Patch(x, y, side), enlarge=1.0) == 1
+    changed = np.argwhere(before[:64] != frame.to_ndarray()[:64])
+    if not side:
+        assert not len(changed)
+        return
+    low, high = changed.min(0), changed.max(0) + 1
+    assert (low >= [(15 + y) // 2 * 2, (13 + x) // 2 * 2]).all()
+    assert (high <= [(16 + y + side) // 2 * 2, (14 + x + side) // 2 * 2]).all()
+    assert len(changed) > 0.8 * side * side

@@ -52,7 +52,7 @@ class Window:
             min(side, int(v) + 1) for v, side in zip((high + margin).tolist(), (width, height), strict=True)
         )
         part = crop[:, y0:y1, x0:x1]
-        small = resize(part[None], _size(part.shape[1], part.shape[2], COARSE))[0]
+        small = resize(part[None], small_size(part.shape[1], part.shape[2], COARSE))[0]
         across, down = small.shape[2] / part.shape[2], small.shape[1] / part.shape[1]
         scale = torch.tensor([across, down, (across + down) / 2])
         moved = (points - torch.tensor([x0, y0, 0])) * scale
@@ -67,10 +67,10 @@ class Window:
     def size(self) -> tuple[int, int]:
         """Height and width in which the face is drawn, at most `LARGEST`."""
         x0, y0, x1, y1 = self.corners
-        return _size(y1 - y0, x1 - x0, LARGEST)
+        return small_size(y1 - y0, x1 - x0, LARGEST)
 
 
-def _size(height: int, width: int, longest: int) -> tuple[int, int]:
+def small_size(height: int, width: int, longest: int) -> tuple[int, int]:
     """Height and width, scaled down so that the longer side is at most `longest`."""
     shrink = max(1.0, max(height, width) / longest)
     return round(height / shrink), round(width / shrink)

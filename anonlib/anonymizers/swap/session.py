@@ -9,10 +9,11 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.anonymizers.sessions import Draw
-from anonlib.anonymizers.swap.blend import Sketch, Window, paste, sketch_face
+from anonlib.anonymizers.swap.blend import COARSE, Sketch, Window, paste, sketch_face, small_size
 from anonlib.anonymizers.swap.head import HeadModel, HeadStyle
 from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
@@ -162,11 +163,12 @@ class SwapSession:
         crops, tracks, corners, boxes = (list(column) for column in zip(*chosen, strict=True))
         memories = [self._memories.of(track) for track in tracks]
         offsets = [np.array([*corner, 0.0]) for corner in corners]
-        seen = self._seen(crops, memories, offsets)
+        rest = [memory.rests for memory in memories]
+        seen = self._seen(crops, memories, offsets, rest)
         points: list[Tensor | None] = []
         strengths = []
         for i, memory in enumerate(memories):
-            smooth = memory.points(seen.get(i), boxes[i])
+            smooth = None if rest[i] else memory.points(seen.get(i), boxes[i])
             points.append(None if smooth is None else torch.from_numpy(smooth - offsets[i]).float())
             strengths.append(memory.strength)
         faces = self._faces(crops, memories, points)
@@ -177,19 +179,22 @@ class SwapSession:
         return jobs
 
     def _seen(
-        self, crops: list[Tensor], memories: list[TrackMemory], offsets: list[Array]
+        self, crops: list[Tensor], memories: list[TrackMemory], offsets: list[Array], rest: list[bool]
     ) -> dict[int, Array]:
-        """The points, in pixels of the frame, of the faces whose points are trusted."""
+        """The points, in pixels of the frame, of the faces that do not rest and whose points are trusted."""
+        rows = [i for i in range(len(crops)) if not rest[i]]
+        if not rows:
+            return {}
         starts = [
-            self._expected(crop) if memory.last is None else torch.from_numpy(memory.last - offset).float()
-            for crop, memory, offset in zip(crops, memories, offsets, strict=True)
+            self._expected(crops[i]) if last is None else torch.from_numpy(last - offsets[i]).float()
+            for i, last in ((i, memories[i].last) for i in rows)
         ]
-        found, scores = self.landmarks(crops, starts)
+        found, scores = self.landmarks([crops[i] for i in rows], starts)
         yaws = turn(read_state(found, self.model))[:, 0].abs().tolist()
         return {
-            i: found[i].numpy() + offsets[i]
-            for i, memory in enumerate(memories)
-            if self._sure(found[i], float(scores[i]), yaws[i], crops[i], known=memory.is_known)
+            i: points.numpy() + offsets[i]
+            for i, points, score, yaw in zip(rows, found, scores.tolist(), yaws, strict=True)
+            if self._sure(points, score, yaw, crops[i], known=memories[i].is_known)
         }
 
     def _sure(self, points: Tensor, score: float, yaw: float, crop: Tensor, *, known: bool) -> bool:
@@ -276,10 +281,12 @@ class SwapSession:
 
     def _veiled(self, crop: Tensor, logits: Tensor) -> Tensor:
         """The crop with a filled face; what is surely in front of a frontal face in the box is kept."""
-        points, logits = self._expected(crop), logits + SURELY
-        front = 1 - soft_mask(logits, points, (crop.shape[1], crop.shape[2]), edge=False)
-        face = fill_polygon(points[self.model.oval, :2], height=crop.shape[1], width=crop.shape[2])
-        keep = front[None] if float(front[0, face].mean()) <= MOST_FRONT else None
+        height, width = small_size(crop.shape[1], crop.shape[2], COARSE)
+        points = self._expected(crop) * (height / crop.shape[1])
+        front = 1 - soft_mask(logits + SURELY, points, (height, width), edge=False)
+        face = fill_polygon(points[self.model.oval, :2], height=height, width=width)
+        trusted = float(front[0, face].mean()) <= MOST_FRONT
+        keep = F.interpolate(front[None], crop.shape[1:], mode="bilinear") if trusted else None
         return veil(crop[None], enlarge=self.enlarge, keep=keep)[0]
 
     def _expected(self, crop: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ PATIENCE = 10
 RISE = 0.25
 """Opacity that a returning new face gains in each frame."""
 LOOK = 2
-"""The points of a calm face are measured in every n-th frame only."""
+"""The points of a calm face are measured in every n-th frame only, and unknown ones looked for in as many."""
 CALM = 0.05
 """Largest motion or growth of a calm face from frame to frame, in sizes of its box."""
 NEAR = 0.3
@@ -127,7 +127,7 @@ class TrackMemory:
         """The track that its person was drawn for, see `Memories.person`."""
         self.frame = 0
         """The newest frame in which it occurred."""
-        self.looked = 0
+        self.looked = -LOOK
         """The newest frame in which its points were looked for."""
         self.eyes = OneEuro()
         """Smooths the opening of both eyes."""
@@ -164,6 +164,11 @@ class TrackMemory:
     def is_known(self) -> bool:
         """Whether its points were seen in the last frame in which they were looked for."""
         return self.last is not None and self.lost == 0
+
+    @property
+    def rests(self) -> bool:
+        """Whether the points are unknown, although they were looked for in the frame before."""
+        return self.last is None and self.frame - self.looked < LOOK
 
     def step(self, box: Box) -> tuple[int, int] | None:
         """Whole pixels by which a calm face has moved with its box; None if it must be looked for."""

@@ -57,9 +57,11 @@ def veil(faces: Tensor, *, enlarge: float, keep: Tensor | None = None) -> Tensor
     rows, columns = _inner(height, enlarge), _inner(width, enlarge)
     inside = hidden[..., rows, columns]
     means = _means(faces[..., rows, columns], inside)
-    fill = faces.clone()
-    fill[..., rows, columns] = F.interpolate(means, inside.shape[2:], mode="bicubic").clamp(0, 1)
-    return torch.where(hidden > 0, faces + hidden * (fill - faces), faces)
+    fill = F.interpolate(means, inside.shape[2:], mode="bicubic").clamp(0, 1)
+    out = faces.clone()
+    part = out[..., rows, columns]
+    part += inside * (fill - part)
+    return out
 
 
 def _inner(side: int, enlarge: float) -> slice:

@@ -156,6 +156,21 @@ def test_a_face_behind_something_is_looked_at_in_each_frame(swap: Swap, crops: T
     assert masker.calls == 3
 
 
+def test_a_face_that_is_not_recognised_is_looked_for_in_every_second_frame(swap: Swap, crops: Tensor) -> None:
+    class Counting(Fixed):
+        calls = 0
+
+        def __call__(self, crops: Sequence[Tensor], starts: object = None) -> tuple[Tensor, Tensor]:
+            self.calls += 1
+            return super().__call__(crops, starts)
+
+    landmarks = Counting(swap.landmarks([crops[0]])[0][0], 0.0)
+    session = SwapSession(landmarks, swap.eyes, Skin(), swap.model, enlarge=2.0, seed=1)  # type: ignore[arg-type]
+    hidden = [session.replace([crops[0]], [1], [(0, 0)])[0] for _ in range(4)]
+    assert landmarks.calls == 2 and session.counts == {"veiled": 4}
+    assert all(torch.equal(one, hidden[0]) for one in hidden)
+
+
 def test_faces_that_were_all_read_before_are_drawn_the_same(swap: Swap, crops: Tensor) -> None:
     """A calm face, one with something in front of it, a moving one that is lost, and one never found."""
     blank, covered = torch.full_like(crops[0], 0.5), crops[0].clone()
