@@ -27,6 +27,7 @@ _MODULES = {
         "similarity",
         "strength_sweep",
     ),
+    "full_tables": ("paired_differences",),
     "missed_faces": ("Forgetful", "exposure", "since_seen"),
     "own_method": ("place",),
     "records": ("agreement", "bars", "check_results", "describe", "recorded_runs"),

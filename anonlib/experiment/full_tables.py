@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anonlib.experiment.attack_stages import ATTACKS, COLUMNS, TWO_CLEAR
-from anonlib.experiment.predictions import load_attacks, load_pairs
+from anonlib.experiment.predictions import load_attacks, load_cosines, load_pairs, summarize
 from anonlib.metrics.average_precision import interval, mean_over_classes
 from anonlib.metrics.intervals import mean_interval
 from anonlib.metrics.verification import verification_accuracy
@@ -70,6 +70,27 @@ def ablation_game(results: Mapping[str, Row], folder: Path, ours: str) -> list[R
         row |= {"action_map": result["map"], "map_difference": result["map"] - results[ours]["map"]}
         rows.append(row | _columns("map_difference", interval(means[name] - means[ours])))
     return rows
+
+
+def paired_differences(folder: Path, method: str, other: str) -> Row:
+    """What one method has more than another in verification error and action mAP, on the same test set.
+
+    The 95% intervals are of the difference: over the same folds, by the attacker of Fig. 4, and over the same
+    resampled clips.
+
+    Args:
+        folder: the predictions of a run.
+        method: name of a file of predictions.
+        other: the same of the method that is subtracted.
+    """
+    pairs, two = load_pairs(folder), (method, other)
+    right = [verification_accuracy(load_cosines(folder, name), pairs.same, pairs.fold) for name in two]
+    error = right[1].per_fold - right[0].per_fold
+    found = [summarize(folder, name) for name in two]
+    samples = [mean_over_classes(result["samples"]) for result in found]
+    row: Row = {"verification_error": float(error.mean()), "action_map": found[0]["map"] - found[1]["map"]}
+    row |= _columns("verification_error", mean_interval(error))
+    return row | _columns("action_map", interval(samples[0] - samples[1]))
 
 
 def evidence(results: Mapping[str, Row], actions: Sequence[str]) -> list[Row]:

@@ -16,3 +16,4 @@ from anonlib.study.questions import (
     synthetic_study as synthetic_study,
 )
 from anonlib.study.rater import simulate as simulate
+from anonlib.study.updates import Scene as Scene, same_update as same_update, scene as scene

@@ -13,6 +13,7 @@ from anonlib.training.batches import (
     FrameBatch as FrameBatch,
     face_batch as face_batch,
     frame_batch as frame_batch,
+    frames_drawn as frames_drawn,
 )
 from anonlib.training.classifier import (
     identification_loss as identification_loss,

@@ -84,8 +84,8 @@ def draw_heat(axes: Axes, values: NDArray[np.float64], *, rows: list[str]) -> No
     axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         color = "white" if value > 0.6 else "black"
-        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=color)
-    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=10, color=color)
+    axes.set_yticks(range(len(rows)), rows, fontsize=10)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 

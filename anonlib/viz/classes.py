@@ -36,7 +36,7 @@ def plot_table1(table: DataFrame) -> Figure:
     """
     classes = [*classes_of(table), "map"]
     methods = [style(method).label for method in table["method"]]
-    figure = panels(7.2, 0.55 * len(methods) + 1.6, rows=2, sharex=True)
+    figure = panels(9.0, 0.55 * len(methods) + 1.6, rows=2, sharex=True)
     upper, lower = figure.axes
     published = table[[f"paper_{c}" for c in classes]].to_numpy(float)
     known = ~np.isnan(published).all(axis=1)
@@ -44,8 +44,8 @@ def plot_table1(table: DataFrame) -> Figure:
     draw_heat(lower, published[known], rows=[m for m, k in zip(methods, known, strict=True) if k])
     for axes, source in ((upper, "ours, synthetic clips"), (lower, "the paper, DALY")):
         axes.axvline(len(classes) - 1.5, color="white", lw=4)
-        axes.tick_params(labelsize=8)
-        axes.set_ylabel(source, fontsize=9)
+        axes.tick_params(labelsize=10)
+        axes.set_ylabel(source, fontsize=10)
     upper.set_xticks(range(len(classes)), [*classes[:-1], "mAP"])
     upper.tick_params(labeltop=True, labelbottom=False)
     lower.tick_params(labelbottom=False)
@@ -64,7 +64,7 @@ def plot_class_table(table: DataFrame, *, apart: Collection[str]) -> Figure:
     for edge in (sum(name in apart for name in classes), len(classes)):
         axes.axvline(edge - 0.5, color="white", lw=5)
     turned: dict[str, Any] = {"rotation": 60, "ha": "left", "rotation_mode": "anchor"}
-    axes.set_xticks(range(values.shape[1]), [*classes, "mAP"], fontsize=8, **turned)
+    axes.set_xticks(range(values.shape[1]), [*classes, "mAP"], fontsize=10, **turned)
     axes.tick_params(top=False, labeltop=True, labelbottom=False)
     return figure
 
@@ -79,7 +79,7 @@ def plot_gains(table: DataFrame, *, method: str = "modifier", over: str = "mask"
     axes.plot(published, heights, ls="none", marker="s", ms=8, mfc="none", mec="black", label="the paper")
     axes.set_yticks(heights, list(gain.index))
     _label_gains(axes, method, over)
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    axes.legend(loc="lower right", frameon=False, fontsize=10)
     return figure
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
+    from matplotlib.lines import Line2D
     from numpy.typing import ArrayLike
     from pandas import DataFrame
 
@@ -74,24 +75,40 @@ def plot_curves(
     return figure
 
 
-def plot_roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, log: bool = False) -> Figure:
+def plot_roc(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, log: bool = False, grey_below: float | None = None
+) -> Figure:
     """True accept rate over false accept rate in face verification.
 
     Args:
         curves: name to (false accept rates, true accept rates), both ascending in [0, 1].
         log: use a logarithmic x axis, to read the true accept rate at small false accept rates.
+        grey_below: false accept rates below this one rest on too few pairs, and are shaded.
     """
-    figure, axes = panel(5.2, 4.4)
+    figure, axes = panel(7.2, 4.2)
     chance = np.geomspace(1e-4, 1, 200)
-    axes.plot(chance, chance, color=GREY, lw=1, ls=":", label="chance")
+    axes.plot(chance, chance, color=GREY, lw=1, ls=":", label="guessing")
     colors = LINES * len(curves)
     for (name, (false_accepts, true_accepts)), color in zip(curves.items(), colors, strict=False):
         axes.plot(false_accepts, true_accepts, color=color, lw=1.8, label=name, drawstyle="steps-post")
     axes.set(xlabel="false accept rate", ylabel="true accept rate", ylim=(-0.02, 1.02))
     axes.set(xscale="log", xlim=(1e-3, 1)) if log else axes.set(xlim=(-0.02, 1.02))
+    percent(axes.yaxis)
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{100 * rate:g}%")
+    if grey_below is not None:
+        axes.axvspan(0, grey_below, color=GREY, alpha=0.2, lw=0)
+        look = {"xycoords": ("data", "axes fraction"), "ha": "right", "va": "center", "color": BLACK}
+        note(axes, "fewer than\nten pairs", (grey_below, 0.65), (-4, 0), **look)
     axes.grid(alpha=0.25)
-    axes.legend(loc="upper left" if log else "lower right", frameon=False, fontsize=10)
+    legend_right(figure, handles=_from_above(axes, at=0.1))
     return figure
+
+
+def _from_above(axes: Axes, *, at: float) -> list[Line2D]:
+    """The named lines of a panel by their height at one x, the highest first, as the reader sees them."""
+    lines = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
+    heights = [float(np.interp(at, *np.asarray(line.get_data(), float))) for line in lines]
+    return [lines[n] for n in np.argsort(heights)[::-1]]
 
 
 def plot_precision_recall(

@@ -14,7 +14,7 @@ from anonlib.viz.axes import legend_below, legend_right, panel, panels, percent,
 from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, RED, VERMILION, YELLOW, style
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from matplotlib.axes import Axes
@@ -43,6 +43,8 @@ def plot_privacy_utility(
     paper: DataFrame | None = None,
     mixtures: DataFrame | None = None,
     highlight: str | None = None,
+    attacker: str = "naive attacker",
+    front: Collection[str] = (),
 ) -> Figure:
     """Action mAP over verification error, one marker per method; better is up and to the right.
 
@@ -55,8 +57,10 @@ def plot_privacy_utility(
         paper: published points in the same columns; points with both numbers are drawn hollow.
         mixtures: the curves of masking only some people or pictures, as in mixtures.csv of a run.
         highlight: a method to draw larger, with its name beside it.
+        attacker: who judged the pairs, for the x axis. A naive one is not trained on the finished method.
+        front: methods with their names beside them.
     """
-    figure, axes = panel(7.2, 4.4)
+    figure, axes = panel(7.6, 4.6)
     handles = [_draw_method(axes, row, large=row["method"] == highlight) for _, row in figure4.iterrows()]
     handles += _draw_mixtures(axes, mixtures)
     if paper is not None:
@@ -65,13 +69,52 @@ def plot_privacy_utility(
             hollow: dict[str, Any] = {"ls": "none", "mfc": "none", "mec": look.color, "mew": 1.2}
             hollow |= {"marker": look.marker, "ms": look.size, "label": f"{look.label}, paper on DALY"}
             handles += axes.plot(*row[MEASURES], **hollow)
-    axes.set(xlabel="face verification error", ylabel="action detection mAP@0.5")
-    axes.set_title("better ↗", loc="right", fontsize=9, color=GREY)
+    axes.set(xlabel=f"face verification error, {attacker}", ylabel="action detection mAP@0.5")
+    axes.set_title("better ↗", loc="right", fontsize=10, color=GREY)
     percent(axes.xaxis, axes.yaxis)
     axes.margins(0.08)
     axes.grid(alpha=0.25)
     legend_right(figure, handles=handles, labelspacing=0.8)
+    named = figure4[figure4["method"].isin([*front, *([highlight] if highlight else [])])]
+    _name_points(axes, {row["method"]: tuple(row[MEASURES]) for _, row in named.iterrows()}, bold=highlight)
     return figure
+
+
+def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]], *, bold: str | None) -> None:
+    """Writes the name of each method beside its marker, where most room is to other markers and names."""
+    axes.autoscale_view()
+    place = axes.transData.transform
+    scale = 72 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    markers = [line.get_xydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]  # type: ignore
+    taken = [place(at) * scale for at in markers]  # in points
+    edges = axes.transAxes.transform([(0, 0), (1, 1)])
+    for method, at in points.items():
+        text = style(method).label
+        reach = 9 + 3.2 * len(text)  # half of the text's width, and a gap
+        ways = [(reach + 3, 0), (-reach - 3, 0), (0, 15), (0, -15), (reach, 12), (-reach, 12)]
+        ways += [(reach, -12), (-reach, -12)]
+        spots = [place(at) * scale + way for way in ways]
+        inside = [_inside(spot, reach, *(edges * scale)) for spot in spots]
+        room = [
+            ok * min(_gap(spot, other, reach) for other in taken)
+            for spot, ok in zip(spots, inside, strict=True)
+        ]
+        best = int(np.argmax(room))
+        weight = "bold" if method == bold else "normal"
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "zorder": 5}
+        axes.annotate(text, at, xytext=ways[best], fontsize=10, weight=weight, **look)
+        taken += [spots[best] + (shift, 0) for shift in (-reach / 2, 0, reach / 2)]
+
+
+def _inside(text: Any, reach: float, low: Any, high: Any) -> bool:
+    """Whether a text of this half width around its middle is inside the panel."""
+    return bool(np.all(np.subtract(text, (reach, 7)) >= low) and np.all(np.add(text, (reach, 7)) <= high))
+
+
+def _gap(text: Any, marker: Any, reach: float) -> float:
+    """How far a marker is from a text of this half width around its middle, in points."""
+    across, up = np.abs(np.subtract(text, marker))
+    return float(np.hypot(max(0.0, across - reach), up))
 
 
 def plot_by_attacker(
@@ -94,8 +137,8 @@ def plot_by_attacker(
         _draw_method(right, row)
     handles += _draw_mixtures(right, mixtures)
     for axes, title in ((left, "strongest attacker"), (right, "naive attacker, as in the paper")):
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("face verification error")
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel(f"face verification error, {title.split(',')[0]}")
         axes.grid(alpha=0.25)
     left.set_ylabel("action detection mAP@0.5")
     percent(left.xaxis, right.xaxis, left.yaxis)
@@ -142,7 +185,6 @@ def _draw_method(axes: Axes, row: Series, *, large: bool = False) -> Line2D:
     marker: dict[str, Any] = {"ms": look.size, "mfc": look.color, "mec": "white", "mew": 0.8}
     if large:
         marker |= {"ms": 14.0, "mfc": YELLOW, "mec": BLACK, "mew": 1.2}
-        axes.annotate(look.label, (x, y), xytext=(10, 8), textcoords="offset points", weight="bold", zorder=5)
     marker |= {"marker": look.marker, "ls": "none", "label": look.label}
     (line,) = axes.plot(x, y, zorder=4 if large else 3, **marker)
     if {f"{name}_{end}" for name in MEASURES for end in ("lo", "hi")} <= set(row.index):

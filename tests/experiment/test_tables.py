@@ -9,6 +9,7 @@ import pytest
 from anonlib.anonymizers import names
 from anonlib.errors import ResultsError
 from anonlib.experiment.attack_stages import COLUMNS
+from anonlib.experiment.full_tables import paired_differences
 from anonlib.experiment.tables import ablation_classifier, attackers, figure4, published, table1, write_csv
 from anonlib.types import ACTIONS
 
@@ -125,3 +126,14 @@ def test_csv_that_cannot_be_written_is_named(tmp_path: Path):
     with pytest.raises(ResultsError, match=r"could not write .*t\.csv: Is a directory"):
         write_csv(tmp_path / "t.csv", [{"a": 1}])
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_a_difference_to_the_same_method_is_zero_and_changes_its_sign_with_the_order() -> None:
+    folder = Path(__file__).parents[2] / "results" / "laptop" / "seed8" / "predictions"
+    assert set(paired_differences(folder, "mask", "mask").values()) == {0.0}
+    there = paired_differences(folder, "modifier_random_label", "modifier_picture")
+    back = paired_differences(folder, "modifier_picture", "modifier_random_label")
+    for name in ("verification_error", "action_map"):
+        assert there[name] == pytest.approx(-back[name])
+        assert there[f"{name}_lo"] == pytest.approx(-back[f"{name}_hi"])
+    assert there["action_map_lo"] < 0 < there["action_map_hi"]

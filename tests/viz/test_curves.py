@@ -41,8 +41,16 @@ def test_one_curve_needs_no_legend() -> None:
 def test_roc_draws_each_curve(log: bool) -> None:
     figure = draw(plot_roc({"original": (np.array([0, 0, 1]), np.array([0, 1, 1]))}, log=log))
     assert figure.axes[0].get_xscale() == ("log" if log else "linear")
-    assert [line.get_label() for line in figure.axes[0].lines] == ["chance", "original"]
+    assert [line.get_label() for line in figure.axes[0].lines] == ["guessing", "original"]
     assert figure.axes[0].lines[1].get_ydata().tolist() == [0, 1, 1]
+
+
+def test_roc_lists_the_highest_curve_first_and_shades_rates_of_few_pairs() -> None:
+    rates = np.array([0, 0.1, 1])
+    curves = {"low": (rates, np.array([0, 0.3, 1])), "high": (rates, np.array([0, 0.9, 1]))}
+    figure = draw(plot_roc(curves, log=True, grey_below=0.01))
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["high", "low", "guessing"]
+    assert "ten pairs" in figure.axes[0].texts[0].get_text()
 
 
 def test_precision_is_raised_and_ends_at_the_last_recall() -> None:
