@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from anonlib.study import scene
 from anonlib.study.exercises import GRADING
+from anonlib.training import identification_loss
+from anonlib.types import FaceImages
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 CHAPTERS = sorted(path.stem for path in (FOLDER / "solutions").glob("*.py"))
@@ -102,3 +106,31 @@ def test_right_boxes_by_hand() -> None:
     boxes = [[0.0, 0, 10, 8], [0, 0, 10, 9], [20, 0, 30, 5], [4, 0, 14, 10]]
     right = solutions("04_action_detection")["right_of"](boxes, [0.7, 0.9, 0.8, 0.95], true)
     assert right.tolist() == [False, True, True, False]
+
+
+def test_the_uniform_label_is_the_mean_over_all_people() -> None:
+    now = scene(0)
+    arguments = now.players.classifier, now.faces.images, now.faces, 5.0
+    each = [
+        identification_loss(*arguments[:2], replace(now.faces, labels=torch.full((4,), person)), anneal=5.0)
+        for person in range(6)
+    ]
+    mean = solutions("07_random_label_or_ascent")["uniform_label"](*arguments)
+    torch.testing.assert_close(mean, torch.cat(each).mean())
+
+
+def test_both_sets_of_faces_are_together() -> None:
+    def faces(shade: int) -> FaceImages:
+        images = torch.full((2, 3, 4, 4), shade, dtype=torch.uint8)
+        return FaceImages(images=images, labels=torch.arange(2), landmarks=torch.zeros(2, 5, 2))
+
+    both = solutions("08_is_the_classifier_robust")["together"](faces(1), faces(2))
+    assert both.images[:, 0, 0, 0].tolist() == [1, 1, 2, 2] and both.labels.tolist() == [0, 1, 0, 1]
+    assert both.landmarks.shape == (4, 5, 2)
+
+
+def test_a_mosaic_of_the_upper_face_leaves_the_mouth() -> None:
+    faces = torch.rand(2, 3, 10, 10)
+    changed = solutions("06_privacy_against_utility")["upper"](faces)
+    assert torch.equal(changed[:, :, 6:], faces[:, :, 6:])
+    torch.testing.assert_close(changed[:, :, 0, 0], faces[:, :, :3, :5].mean(dim=(2, 3)))
