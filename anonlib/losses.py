@@ -150,3 +150,46 @@ def realism_loss(modified: Tensor) -> Tensor:
     0.5
     """
     return (modified - 1).square().mean() / 2
+
+
+def contrastive_loss(features: Tensor, others: Tensor, same: Tensor, *, margin: float = 3.0) -> Tensor:
+    r"""Pulls features of one person together, and pushes those of two people apart up to a margin m.
+
+    With the Euclidean distance d of two features, and y = 1 if they are of one person, else 0,
+
+    $$L_{con} = \tfrac{1}{2} \left( y d^2 + (1 - y) \max(0, m - d)^2 \right).$$
+
+    Implements the contrastive loss of CIAGAN (Maximov et al., CVPR 2020), after Hadsell et al. (CVPR 2006),
+    Eq. (4), whose y is 1 - y here. Differs from the paper: the talk gives no equation, this one is the public
+    code's. It is averaged over the batch.
+
+    Features are `(B, F)`; `same` is `(B,)`, whether both are of one person.
+
+    >>> x = torch.zeros(2, 2)
+    >>> contrastive_loss(x, x + torch.tensor([0.0, 2.0]), torch.tensor([True, False])).item()
+    1.25
+    """
+    square = (features - others).square().sum(1)
+    push = (margin - square.clamp(min=1e-12).sqrt()).clamp(min=0).square()  # no NaN where d = 0
+    return (torch.where(same, square, push) / 2).mean()
+
+
+def proxy_nca_loss(features: Tensor, proxies: Tensor, labels: Tensor, *, scale: float = 9.0) -> Tensor:
+    r"""Pulls each feature x to the proxy p of its person y, away from the proxies of others.
+
+    With x and p of length one, d the squared Euclidean distance, and a scale s,
+
+    $$L_{PNCA} = -\log \frac{e^{-s d(x, p_y)}}{\sum_{z \ne y} e^{-s d(x, p_z)}}.$$
+
+    Implements Proxy-NCA (Movshovitz-Attias et al., ICCV 2017), with which CIAGAN's talk pre-trains the
+    identity network. Differs from the paper: the sum holds y too, so that the loss is at least 0; the
+    scale makes features of length one separable, the talk has none.
+
+    Features are `(B, F)`, proxies `(C, F)`, one for each person; labels `(B,)` count from 0.
+
+    >>> x = torch.eye(2)
+    >>> round(proxy_nca_loss(x, x, torch.tensor([0, 1]), scale=1.0).item(), 3)  # log(1 + e^-2)
+    0.127
+    """
+    cosine = F.normalize(features, dim=1) @ F.normalize(proxies, dim=1).T  # d = 2 - 2 cosine
+    return F.cross_entropy(2 * scale * cosine, labels)

@@ -14,9 +14,11 @@ from anonlib.losses import (
     angular_softmax_loss,
     annealing,
     classifier_loss,
+    contrastive_loss,
     critic_loss,
     modifier_loss,
     photorealistic_loss,
+    proxy_nca_loss,
     realism_loss,
     redraw_loss,
 )
@@ -221,3 +223,27 @@ def test_redraw_loss_by_hand():
 def test_gradients_of_the_redraw_loss_are_exact():
     modified, redrawn = torch.rand(2, 2, 3, 4, 4, dtype=torch.float64)
     assert gradcheck(redraw_loss, (modified.requires_grad_(), redrawn.requires_grad_()))
+
+
+def test_contrastive_loss_agrees_with_the_formula_pair_by_pair():
+    x, z = (2 * torch.rand(6, 3, dtype=torch.float64) for _ in range(2))
+    same, expected = torch.tensor([True, False] * 3), []
+    for a, b, y in zip(x.tolist(), z.tolist(), same.tolist(), strict=True):
+        d = math.dist(a, b)
+        expected.append(0.5 * (y * d**2 + (1 - y) * max(0.0, 2 - d) ** 2))
+    found = contrastive_loss(x, z, same, margin=2.0)
+    assert found.item() == pytest.approx(sum(expected) / 6)
+    assert gradcheck(lambda a: contrastive_loss(a, z, same, margin=2.0), (x.requires_grad_(),))
+    x = torch.zeros(2, 3, requires_grad=True)
+    contrastive_loss(x, torch.zeros(2, 3), same[:2]).backward()  # equal features
+    assert x.grad is not None and torch.isfinite(x.grad).all()
+
+
+def test_proxy_nca_loss_agrees_with_the_formula():
+    x, proxies, y = random_faces()
+    expected = 0.0
+    for face, label in zip(x, y.tolist(), strict=True):
+        d = [float(((face / face.norm()) - (p / p.norm())).square().sum()) for p in proxies]
+        expected -= math.log(math.exp(-2 * d[label]) / sum(math.exp(-2 * each) for each in d))
+    assert proxy_nca_loss(x, proxies, y, scale=2.0).item() == pytest.approx(expected / len(y))
+    torch.testing.assert_close(proxy_nca_loss(5 * x, proxies, y), proxy_nca_loss(x, 3 * proxies, y))

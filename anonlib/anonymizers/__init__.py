@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from anonlib.anonymizers import handcrafted as handcrafted
+from anonlib.anonymizers.ciagan import load_ciagan
 from anonlib.anonymizers.frames import SMALLEST_FACE as SMALLEST_FACE, anonymize_frames as anonymize_frames
 from anonlib.anonymizers.learned import learned, load_anonymizer
 from anonlib.anonymizers.sessions import Session as Session, enlarge_of as enlarge_of
@@ -43,6 +44,8 @@ SHIPPED = "modifier-photo"
 """M-state for faces of real people, which ships with its weights."""
 SWAP = "swap"
 """Replaces each face by that of a new person."""
+CIAGAN = "ciagan"
+"""Draws one of CIAGAN's drawn training people into the hole that the face leaves."""
 EXTENTS = ("face", "head")
 """How much of a person `swap` replaces: the skin of the face, or hair, ears and neck too."""
 NEEDS = {
@@ -55,7 +58,7 @@ NEEDS = {
 def names() -> tuple[str, ...]:
     """The methods of the paper: first no protection, then the hand-crafted ones, then M.
 
-    `create` also knows `modifier-photo` and `swap`, which are for faces of real people.
+    `create` also knows `modifier-photo` and `swap`, which are for faces of real people, and `ciagan`.
 
     >>> names()[0], names()[-1]
     ('unanonymized', 'modifier')
@@ -72,20 +75,22 @@ def create(
     extent: str | None = None,
     seed: int | None = None,
 ) -> Anonymizer:
-    """The anonymizer of that name, one of `names()`, `modifier-photo` or `swap`.
+    """The anonymizer of that name, one of `names()`, `modifier-photo`, `swap` or `ciagan`.
 
     Each face is treated by itself, whatever else is in the batch. The attribute `size` is the side
     in pixels at which M works, None for other methods. `enlarge` is how much larger than the detector's
-    box its crops are. `session` makes a `Session` of `swap` or M-state, None for other methods.
+    box its crops are. `session` makes a `Session` of `swap`, `ciagan` or M-state, None for other methods.
     Calling it raises `ImageError` for another shape, type or range and for faces under 8 pixels a side,
     and `NumericError` for NaN or infinity.
 
     Args:
         modifier: the trained M, for `modifier` only; see `learned.learned`.
-        weights: a file with the trained M instead, for `modifier` only; see `learned.load_modifier`.
-        device: where the networks of `weights`, `modifier-photo` or `swap` run, `cpu` or `cuda`.
+        weights: a file with the trained M instead, for `modifier`, see `learned.load_modifier`; or with the
+            generator of `ciagan`, by default the shipped one.
+        device: where the networks of `weights`, `modifier-photo`, `ciagan` or `swap` run, `cpu` or `cuda`.
         extent: how much of a person `swap` replaces, one of `EXTENTS`; by default the face.
-        seed: chooses the people that a `modifier` draws at random; by default they differ in each run.
+        seed: chooses the people that `ciagan` or a `modifier` draws at random; by default they differ in each
+            run.
 
     Raises:
         ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name;
@@ -93,13 +98,17 @@ def create(
         CheckpointError: the file of weights is missing, damaged or of another network.
         FaceDatasetError: the shipped weights are missing.
     """
-    known = (*names(), SHIPPED, SWAP)
+    known = (*names(), SHIPPED, SWAP, CIAGAN)
     if name not in known:
         raise ConfigError(f"anonymizer '{name}' is unknown: use one of {', '.join(known)}")
     if extent is not None and (name != SWAP or extent not in EXTENTS):
         raise ConfigError(f"extent '{extent}': use one of {', '.join(EXTENTS)}, with method '{SWAP}' alone")
-    if weights is not None and (name != _LEARNED or modifier is not None):
-        raise ConfigError(f"weights '{weights}' are for method '{_LEARNED}' alone, without another M")
+    if weights is not None and (name not in (_LEARNED, CIAGAN) or modifier is not None):
+        raise ConfigError(
+            f"weights '{weights}' are for method '{_LEARNED}' or '{CIAGAN}' alone, without another M"
+        )
+    if name == CIAGAN:
+        return _Checked(load_ciagan(weights, device=device, seed=seed))
     if name == SWAP:
         return _Checked(Swap(extent=extent or EXTENTS[0], device=device))
     if name == SHIPPED:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import torch
 from torch import Tensor
 
+from anonlib.anonymizers.sessions import face_seed
 from anonlib.errors import NumericError
 from anonlib.geometry import resize
 from anonlib.networks import StateModifier
@@ -63,9 +63,7 @@ class StateAnonymizer:
 
     def code_for(self, face: Tensor) -> Tensor:
         """The code `(1, 56)` of the person for a new face; the seed and the pixels of the face decide."""
-        pixels = (face.detach().cpu() * 255).round().to(torch.uint8).numpy().tobytes()
-        digest = blake2b(pixels, digest_size=8, key=self.seed.to_bytes(8, "little")).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+        generator = torch.Generator().manual_seed(face_seed(face, self.seed))
         return self.modifier.draw_codes(1, generator)
 
     @torch.no_grad()

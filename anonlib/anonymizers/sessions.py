@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from itertools import combinations
 from typing import Any, Protocol, runtime_checkable
 
@@ -85,6 +86,13 @@ def derived_seed(seed: int | None, index: int) -> int | None:
     if seed is None:
         return None
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def face_seed(face: Tensor, seed: int) -> int:
+    """A number for a face `(3, h, w)` in [0, 1] that depends on its pixels and a seed below 2^63 alone."""
+    pixels = (face.detach().cpu() * 255).round().to(torch.uint8).numpy().tobytes()
+    digest = blake2b(pixels, digest_size=8, key=seed.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little") >> 1
 
 
 def merge_overlaps(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import anonlib
 from anonlib import anonymizers, detection
-from anonlib.anonymizers import EXTENTS, SWAP, swap
+from anonlib.anonymizers import CIAGAN, EXTENTS, SWAP, swap
 from anonlib.anonymizers.sessions import derived_seed
 from anonlib.assets import data_path
 from anonlib.config import DETECTOR, ENLARGE, METHOD
@@ -38,7 +38,7 @@ Status = Literal["done", "partial", "failed", "skipped", "no media"]
 _PACKAGES = ("torch", "av", "pillow", "numpy", "openvino")
 
 
-DRAWS_PEOPLE = (SWAP, "modifier")
+DRAWS_PEOPLE = (SWAP, CIAGAN, "modifier")
 """Methods that draw random people; a `modifier` does so if it is M-state."""
 
 
@@ -150,6 +150,9 @@ def weight_files(settings: Settings) -> list[Path]:
         files += swap.files(settings.extent or EXTENTS[0])
     if settings.method == anonymizers.SHIPPED:
         files.append(data_path("weights", "M-photo-start.safetensors"))
+    if settings.method == CIAGAN:
+        files.append(data_path("weights", "face-mesh.safetensors"))
+        files += [] if settings.weights else [data_path("weights", "ciagan.safetensors")]
     if settings.detector == "centerface":
         files.append(data_path("weights", "center-face.safetensors"))
     if settings.detector in ("ssh", "cascade"):

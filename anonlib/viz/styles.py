@@ -45,6 +45,7 @@ _STYLES = {
     "modifier_no_detector": Style(label="Ours without A", color=RED, marker=">"),
     "modifier-photo": Style(label="Learned, for real faces", color=RED, marker="s", size=8),
     "swap": Style(label="New people, for real faces", color=RED, marker="o", size=8),
+    "ciagan": Style(label="CIAGAN (Maximov et al.)", color=RED, marker="^", size=8),
 }
 
 

@@ -1,0 +1,159 @@
+"""Training of CIAGAN: a generator, a critic that it must fool, and an identity network that guides it.
+
+| paper                    | here                                                        |
+|--------------------------|-------------------------------------------------------------|
+| generator G              | `players.generator` draws into the hole of a picture        |
+| critic C, LSGAN          | `players.critic`, `critic_loss` and `realism_loss`          |
+| identity discriminator E | `players.identity`, `contrastive_loss` and `proxy_nca_loss` |
+| source, target           | pictures of whom is hidden, and of whom is drawn            |
+
+E is no adversary: it learns from real pictures alone, and G must draw faces that E finds near the target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from anonlib.anonymizers.conditions import Conditions
+from anonlib.config import CiaganTraining
+from anonlib.losses import contrastive_loss, critic_loss, proxy_nca_loss, realism_loss
+from anonlib.networks import SphereFace
+from anonlib.networks.ciagan import CiaganGenerator
+from anonlib.networks.critic import PatchCritic
+from anonlib.training.loop import History, Losses, RunOptions, TrainingState, training_steps
+from anonlib.training.processes import gradient_step
+
+BETAS = (0.5, 0.999)
+
+
+@dataclass(slots=True)
+class CiaganPlayers:
+    """G, C and E."""
+
+    generator: CiaganGenerator
+    critic: PatchCritic
+    identity: SphereFace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Pairs of real pictures."""
+
+    source: Conditions
+    target: Tensor
+    """`(B, 3, S, S)` pictures of whom is drawn."""
+    people: Tensor
+    """`(B,)` the person of each target."""
+    same: Tensor
+    """`(B,)` whether source and target are of one person."""
+
+
+def draw_pairs(faces: Conditions, labels: Tensor, count: int) -> Pairs:
+    """Random pairs: the first half of two random people, the second half of one."""
+    first, second = torch.randint(len(labels), (2, count))
+    for i in range(count // 2, count):
+        own = (labels == labels[first[i]]).nonzero().flatten()
+        second[i] = own[torch.randint(len(own), ())]
+    source = Conditions(*[part[first] for part in faces])
+    people = labels[second]
+    return Pairs(source=source, target=faces.images[second], people=people, same=people == labels[first])
+
+
+def train_ciagan(
+    players: CiaganPlayers,
+    faces: Conditions,
+    labels: Tensor,
+    config: CiaganTraining,
+    *,
+    seed: int,
+    **options: Unpack[RunOptions],
+) -> History:
+    """Trains G, C and E in place, in turn, on faces with labels `(N,)` from 0.
+
+    Implements CIAGAN (Maximov et al., CVPR 2020), as its public code trains it. Differs from the paper: the
+    settings, see `CiaganTraining`; C rates patches.
+    """
+    G, C, E = players.generator.train(), players.critic.train(), players.identity.train()
+    optimizer_g = Adam(G.parameters(), lr=config.lr, betas=BETAS)
+    optimizer_c = Adam(C.parameters(), lr=config.lr, betas=BETAS)
+    optimizer_e = Adam(E.parameters(), lr=config.identity_lr, betas=BETAS)
+    optimizers = {"G optimizer": optimizer_g, "C optimizer": optimizer_c, "E optimizer": optimizer_e}
+    state = TrainingState(modules={"G": G, "C": C, "E": E}, optimizers=optimizers)
+    pairs = partial(draw_pairs, faces, labels, config.batch)
+    run: dict[str, Any] = {"steps": config.adversarial_steps, "lr_drop": config.lr_drop, "seed": seed}
+    for _, losses in training_steps(state, name="CIAGAN", settings=config, **run, **options):
+        for _ in range(config.identity_updates):
+            losses |= update_identity(players, optimizer_e, pairs(), config.margin)
+        for _ in range(config.critic_updates):
+            losses |= update_critic(players, optimizer_c, pairs())
+        for _ in range(config.generator_updates):
+            losses |= update_generator(players, optimizer_g, pairs(), config.identity_weight)
+    return state.history
+
+
+def update_identity(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, margin: float) -> Losses:
+    """E: real pictures of one person together, of two people apart."""
+    first, second = (players.identity(images) for images in (pairs.source.images, pairs.target))
+    loss = contrastive_loss(first, second, pairs.same, margin=margin)
+    gradient_step(loss, optimizer)
+    return {"E": loss.detach()}
+
+
+def update_critic(players: CiaganPlayers, optimizer: Adam, pairs: Pairs) -> Losses:
+    """C: 1 for real pictures with their drawings, 0 for drawn faces with the same drawings."""
+    with torch.no_grad():
+        drawn = redraw(players.generator, pairs)
+    drawings = pairs.source.drawings
+    real, fake = (players.critic(torch.cat([faces, drawings], 1)) for faces in (pairs.source.images, drawn))
+    loss = critic_loss(real, fake)
+    gradient_step(loss, optimizer)
+    return {"C": loss.detach()}
+
+
+def update_generator(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, weight: float) -> Losses:
+    """G: faces that C takes for real, and that E finds near a real picture of the target."""
+    drawn = redraw(players.generator, pairs)
+    for judge in (players.critic, players.identity):
+        judge.requires_grad_(False)  # gradients pass through C and E to G
+    realism = realism_loss(players.critic(torch.cat([drawn, pairs.source.drawings], 1)))
+    features, wanted = (players.identity(images) for images in (drawn, pairs.target))
+    near = contrastive_loss(features, wanted, torch.ones_like(pairs.same))
+    for judge in (players.critic, players.identity):
+        judge.requires_grad_(True)
+    gradient_step(realism + weight * near, optimizer)
+    return {"G realism": realism.detach(), "G identity": near.detach()}
+
+
+def redraw(generator: CiaganGenerator, pairs: Pairs) -> Tensor:
+    """The source pictures with the faces of the target's person, `(B, 3, S, S)`, not clamped."""
+    return pairs.source.composed(generator(pairs.source.seen(), pairs.people))
+
+
+def pretrain_identity(
+    network: SphereFace,
+    faces: Conditions,
+    labels: Tensor,
+    config: CiaganTraining,
+    *,
+    seed: int,
+    **options: Unpack[RunOptions],
+) -> History:
+    """Trains E in place to tell the people apart, by Proxy-NCA, before it guides G.
+
+    Implements the pre-training of CIAGAN's talk. Differs from the paper: the public code has none.
+    """
+    optimizer = Adam(network.parameters(), lr=10 * config.identity_lr)
+    state = TrainingState(modules={"E": network.train()}, optimizers={"optimizer": optimizer})
+    run: dict[str, Any] = {"steps": config.pretrain_steps, "lr_drop": config.lr_drop, "seed": seed}
+    for _, losses in training_steps(state, name="identity network", settings=config, **run, **options):
+        rows = torch.randint(len(labels), (2 * config.batch,))
+        loss = proxy_nca_loss(network(faces.images[rows]), network.identities, labels[rows])
+        gradient_step(loss, optimizer)
+        losses["E"] = loss.detach()
+    return state.history
