@@ -145,7 +145,7 @@ class DataConfig:
 class CiaganConfig:
     """Shape of CIAGAN's generator at 64 pixels (Maximov et al., CVPR 2020)."""
 
-    people: int = 100
+    people: int = 64
     """Training people, one of whom is drawn; 1,200 in the paper."""
     width: int = 20
     """Channels at 32 pixels; 64 in the public code."""
@@ -161,10 +161,15 @@ class CiaganConfig:
 class CiaganTraining:
     """Hyper-parameters of CIAGAN's training. Where nothing is said, they are those of its public code."""
 
-    adversarial_steps: int = 2000
+    adversarial_steps: int = 800
     """Iterations of the loop, each with the updates below; 100 epochs in the public code."""
     pretrain_steps: int = 600
     """Updates of the identity network by Proxy-NCA beforehand, as in the talk; 0 in the public code."""
+    pair_steps: int = 4500
+    """Updates of the generator by `losses.redraw_loss` alone beforehand; 0 in the paper, which has no pairs."""
+    pair_weight: float = 10.0
+    """Weight of `losses.redraw_loss` in the loop; 0 in the paper."""
+    pair_lr: float = 1e-3
     batch: int = 8
     """Pairs of pictures; 16 in the public code."""
     identity_updates: int = 1

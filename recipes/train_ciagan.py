@@ -1,140 +1,113 @@
-"""Trains CIAGAN's generator on drawn people and measures it on validation people.
+"""Trains CIAGAN's generator on drawn people.
 
-    python -m recipes.train_ciagan                        # data/weights/ciagan.safetensors and .json
-    python -m recipes.train_ciagan --identity contrastive --out DIR    # no Proxy-NCA, as in the public code
+    python -m recipes.train_ciagan          # data/weights/ciagan.safetensors and ciagan.json
+    python -m recipes.train_ciagan --pair-steps 0 --pair-weight 0 --out DIR    # without pairs, as in the paper
 
-The record says for each measure who was asked: MTCNN, D-start and dlib's network have seen neither the
-training people nor the generator. A training can be stopped; the same command resumes it.
+`recipes.measure_ciagan` measures it. A training can be stopped; the same command resumes it.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from dataclasses import asdict, replace
+import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from anonlib.anonymizers.ciagan import CiaganAnonymizer
-from anonlib.anonymizers.conditions import Conditions, condition
-from anonlib.attack import recognizers
-from anonlib.attack.verification import face_features
-from anonlib.config import CiaganConfig, CiaganTraining, profile, to_dict
-from anonlib.detection import MtcnnDetector
+from anonlib.anonymizers.conditions import Conditions
+from anonlib.config import CiaganConfig, CiaganTraining, to_dict
 from anonlib.detection.mesh import MeshLandmarks
-from anonlib.metrics.identification import identify
-from anonlib.networks.ciagan import SIZE, CiaganGenerator, identity_network
+from anonlib.networks.ciagan import CiaganGenerator, identity_network
 from anonlib.networks.critic import PatchCritic
 from anonlib.training.checkpoints import save_weights
-from anonlib.training.ciagan import CiaganPlayers, pretrain_identity, train_ciagan
-from anonlib.training.start import on_device, starting_classifier
-from anonlib.types import FaceImages
-from anonlib.world.faces import SyntheticPeople, synthetic_faces
+from anonlib.training.ciagan import CiaganPlayers, pretrain_identity, train_ciagan, warm_up
+from anonlib.training.ciagan_data import CiaganFaces, drawn_faces
+from anonlib.training.start import on_device
 from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
 
 FIRST = 700_000_000
 """First training person. No other network has seen these people."""
-IMAGES = 40
+IMAGES = 24
 """Pictures of each training person; the paper has at least 30."""
-TEST_PEOPLE, TEST_IMAGES = 100, 6
+VERSIONS = 4
+"""Other people with whom each picture is drawn again."""
 SHOWN = 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--identity", choices=("proxy-nca", "contrastive"), default="proxy-nca")
-    parser.add_argument("--steps", type=int, default=CiaganTraining().adversarial_steps)
-    parser.add_argument("--people", type=int, default=CiaganConfig().people)
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
-    arguments = parser.parse_args()
-    config = replace(CiaganTraining(), adversarial_steps=arguments.steps)
-    if arguments.identity == "contrastive":
-        config = replace(config, pretrain_steps=0)
+    arguments = parsed()
+    config = CiaganTraining()
+    for name in ("adversarial_steps", "pretrain_steps", "pair_steps", "pair_weight"):
+        config = replace(config, **{name: getattr(arguments, name)})
     for folder in (arguments.out, arguments.checkpoints):
         folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
+    people, width = arguments.people, CiaganConfig().width
     players = CiaganPlayers(
-        generator=on_device(CiaganGenerator(CiaganConfig(people=arguments.people)), "cpu"),
+        generator=on_device(CiaganGenerator(CiaganConfig(people=people, width=width)), "cpu"),
         critic=on_device(PatchCritic(inputs=6), "cpu"),
-        identity=on_device(identity_network(arguments.people), "cpu"),
+        identity=on_device(identity_network(people), "cpu"),
     )
-    command = f"python -m recipes.train_ciagan --identity {arguments.identity} --steps {arguments.steps}"
-    run = partial(train_and_measure, players, config, arguments.checkpoints, arguments.out)
-    record = recorded(f"{command} --people {arguments.people}", steps=arguments.steps, train=run)
+    options = (f"--{name.replace('_', '-')} {value}" for name, value in vars(arguments).items())
+    shown = [option for option in options if not option.startswith(("--out", "--checkpoints"))]
+    command = " ".join(["python -m recipes.train_ciagan", *shown])
+    run = partial(train, players, config, arguments.checkpoints, arguments.out)
+    record = recorded(command, steps=config.adversarial_steps, train=run)
     write_record(arguments.out / "ciagan.json", record | {"settings": to_dict(config)})
 
 
-def train_and_measure(
-    players: CiaganPlayers, config: CiaganTraining, checkpoints: Path, out: Path
-) -> dict[str, Any]:
-    """Trains and saves the generator; returns its measurement."""
-    start, people = time.time(), players.generator.config.people
-    gallery = synthetic_faces(range(FIRST, FIRST + people), images=IMAGES, size=SIZE, seed=SEED)
-    faces, labels = condition(gallery, MeshLandmarks())
-    kind = f"ciagan-{'pnca' if config.pretrain_steps else 'contrastive'}"
-    options = {"seed": SEED, "report": partial(print, flush=True)}
-    if config.pretrain_steps:
-        path = checkpoints / f"{kind}-identity.pt"
-        pretrain_identity(players.identity, faces, labels, config, checkpoint=path, **options)
-    train_ciagan(players, faces, labels, config, checkpoint=checkpoints / f"{kind}.pt", **options)
-    shape = to_dict(players.generator.config)
-    save_weights(out / "ciagan.safetensors", players.generator, config=shape, half=True)
-    show(players.generator.eval(), faces, checkpoints / f"{kind}.png")
-    minutes = round((time.time() - start) / 60, 1)
-    return {"training_minutes": minutes, "faces": len(labels), **measure(players.generator, gallery)}
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = CiaganTraining()
+    parser.add_argument("--adversarial-steps", type=int, default=known.adversarial_steps)
+    parser.add_argument("--pretrain-steps", type=int, default=known.pretrain_steps)
+    parser.add_argument("--pair-steps", type=int, default=known.pair_steps)
+    parser.add_argument("--pair-weight", type=float, default=known.pair_weight)
+    parser.add_argument("--people", type=int, default=CiaganConfig().people)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
+    return parser.parse_args()
 
 
-@torch.inference_mode()
-def measure(generator: CiaganGenerator, gallery: FaceImages) -> dict[str, Any]:
-    """Detection, identification of the original, and how often the wanted person is the nearest."""
-    numbers = SyntheticPeople().people("validation")[:TEST_PEOPLE]
-    clear = synthetic_faces(numbers, images=TEST_IMAGES, size=SIZE, seed=SEED)
-    method = CiaganAnonymizer(generator, seed=SEED)
-    wanted = torch.arange(len(clear)) % generator.config.people
-    drawn, found = method.redraw(list(clear.images.float() / 255), wanted.tolist())
-    hidden = replace(clear, images=(torch.stack(drawn) * 255).round().to(torch.uint8))
-    row: dict[str, Any] = {
-        "mesh_found": float(np.mean(found)),
-        "chance": {"recall": 1 / TEST_PEOPLE, "wanted": 1 / generator.config.people},
-        "mtcnn": {"clear": detected(clear.images), "ciagan": detected(hidden.images)},
-    }
-    d_start = starting_classifier(profile("laptop"), clear, seed=SEED, synthetic=True, checkpoint=None)
-    for name, features in {
-        "D-start": partial(face_features, d_start),
-        "dlib": recognizers.create("dlib"),
-    }.items():
-        known, modified = features(clear), features(hidden)
-        labels = clear.labels.numpy()
-        row[name] = {
-            "recall_clear": asdict(identify(known, known, labels)),
-            "recall_ciagan": asdict(identify(known, modified, labels)),
-            "wanted_is_nearest": nearest(features(gallery), gallery.labels, modified, wanted),
-        }
-    return row
+def train(players: CiaganPlayers, config: CiaganTraining, checkpoints: Path, out: Path) -> dict[str, Any]:
+    """Trains and saves the generator; returns the last losses of each part."""
+    faces = kept_faces(checkpoints / "ciagan-faces.pt", players.generator.config.people)
+    options = {"seed": SEED, "report": partial(print, flush=True), "progress": False}
+    ends: dict[str, Any] = {"faces": len(faces.labels)}
+
+    def step(name: str, history: list[dict[str, float]]) -> None:
+        ends[name] = history[-1] if history else {}
+        show(players.generator, faces.sources, checkpoints / f"ciagan-{name}.png")
+        save_weights(
+            checkpoints / f"ciagan-{name}.safetensors",
+            players.generator,
+            config=to_dict(players.generator.config),
+            half=True,
+        )
+
+    path = checkpoints / "ciagan-identity.pt"
+    step("identity", pretrain_identity(players.identity, faces, config, checkpoint=path, **options))
+    path = checkpoints / "ciagan-warm.pt"
+    step("warm", warm_up(players.generator, faces, config, checkpoint=path, **options))
+    path = checkpoints / "ciagan.pt"
+    step("end", train_ciagan(players, faces, config, checkpoint=path, **options))
+    (checkpoints / "ciagan-end.safetensors").replace(out / "ciagan.safetensors")
+    return json.loads(json.dumps(ends))
 
 
-def nearest(known: np.ndarray, labels: Tensor, modified: np.ndarray, wanted: Tensor) -> float:
-    """The share of faces whose nearest training person, by mean feature, is the wanted one."""
-    people = int(labels.max()) + 1
-    means = torch.zeros(people, known.shape[1]).index_add_(0, labels, torch.from_numpy(known))
-    found = (torch.from_numpy(modified) @ F.normalize(means, dim=1).T).argmax(1)
-    return float((found == wanted).float().mean())
-
-
-def detected(images: Tensor) -> float:
-    """The share of pictures in which MTCNN finds a face; each is put into the middle of a grey one."""
-    framed = F.pad(images.float() / 255, [SIZE // 2] * 4, value=0.5)
-    detector = MtcnnDetector()
-    return float(np.mean([len(faces.boxes) > 0 for part in framed.split(64) for faces in detector(part)]))
+def kept_faces(path: Path, people: int) -> CiaganFaces:
+    """The training pictures, drawn once and kept in a file."""
+    if not path.exists():
+        options = {"images": IMAGES, "versions": VERSIONS, "seed": SEED, "find": MeshLandmarks()}
+        faces = drawn_faces(FIRST, people, **options)
+        torch.save([*faces.sources, faces.labels, faces.redrawn, faces.others], path)
+    *sources, labels, redrawn, others = torch.load(path, weights_only=True)
+    return CiaganFaces(sources=Conditions(*sources), labels=labels, redrawn=redrawn, others=others)
 
 
 @torch.inference_mode()
@@ -142,6 +115,7 @@ def show(generator: CiaganGenerator, faces: Conditions, path: Path) -> None:
     """A picture: each row a source, its drawing and hole, then the same wanted people for all."""
     from PIL import Image
 
+    generator.eval()
     rows = torch.linspace(0, len(faces.images) - 1, SHOWN).long()
     source = Conditions(*[part[rows] for part in faces])
     columns = [source.images, *source.seen().split(3, 1)]

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from anonlib.detection.mesh import PRESENT
 from anonlib.detection.windows import Window, view
 from anonlib.networks.ciagan import SIZE
-from anonlib.types import FaceImages
 
 FindPoints = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
 """Crops `(3, h, w)` to mesh points `(N, 468, 3)` and scores `(N,)`; `detection.MeshLandmarks` is one."""
@@ -35,6 +35,9 @@ BROWS = (300, 334, 105, 70)
 """The upper edge of the brows, from the right."""
 _FINE = 4
 """Lines and edges are drawn so many times finer, then averaged, so that they move smoothly in a video."""
+
+_MARGIN = 2
+"""Pixels by which the hole is wider than the face, and in which it then fades, so that no seam is left."""
 
 
 class Conditions(NamedTuple):
@@ -71,7 +74,7 @@ def conditions_of(picture: Tensor, points: Tensor) -> tuple[Window, Conditions]:
     """The crop of the face with these points in a picture `(3, h, w)` in [0, 1], a batch of one.
 
     Implements the inputs of CIAGAN. Differs from the paper: points of a mesh stand for dlib's 68; the whole
-    brows are hidden, the paper's mask leaves their ends.
+    brows are hidden, the paper's mask leaves their ends; its edge is sharp.
     """
     window = window_of(points)
     flat = (points[:, :2] - torch.tensor([window.x, window.y])) * (SIZE / window.side) + SIZE / 2
@@ -89,16 +92,20 @@ def draw(points: Tensor) -> tuple[Tensor, Tensor]:
     ImageDraw.Draw(hole).polygon((points[list(JAW + BROWS)] * _FINE).flatten().tolist(), fill=255)
     planes = [torch.from_numpy(np.array(plane.reduce(_FINE)))[None] for plane in (lines, hole)]
     ink, mask = (plane.float() / 255 for plane in planes)
-    return torch.cat([1 - ink, 1 - ink, torch.ones_like(ink)]), mask
+    wider = F.max_pool2d(mask, 2 * _MARGIN + 1, stride=1, padding=_MARGIN)
+    soft = F.avg_pool2d(wider, 2 * _MARGIN + 1, stride=1, padding=_MARGIN)
+    return torch.cat([1 - ink, 1 - ink, torch.ones_like(ink)]), soft
 
 
-def condition(faces: FaceImages, find: FindPoints) -> tuple[Conditions, Tensor]:
-    """The conditions of all faces in which the mesh is found, and their labels."""
-    kept, labels = [], []
-    for images, people in zip(faces.images.split(64), faces.labels.split(64), strict=True):
-        pictures = list(images.float() / 255)
-        for picture, person, points, score in zip(pictures, people, *find(pictures), strict=True):
+def condition(images: Tensor, find: FindPoints) -> tuple[Conditions, list[Window], Tensor]:
+    """The conditions and crops of all pictures `(N, 3, h, w)` uint8 in which the mesh is found, and their rows."""
+    kept, windows, rows = [], [], []
+    for start, part in zip(range(0, len(images), 64), images.split(64), strict=True):
+        pictures = list(part.float() / 255)
+        for index, (picture, points, score) in enumerate(zip(pictures, *find(pictures), strict=True)):
             if score >= PRESENT:
-                kept.append(conditions_of(picture, points)[1])
-                labels.append(person)
-    return Conditions(*[torch.cat(part) for part in zip(*kept, strict=True)]), torch.stack(labels)
+                window, conditions = conditions_of(picture, points)
+                kept.append(conditions)
+                windows.append(window)
+                rows.append(start + index)
+    return Conditions(*[torch.cat(part) for part in zip(*kept, strict=True)]), windows, torch.tensor(rows)

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from anonlib.anonymizers.conditions import Conditions
 from anonlib.config import CiaganTraining
-from anonlib.losses import contrastive_loss, critic_loss, proxy_nca_loss, realism_loss
+from anonlib.losses import contrastive_loss, critic_loss, proxy_nca_loss, realism_loss, redraw_loss
 from anonlib.networks import SphereFace
 from anonlib.networks.ciagan import CiaganGenerator
 from anonlib.networks.critic import PatchCritic
+from anonlib.training.ciagan_data import CiaganFaces, Pairs, draw_pairs
 from anonlib.training.loop import History, Losses, RunOptions, TrainingState, training_steps
 from anonlib.training.processes import gradient_step
 
@@ -41,43 +41,18 @@ class CiaganPlayers:
     identity: SphereFace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Pairs of real pictures."""
-
-    source: Conditions
-    target: Tensor
-    """`(B, 3, S, S)` pictures of whom is drawn."""
-    people: Tensor
-    """`(B,)` the person of each target."""
-    same: Tensor
-    """`(B,)` whether source and target are of one person."""
-
-
-def draw_pairs(faces: Conditions, labels: Tensor, count: int) -> Pairs:
-    """Random pairs: the first half of two random people, the second half of one."""
-    first, second = torch.randint(len(labels), (2, count))
-    for i in range(count // 2, count):
-        own = (labels == labels[first[i]]).nonzero().flatten()
-        second[i] = own[torch.randint(len(own), ())]
-    source = Conditions(*[part[first] for part in faces])
-    people = labels[second]
-    return Pairs(source=source, target=faces.images[second], people=people, same=people == labels[first])
-
-
 def train_ciagan(
     players: CiaganPlayers,
-    faces: Conditions,
-    labels: Tensor,
+    faces: CiaganFaces,
     config: CiaganTraining,
     *,
     seed: int,
     **options: Unpack[RunOptions],
 ) -> History:
-    """Trains G, C and E in place, in turn, on faces with labels `(N,)` from 0.
+    """Trains G, C and E in place, in turn.
 
     Implements CIAGAN (Maximov et al., CVPR 2020), as its public code trains it. Differs from the paper: the
-    settings, see `CiaganTraining`; C rates patches.
+    settings, see `CiaganTraining`; C rates patches; with a `pair_weight` G also learns from pairs.
     """
     G, C, E = players.generator.train(), players.critic.train(), players.identity.train()
     optimizer_g = Adam(G.parameters(), lr=config.lr, betas=BETAS)
@@ -85,7 +60,7 @@ def train_ciagan(
     optimizer_e = Adam(E.parameters(), lr=config.identity_lr, betas=BETAS)
     optimizers = {"G optimizer": optimizer_g, "C optimizer": optimizer_c, "E optimizer": optimizer_e}
     state = TrainingState(modules={"G": G, "C": C, "E": E}, optimizers=optimizers)
-    pairs = partial(draw_pairs, faces, labels, config.batch)
+    pairs = partial(draw_pairs, faces, config.batch)
     run: dict[str, Any] = {"steps": config.adversarial_steps, "lr_drop": config.lr_drop, "seed": seed}
     for _, losses in training_steps(state, name="CIAGAN", settings=config, **run, **options):
         for _ in range(config.identity_updates):
@@ -93,7 +68,7 @@ def train_ciagan(
         for _ in range(config.critic_updates):
             losses |= update_critic(players, optimizer_c, pairs())
         for _ in range(config.generator_updates):
-            losses |= update_generator(players, optimizer_g, pairs(), config.identity_weight)
+            losses |= update_generator(players, optimizer_g, pairs(), config)
     return state.history
 
 
@@ -116,8 +91,8 @@ def update_critic(players: CiaganPlayers, optimizer: Adam, pairs: Pairs) -> Loss
     return {"C": loss.detach()}
 
 
-def update_generator(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, weight: float) -> Losses:
-    """G: faces that C takes for real, and that E finds near a real picture of the target."""
+def update_generator(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, config: CiaganTraining) -> Losses:
+    """G: faces that C takes for real, that E finds near a real picture of the target, and near the pairs'."""
     drawn = redraw(players.generator, pairs)
     for judge in (players.critic, players.identity):
         judge.requires_grad_(False)  # gradients pass through C and E to G
@@ -126,8 +101,9 @@ def update_generator(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, weig
     near = contrastive_loss(features, wanted, torch.ones_like(pairs.same))
     for judge in (players.critic, players.identity):
         judge.requires_grad_(True)
-    gradient_step(realism + weight * near, optimizer)
-    return {"G realism": realism.detach(), "G identity": near.detach()}
+    pair = redraw_loss(drawn, pairs.truth())
+    gradient_step(realism + config.identity_weight * near + config.pair_weight * pair, optimizer)
+    return {"G realism": realism.detach(), "G identity": near.detach(), "G pair": pair.detach()}
 
 
 def redraw(generator: CiaganGenerator, pairs: Pairs) -> Tensor:
@@ -135,10 +111,33 @@ def redraw(generator: CiaganGenerator, pairs: Pairs) -> Tensor:
     return pairs.source.composed(generator(pairs.source.seen(), pairs.people))
 
 
+def warm_up(
+    generator: CiaganGenerator,
+    faces: CiaganFaces,
+    config: CiaganTraining,
+    *,
+    seed: int,
+    **options: Unpack[RunOptions],
+) -> History:
+    """Trains G in place on pairs alone, before the critic judges it.
+
+    Differs from the paper: the paper has no such training, because photographs have no pairs. In the drawn
+    world the same picture exists with another person.
+    """
+    optimizer = Adam(generator.parameters(), lr=config.pair_lr, betas=BETAS)
+    state = TrainingState(modules={"G": generator.train()}, optimizers={"optimizer": optimizer})
+    run: dict[str, Any] = {"steps": config.pair_steps, "lr_drop": config.lr_drop, "seed": seed}
+    for _, losses in training_steps(state, name="warm-up", settings=config, **run, **options):
+        pairs = draw_pairs(faces, config.batch)
+        loss = redraw_loss(redraw(generator, pairs), pairs.truth())
+        gradient_step(loss, optimizer)
+        losses["G pair"] = loss.detach()
+    return state.history
+
+
 def pretrain_identity(
     network: SphereFace,
-    faces: Conditions,
-    labels: Tensor,
+    faces: CiaganFaces,
     config: CiaganTraining,
     *,
     seed: int,
@@ -152,8 +151,9 @@ def pretrain_identity(
     state = TrainingState(modules={"E": network.train()}, optimizers={"optimizer": optimizer})
     run: dict[str, Any] = {"steps": config.pretrain_steps, "lr_drop": config.lr_drop, "seed": seed}
     for _, losses in training_steps(state, name="identity network", settings=config, **run, **options):
-        rows = torch.randint(len(labels), (2 * config.batch,))
-        loss = proxy_nca_loss(network(faces.images[rows]), network.identities, labels[rows])
+        rows = torch.randint(len(faces.labels), (2 * config.batch,))
+        features = network(faces.sources.images[rows])
+        loss = proxy_nca_loss(features, network.identities, faces.labels[rows])
         gradient_step(loss, optimizer)
         losses["E"] = loss.detach()
     return state.history

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from anonlib.networks.face_reader import STATE
 from anonlib.world.codes import PersonCodes
-from anonlib.world.face_model import normals
+from anonlib.world.face_model import FaceModel, normals
 from anonlib.world.faces import BACKGROUND, CLOTHES, draw_heads, draw_scenes, to_bytes
 
 
@@ -82,6 +82,24 @@ def portrait_pairs(
         landmarks=first.landmarks,
         redrawn_landmarks=second.landmarks,
     )
+
+
+def redrawn_faces(people: Sequence[int], others: Tensor, *, images: int, size: int, seed: int) -> Tensor:
+    """The pictures of `world.faces.synthetic_faces`, each with another person in the same state and scene.
+
+    `others` is `(N,)`, for each picture the index of that person in `people`. Returns `(N, 3, S, S)` uint8.
+
+    >>> redrawn_faces([3, 5], torch.tensor([1, 1, 0, 0]), images=2, size=32, seed=0).shape
+    torch.Size([4, 3, 32, 32])
+    """
+    model = FaceModel.load()
+    width = len(STATE) + model.components + BACKGROUND + CLOTHES
+    draws = torch.cat([normals(person, seed, 0, shape=(images, width)) for person in people])
+    out = []
+    for identity, draw in zip(model.identity(people)[others].split(128), draws.split(128), strict=True):
+        heads = draw_heads(model, identity, state_alone(draw), size)
+        out.append(to_bytes(draw_scenes(heads, draw).lerp(heads.rgb, heads.alpha)))
+    return torch.cat(out)
 
 
 def state_alone(draw: Tensor) -> Tensor:
