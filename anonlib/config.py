@@ -166,7 +166,7 @@ class CiaganTraining:
     pretrain_steps: int = 600
     """Updates of the identity network by Proxy-NCA beforehand, as in the talk; 0 in the public code."""
     pair_steps: int = 4500
-    """Updates of the generator by `losses.redraw_loss` alone beforehand; 0 in the paper, which has no pairs."""
+    """Updates of the generator by `losses.redraw_loss` beforehand; 0 in the paper, which has no pairs."""
     pair_weight: float = 10.0
     """Weight of `losses.redraw_loss` in the loop; 0 in the paper."""
     pair_lr: float = 1e-3

@@ -1,7 +1,7 @@
 """Trains CIAGAN's generator on drawn people.
 
     python -m recipes.train_ciagan          # data/weights/ciagan.safetensors and ciagan.json
-    python -m recipes.train_ciagan --pair-steps 0 --pair-weight 0 --out DIR    # without pairs, as in the paper
+    python -m recipes.train_ciagan --pair-steps 0 --pair-weight 0 --out DIR     # the paper has no pairs
 
 `recipes.measure_ciagan` measures it. A training can be stopped; the same command resumes it.
 """

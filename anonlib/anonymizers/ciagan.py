@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anonlib.anonymizers.conditions import FindPoints, conditions_of
+from anonlib.anonymizers.conditions import FindPoints, conditions_of, into_picture
 from anonlib.anonymizers.handcrafted import blur
 from anonlib.anonymizers.m_state import DIVERGED
 from anonlib.anonymizers.sessions import face_seed
@@ -18,8 +18,7 @@ from anonlib.assets import data_path, load_weights
 from anonlib.config import CiaganConfig
 from anonlib.detection.mesh import PRESENT, MeshLandmarks
 from anonlib.errors import CheckpointError, ConfigError, NumericError
-from anonlib.geometry import warp_affine
-from anonlib.networks.ciagan import SIZE, CiaganGenerator
+from anonlib.networks.ciagan import CiaganGenerator
 
 VEIL = 4
 """Cells a side to which a crop is blurred in which no mesh is found."""
@@ -76,9 +75,7 @@ class CiaganAnonymizer:
         seen, wanted = conditions.seen().to(device), torch.tensor([person], device=device)
         drawn = self.generator(seen, wanted).clamp(0, 1).to(crop)
         layer = torch.cat([drawn, conditions.masks.to(crop)], 1)
-        scale, half = window.side / SIZE, window.side / 2
-        back = crop.new_tensor([[[scale, 0.0, window.x - half], [0.0, scale, window.y - half]]])
-        return warp_affine(layer, back, (crop.shape[1], crop.shape[2]))[0]
+        return into_picture(layer, window, (crop.shape[1], crop.shape[2]))
 
 
 class CiaganSession:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from anonlib.detection.mesh import PRESENT
 from anonlib.detection.windows import Window, view
+from anonlib.geometry import warp_affine
 from anonlib.networks.ciagan import SIZE
 
 FindPoints = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
@@ -97,8 +98,15 @@ def draw(points: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([1 - ink, 1 - ink, torch.ones_like(ink)]), soft
 
 
+def into_picture(layers: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    """Layers `(1, C, SIZE, SIZE)` of a crop in the picture of that height and width, 0 outside the crop."""
+    scale, half = window.side / SIZE, window.side / 2
+    matrix = [[[scale, 0.0, window.x - half], [0.0, scale, window.y - half]]]
+    return warp_affine(layers, layers.new_tensor(matrix), size)[0]
+
+
 def condition(images: Tensor, find: FindPoints) -> tuple[Conditions, list[Window], Tensor]:
-    """The conditions and crops of all pictures `(N, 3, h, w)` uint8 in which the mesh is found, and their rows."""
+    """Of all pictures `(N, 3, h, w)` uint8 in which the mesh is found: conditions, crops, rows."""
     kept, windows, rows = [], [], []
     for start, part in zip(range(0, len(images), 64), images.split(64), strict=True):
         pictures = list(part.float() / 255)

@@ -39,7 +39,7 @@ class Pairs:
     same: Tensor
     """`(B,)` whether source and target are of one person."""
     redrawn: Tensor
-    """`(B, 3, SIZE, SIZE)` the source pictures with the person of the target, as the drawn world knows them."""
+    """`(B, 3, SIZE, SIZE)` the source pictures with the person of the target, as the world draws them."""
 
     def truth(self) -> Tensor:
         """`(B, 3, SIZE, SIZE)` the source pictures with the true face of the target in their holes."""
@@ -56,7 +56,9 @@ def drawn_faces(
     draw = torch.Generator().manual_seed(seed)
     steps = torch.randint(1, people, (len(faces), versions), generator=draw)
     others = (faces.labels[:, None] + steps) % people
-    redrawn = torch.stack([redrawn_faces(numbers, column, **options) for column in others.T], 1)[rows]
+    redrawn = torch.stack(
+        [redrawn_faces(numbers, (first + column).tolist(), **options) for column in others.T], 1
+    )[rows]
     views = [view(p.flatten(0, 1).float(), w, SIZE) for p, w in zip(redrawn, windows, strict=True)]
     crops = torch.stack(views).unflatten(1, (versions, 3)).round().to(torch.uint8)
     return CiaganFaces(sources=sources, labels=faces.labels[rows], redrawn=crops, others=others[rows])
@@ -65,7 +67,7 @@ def drawn_faces(
 def draw_pairs(faces: CiaganFaces, count: int) -> Pairs:
     """Random pairs: the first half of two people, the second half of one.
 
-    Implements the sampling of CIAGAN's public code. Differs from the paper: the two people are never the same.
+    Implements the sampling of CIAGAN's public code. Differs from the paper: the two people always differ.
     """
     rows, half = torch.randint(len(faces.labels), (count,)), count // 2
     version = torch.randint(faces.others.shape[1], (half,))

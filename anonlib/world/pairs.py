@@ -84,19 +84,21 @@ def portrait_pairs(
     )
 
 
-def redrawn_faces(people: Sequence[int], others: Tensor, *, images: int, size: int, seed: int) -> Tensor:
+def redrawn_faces(
+    people: Sequence[int], others: Sequence[int], *, images: int, size: int, seed: int
+) -> Tensor:
     """The pictures of `world.faces.synthetic_faces`, each with another person in the same state and scene.
 
-    `others` is `(N,)`, for each picture the index of that person in `people`. Returns `(N, 3, S, S)` uint8.
+    `others` holds the number of that person for each of the N pictures. Returns `(N, 3, S, S)` uint8.
 
-    >>> redrawn_faces([3, 5], torch.tensor([1, 1, 0, 0]), images=2, size=32, seed=0).shape
+    >>> redrawn_faces([3, 5], [5, 5, 3, 3], images=2, size=32, seed=0).shape
     torch.Size([4, 3, 32, 32])
     """
     model = FaceModel.load()
     width = len(STATE) + model.components + BACKGROUND + CLOTHES
     draws = torch.cat([normals(person, seed, 0, shape=(images, width)) for person in people])
     out = []
-    for identity, draw in zip(model.identity(people)[others].split(128), draws.split(128), strict=True):
+    for identity, draw in zip(model.identity(others).split(128), draws.split(128), strict=True):
         heads = draw_heads(model, identity, state_alone(draw), size)
         out.append(to_bytes(draw_scenes(heads, draw).lerp(heads.rgb, heads.alpha)))
     return torch.cat(out)

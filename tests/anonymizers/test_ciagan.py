@@ -74,8 +74,9 @@ def test_a_drawing_shows_the_lines_in_blue_on_white(points: Tensor):
 
 
 def test_faces_without_a_mesh_are_left_out(faces: FaceImages, points: Tensor):
-    there, labels = condition(faces, lambda crops: (points, torch.tensor([1.0, 0.0, 1.0, 0.2])))
-    assert len(there.images) == 2 and labels.tolist() == [0, 1]
+    scores = torch.tensor([1.0, 0.0, 1.0, 0.2])
+    there, windows, rows = condition(faces.images, lambda crops: (points, scores))
+    assert len(there.images) == len(windows) == 2 and rows.tolist() == [0, 2]
 
 
 def test_only_the_face_changes_and_the_wanted_person_decides(method: CiaganAnonymizer, faces: FaceImages):

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from anonlib.anonymizers.conditions import Conditions
 from anonlib.config import CiaganConfig, CiaganTraining
+from anonlib.detection.mesh import MeshLandmarks
 from anonlib.networks.ciagan import SIZE, CiaganGenerator, identity_network
 from anonlib.networks.critic import PatchCritic
 from anonlib.training import ciagan, loop
-from anonlib.training.ciagan import CiaganPlayers, draw_pairs, pretrain_identity, train_ciagan
+from anonlib.training.ciagan import CiaganPlayers, pretrain_identity, train_ciagan, warm_up
+from anonlib.training.ciagan_data import CiaganFaces, draw_pairs, drawn_faces
 
-CONFIG = CiaganTraining(adversarial_steps=3, pretrain_steps=41, batch=4, generator_updates=1)
+CONFIG = CiaganTraining(adversarial_steps=3, pretrain_steps=41, pair_steps=31, batch=4, generator_updates=1)
 LABELS = torch.arange(4).repeat_interleave(3)
 
 
@@ -26,58 +28,76 @@ def players(seed: int = 0) -> CiaganPlayers:
 
 
 @pytest.fixture(scope="module")
-def faces() -> Conditions:
-    """Twelve pictures of four people, each of a colour of its own; the face is a square in the middle."""
+def faces() -> CiaganFaces:
+    """Three pictures of each of four people, who have a colour each; the face is a square in the middle."""
     torch.manual_seed(1)
     colours = torch.rand(4, 3, 1, 1)[LABELS]
     masks = torch.zeros(12, 1, SIZE, SIZE)
     masks[:, :, 16:48, 16:48] = 1
     images = colours.expand(-1, -1, SIZE, SIZE) * 0.8 + 0.2 * torch.rand(12, 3, SIZE, SIZE)
-    return Conditions(images=images, drawings=torch.ones(12, 3, SIZE, SIZE), masks=masks)
+    sources = Conditions(images=images, drawings=torch.ones(12, 3, SIZE, SIZE), masks=masks)
+    others = (LABELS[:, None] + torch.tensor([1, 3])) % 4
+    redrawn = (images[3 * others] * 255).to(torch.uint8)
+    return CiaganFaces(sources=sources, labels=LABELS, redrawn=redrawn, others=others)
 
 
-def test_half_of_the_pairs_are_of_one_person(faces: Conditions):
+def test_half_of_the_pairs_are_of_one_person(faces: CiaganFaces):
     torch.manual_seed(0)
-    pairs = draw_pairs(faces, LABELS, 40)
-    assert pairs.same[20:].all() and 1 <= pairs.same[:20].sum() < 15
+    pairs = draw_pairs(faces, 40)
+    assert pairs.same[20:].all() and not pairs.same[:20].any()
     for target, person in zip(pairs.target, pairs.people, strict=True):
-        rows = (faces.images == target).flatten(1).all(1).nonzero().flatten()
+        rows = (faces.sources.images == target).flatten(1).all(1).nonzero().flatten()
         assert LABELS[rows].tolist() == [person]
+    assert torch.equal(pairs.redrawn[20:], pairs.source.images[20:])
+    shown = faces.sources.images[3 * pairs.people]  # the first picture of the person
+    torch.testing.assert_close(pairs.redrawn[:20], shown[:20], atol=1 / 255, rtol=0)
+
+
+def test_the_true_face_of_a_pair_is_in_the_place_of_the_source():
+    faces = drawn_faces(700_000_000, 2, images=2, versions=2, seed=3, find=MeshLandmarks())
+    assert faces.labels.tolist() == [0, 0, 1, 1] and faces.others.tolist() == [[1, 1], [1, 1], [0, 0], [0, 0]]
+    pairs = draw_pairs(faces, 4)
+    outside = (pairs.source.masks == 0).expand_as(pairs.redrawn)
+    assert torch.equal(pairs.truth()[outside], pairs.source.images[outside])
+    change = (pairs.redrawn - pairs.source.images).abs()[:2]
+    assert change[..., 24:40, 24:40].mean() > 0.02 > change[..., :4, :4].mean()
 
 
 def changed(network: torch.nn.Module, before: dict[str, Tensor]) -> bool:
     return any(not torch.equal(value, before[name]) for name, value in network.named_parameters())
 
 
-def test_each_update_changes_one_network_alone(faces: Conditions):
+def test_each_update_changes_one_network_alone(faces: CiaganFaces):
     them = players()
     networks = {"generator": them.generator, "critic": them.critic, "identity": them.identity}
     updates: dict[str, Any] = {
         "identity": lambda optimizer, pairs: ciagan.update_identity(them, optimizer, pairs, 3.0),
         "critic": lambda optimizer, pairs: ciagan.update_critic(them, optimizer, pairs),
-        "generator": lambda optimizer, pairs: ciagan.update_generator(them, optimizer, pairs, 0.5),
+        "generator": lambda optimizer, pairs: ciagan.update_generator(them, optimizer, pairs, CONFIG),
     }
     for wanted, update in updates.items():
         before = {n: {k: v.detach().clone() for k, v in m.named_parameters()} for n, m in networks.items()}
-        update(torch.optim.Adam(networks[wanted].parameters()), draw_pairs(faces, LABELS, 4))
+        update(torch.optim.Adam(networks[wanted].parameters()), draw_pairs(faces, 4))
         assert {name for name, net in networks.items() if changed(net, before[name])} == {wanted}
         assert all(p.requires_grad for net in networks.values() for p in net.parameters())
 
 
-def test_proxy_nca_tells_the_people_apart(faces: Conditions):
-    network = players().identity
-    history = pretrain_identity(network, faces, LABELS, CONFIG, seed=0, progress=False)
+def test_the_parts_before_the_game_learn(faces: CiaganFaces):
+    them = players()
+    history = pretrain_identity(them.identity, faces, CONFIG, seed=0, progress=False)
     assert history[-1]["E"] < 0.8 * history[0]["E"]
+    history = warm_up(them.generator, faces, CONFIG, seed=0, progress=False)
+    assert history[-1]["G pair"] < 0.8 * history[0]["G pair"]
 
 
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
-    faces: Conditions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: CiaganFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(loop, "SAVE_EVERY", 2)
     whole, stopped, resumed = players(1), players(1), players(2)
     run: dict[str, Any] = {"seed": 3, "progress": False}
-    history = train_ciagan(whole, faces, LABELS, CONFIG, checkpoint=tmp_path / "whole.pt", **run)
-    assert set(history[-1]) == {"step", "E", "C", "G realism", "G identity"}
+    history = train_ciagan(whole, faces, CONFIG, checkpoint=tmp_path / "whole.pt", **run)
+    assert set(history[-1]) == {"step", "E", "C", "G realism", "G identity", "G pair"}
     calls, real = [0], ciagan.update_critic
 
     def stop(*arguments: Any) -> Any:
@@ -88,8 +108,8 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
 
     monkeypatch.setattr(ciagan, "update_critic", stop)
     with pytest.raises(KeyboardInterrupt):
-        train_ciagan(stopped, faces, LABELS, CONFIG, checkpoint=tmp_path / "run.pt", **run)
-    assert train_ciagan(resumed, faces, LABELS, CONFIG, checkpoint=tmp_path / "run.pt", **run) == history
+        train_ciagan(stopped, faces, CONFIG, checkpoint=tmp_path / "run.pt", **run)
+    assert train_ciagan(resumed, faces, CONFIG, checkpoint=tmp_path / "run.pt", **run) == history
     for name in ("generator", "critic", "identity"):
         found, wanted = (getattr(them, name).state_dict() for them in (resumed, whole))
         assert all(torch.equal(found[key], value) for key, value in wanted.items()), name
