@@ -50,7 +50,7 @@ from recipes.pretrain import SEED
 from recipes.train_ciagan import FIRST
 
 PEOPLE, IMAGES, GALLERY_IMAGES = 100, 4, 8
-HANDCRAFTED = ("blur8", "blur16", "superpixel")
+HANDCRAFTED = ("blur8", "blur16")
 DETECTORS = ("mtcnn", "ssh")
 OTHER_SEED = SEED + 1
 
