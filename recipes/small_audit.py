@@ -2,7 +2,8 @@
 
     python -m recipes.small_audit ciagan --out results/ciagan/audit-small.json
 
-The attackers are weaker than those of `anonlib audit`, so a low number says little. The record holds the budget.
+The attackers are weaker than those of `anonlib audit`, so a low number says little.
+The record holds the budget.
 """
 
 from __future__ import annotations
