@@ -19,6 +19,7 @@ from anonlib.detection.mesh import PRESENT
 from anonlib.detection.windows import Window, view
 from anonlib.geometry import warp_affine
 from anonlib.networks.ciagan import SIZE
+from anonlib.types import Images
 
 FindPoints = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
 """Crops `(3, h, w)` to mesh points `(N, 468, 3)` and scores `(N,)`; `detection.MeshLandmarks` is one."""
@@ -105,7 +106,7 @@ def into_picture(layers: Tensor, window: Window, size: tuple[int, int]) -> Tenso
     return warp_affine(layers, layers.new_tensor(matrix), size)[0]
 
 
-def condition(images: Tensor, find: FindPoints) -> tuple[Conditions, list[Window], Tensor]:
+def condition(images: Images, find: FindPoints) -> tuple[Conditions, list[Window], Tensor]:
     """Of all pictures `(N, 3, h, w)` uint8 in which the mesh is found: conditions, crops, rows."""
     kept, windows, rows = [], [], []
     for start, part in zip(range(0, len(images), 64), images.split(64), strict=True):
