@@ -108,6 +108,13 @@ def test_right_boxes_by_hand() -> None:
     assert right.tolist() == [False, True, True, False]
 
 
+def test_eq_3_outside_the_head_by_hand() -> None:
+    original, mask = torch.zeros(1, 3, 2, 2), torch.tensor([[[[1.0, 0], [0, 0]]]])
+    modified = torch.tensor([[[[9.0, 0.3], [0, 0]]]]).expand(1, 3, 2, 2)
+    loss = solutions("05_adversarial_training")["spare_the_background"](modified, original, mask, 2.0)
+    assert abs(loss - 0.2) < 1e-6
+
+
 def test_the_uniform_label_is_the_mean_over_all_people() -> None:
     now = scene(0)
     arguments = now.players.classifier, now.faces.images, now.faces, 5.0

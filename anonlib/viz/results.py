@@ -236,7 +236,7 @@ def plot_accuracies(experiments: Mapping[str, DataFrame]) -> Figure:
     axes.axvline(0.5, color=GREY, lw=1, ls=":")
     axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
     axes.set(ylim=(len(kinds) - 0.5, -0.5), xlabel="verification accuracy (dotted: chance)")
-    percent(axes.xaxis)
+    percent(axes.xaxis, decimals=0)
     axes.grid(alpha=0.25, axis="x")
     legend_right(figure)
     return figure
