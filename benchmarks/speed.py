@@ -71,7 +71,7 @@ def as_installed(folder: Path) -> dict[str, str]:
 
 
 def timed(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Seconds, seconds of all cores and peak memory in MB of a process and those it waits for.
+    """Seconds, and seconds of all cores, of a process and those it waits for.
 
     Raises:
         SystemExit: it failed.
@@ -82,11 +82,7 @@ def timed(command: list[str], environment: dict[str, str]) -> dict[str, float]:
     seconds = time.perf_counter() - start
     if status:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return {
-        "seconds": seconds,
-        "cpu_seconds": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss / (1 << 10),
-    }
+    return {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime}
 
 
 def lumas(path: Path) -> Iterator[torch.Tensor]:
