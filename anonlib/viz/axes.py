@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import PercentFormatter
 
 from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
@@ -40,10 +39,10 @@ def panel(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.axes[0]
 
 
-def percent(*axes: Axis, decimals: int | None = None) -> None:
+def percent(*axes: Axis) -> None:
     """Label these x or y axes, which hold fractions, in percent."""
     for axis in axes:
-        axis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+        axis.set_major_formatter(lambda share, _: f"{round(100 * share, 6):g}%")
 
 
 def legend_right(figure: Figure, **options: Any) -> None:

@@ -69,7 +69,9 @@ def plot_curves(
     axes.grid(alpha=0.25)
     if mark is not None:
         axes.axvline(mark[0], color=GREY, lw=1)
-        note(axes, mark[1], (mark[0], 1), (-4, -4), xycoords=("data", "axes fraction"), ha="right", va="top")
+        left = axes.transAxes.inverted().transform(axes.transData.transform((mark[0], 0)))[0] > 0.5
+        side = {"ha": "right" if left else "left", "va": "top", "xycoords": ("data", "axes fraction")}
+        note(axes, mark[1], (mark[0], 1), (-4 if left else 4, -4), **side)
     if len(curves) > 1 or chance is not None:
         legend_right(figure)
     return figure

@@ -105,7 +105,7 @@ def plot_folds(
     left.axhline(mean, color=BLUE, lw=1.4, label=f"mean {mean:.1%}")
     left.plot(numbers, per_fold, ls="none", marker="o", ms=6, color=BLACK)
     left.set(title="accuracy of the fold", xlabel="fold")
-    percent(left.yaxis, decimals=1)
+    percent(left.yaxis)
     left.margins(y=0.15)
     left.set_ylim(top=min(left.get_ylim()[1], 1.002))
     right.plot(numbers, thresholds, ls="none", marker="D", ms=5, color=VERMILION)

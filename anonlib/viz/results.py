@@ -161,7 +161,7 @@ def plot_figure4_panels(tables: Mapping[str, DataFrame]) -> Figure:
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("verification error", fontsize=9)
         axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
-        percent(axes.xaxis, axes.yaxis, decimals=0)
+        percent(axes.xaxis, axes.yaxis)
         axes.grid(alpha=0.25)
     figure.axes[0].set_ylabel("action detection mAP@0.5", fontsize=9)
     legend_right(figure, handles=list(handles.values()), fontsize=8, labelspacing=0.8)
@@ -236,7 +236,7 @@ def plot_accuracies(experiments: Mapping[str, DataFrame]) -> Figure:
     axes.axvline(0.5, color=GREY, lw=1, ls=":")
     axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
     axes.set(ylim=(len(kinds) - 0.5, -0.5), xlabel="verification accuracy (dotted: chance)")
-    percent(axes.xaxis, decimals=0)
+    percent(axes.xaxis)
     axes.grid(alpha=0.25, axis="x")
     legend_right(figure)
     return figure
