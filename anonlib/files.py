@@ -10,7 +10,9 @@ import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from errno import EISDIR
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from uuid import uuid4
 
@@ -83,6 +85,24 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise ResultsError(
             f"could not write {path}: {error.strerror}; check the space and the permissions there, "
             "or choose another --out"
+        ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Refuses a path to which no file can be written, before long work; missing folders are made.
+
+    Raises:
+        ResultsError: the folder cannot be made or written, or the path is a folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+    except OSError as error:
+        raise ResultsError(
+            f"could not write {path}: {error.strerror}; check the permissions there, or choose another --out"
         ) from error
 
 

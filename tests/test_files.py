@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from anonlib import files
-from anonlib.files import commit, first_process, hardware, peak_memory_gb, provenance, write_atomically
+from anonlib.errors import ResultsError
+from anonlib.files import (
+    check_writable,
+    commit,
+    first_process,
+    hardware,
+    peak_memory_gb,
+    provenance,
+    write_atomically,
+)
 
 
 def git(folder: Path, *words: str) -> str:
@@ -83,3 +92,12 @@ def test_of_processes_that_train_together_the_first_one_writes(
 def test_files_are_written_without_torch(tmp_path: Path):
     code = "import sys, anonlib.files; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "page.html")
+    assert [*tmp_path.rglob("*")] == [tmp_path / "new"]
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "page.html"):
+        with pytest.raises(ResultsError, match=f"could not write {path}: .* choose another --out"):
+            check_writable(path)

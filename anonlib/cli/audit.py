@@ -53,14 +53,16 @@ def audit(
     from anonlib.attack.audit.record import record, write_record
     from anonlib.attack.audit.report import write_page
     from anonlib.attack.audit.request import AuditRequest, run_audit
+    from anonlib.files import check_writable
 
     request = AuditRequest(
         method=method, weights=weights, root=root, originals=originals, anonymized=anonymized, seed=seed
     )
+    page = out or Path(f"audit-{request.name}.html")
+    check_writable(page)
     start = time.time()
     found = run_audit(request, device=where)
     content = record(found, command=request.command(), device=where, seconds=time.time() - start)
-    page = out or Path(f"audit-{request.name}.html")
     write_page(page, found, content)
     write_record(page.with_suffix(".json"), content)
     _print_audit(found)

@@ -42,6 +42,7 @@ def verify(
     where = prepare_device(device, threads)
 
     from anonlib.attack.verify import Request, parse_folds, verify_method, write_record
+    from anonlib.files import check_writable
 
     request = Request(
         method=method,
@@ -53,6 +54,8 @@ def verify(
         retrain=retrain,
         seed=seed,
     )
+    if json is not None:
+        check_writable(json)
     start = time.time()
     found = verify_method(root, request, device=where)
     _print_verification(request, found)
