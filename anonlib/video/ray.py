@@ -2,7 +2,7 @@
 
 Ray repeats work that it believes lost, even while the first attempt still runs. So each attempt at a
 file writes under a hidden name of its own, and the ledger tells which one was complete first. Only this file
-imports Ray.
+imports Ray, so it is long.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.anonymizers.sessions import Draw
-from anonlib.anonymizers.swap.blend import COARSE, Sketch, Window, paste, sketch_face, small_size
+from anonlib.anonymizers.swap.blend import COARSE, Window, paste, sketch_face, small_size
+from anonlib.anonymizers.swap.faces import Face, Job, Tile
 from anonlib.anonymizers.swap.head import HeadModel, HeadStyle
 from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
@@ -21,20 +22,13 @@ from anonlib.anonymizers.swap.person import Person, context, draw_person
 from anonlib.anonymizers.swap.render import fill_polygon
 from anonlib.anonymizers.swap.smooth import MOST, Array, Box, Memories, TrackMemory
 from anonlib.anonymizers.swap.state import State, read_state, turn, with_eyes
+from anonlib.anonymizers.swap.trust import trusted
 from anonlib.anonymizers.swap.veil import veil
 from anonlib.detection.eyes import EyeLandmarks, eye_opening
 from anonlib.detection.mesh import MeshLandmarks
 
 T = TypeVar("T")
 
-SURE, STILL_SURE = 0.8, 0.5
-"""Smallest score of the mesh network at which its points are trusted: for a new face, and for a face that was
-found in the frame before."""
-MOST_AWAY, LEAST_SHARE, MOST_SHARE = 0.25, 0.2, 0.95
-"""Limits for a trusted mesh, in sides of the crop: largest distance of its middle from the crop's middle,
-smallest and largest height."""
-SMALLEST = 16.0
-"""Smallest height in pixels of a face that is replaced; smaller ones are veiled."""
 SURELY = 2.0
 """Logit below the usual limit at which a pixel counts as something in front of a veiled face."""
 MOST_FRONT = 0.7
@@ -44,45 +38,6 @@ ALL_FREE = 0.95
 """A face of which at least this share is uncovered may be shown again in the next frame."""
 ONE_EYE = 0.4
 """Yaw in radians from which only the near eye is measured."""
-MOST_TURN, STILL_TURN = 0.7, 0.8
-"""Largest yaw in radians of a face that is replaced: for a new face, and for one that was found before."""
-
-
-class Face(NamedTuple):
-    """What a face is drawn from."""
-
-    points: Tensor
-    """`(468, 3)` in pixels of the crop."""
-    window: Window
-    state: State
-    """Of the points of the window."""
-    logits: Tensor
-    """`(1, 96, 96)`, see `Masker.logits`."""
-
-
-class Tile(NamedTuple):
-    """A face that can be shown again, because nothing is in front of it."""
-
-    corners: tuple[int, int, int, int]
-    """Of its window in the frame."""
-    sketch: Sketch
-
-
-class Job(NamedTuple):
-    """What is drawn in one crop."""
-
-    crop: Tensor
-    veil: Tensor | None = None
-    """Logits `(1, 96, 96)` of what is in front of a face that is veiled first."""
-    sketch: Sketch | None = None
-    """The new face."""
-    corners: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Of its window in the crop."""
-    strength: float = 1.0
-    """Opacity of the new face over the veil."""
-    points: Tensor | None = None
-    style: HeadStyle | None = None
-    """With extent `head`: the mesh `(468, 3)` in the crop, and the head that is put there."""
 
 
 class SwapSession:
@@ -194,15 +149,8 @@ class SwapSession:
         return {
             i: points.numpy() + offsets[i]
             for i, points, score, yaw in zip(rows, found, scores.tolist(), yaws, strict=True)
-            if self._sure(points, score, yaw, crops[i], known=memories[i].is_known)
+            if trusted(points, score, yaw, crops[i], known=memories[i].is_known)
         }
-
-    def _sure(self, points: Tensor, score: float, yaw: float, crop: Tensor, *, known: bool) -> bool:
-        """Whether the points are trusted, and the face is large enough and not turned too far."""
-        height = float(points[:, 1].max() - points[:, 1].min())
-        if score < (STILL_SURE if known else SURE) or height < SMALLEST or not in_the_middle(points, crop):
-            return False
-        return yaw <= (STILL_TURN if known else MOST_TURN)
 
     def _faces(
         self, crops: list[Tensor], memories: list[TrackMemory], points: list[Tensor | None]
@@ -285,8 +233,8 @@ class SwapSession:
         points = self._expected(crop) * (height / crop.shape[1])
         front = 1 - soft_mask(logits + SURELY, points, (height, width), edge=False)
         face = fill_polygon(points[self.model.oval, :2], height=height, width=width)
-        trusted = float(front[0, face].mean()) <= MOST_FRONT
-        keep = F.interpolate(front[None], crop.shape[1:], mode="bilinear") if trusted else None
+        few = float(front[0, face].mean()) <= MOST_FRONT
+        keep = F.interpolate(front[None], crop.shape[1:], mode="bilinear") if few else None
         return veil(crop[None], enlarge=self.enlarge, keep=keep)[0]
 
     def _expected(self, crop: Tensor) -> Tensor:
@@ -322,12 +270,3 @@ class SwapSession:
         if len(kept) > MOST:
             del kept[next(iter(kept))]
         return value
-
-
-def in_the_middle(points: Tensor, crop: Tensor) -> bool:
-    """Whether a mesh `(468, 3)` can be that of the face in the middle of the crop `(3, h, w)`."""
-    height, width = crop.shape[1:]
-    low, high = points[:, :2].amin(0), points[:, :2].amax(0)
-    away = ((low + high) / 2 / torch.tensor([width, height]) - 0.5).abs().max()
-    share = float(high[1] - low[1]) / height
-    return float(away) <= MOST_AWAY and LEAST_SHARE <= share <= MOST_SHARE
