@@ -18,6 +18,8 @@ SETS = ("lfw", "casia-webface", "jhmdb", "daly")
 """Sub-folders of `$ANONLIB_DATA`, each laid out as data/README.md says."""
 SHIPPED = ("face_model", "paper", "weights")
 """Sub-folders of `data/` that come with anonlib."""
+SCALE = ":scale"
+"""What follows the name of a weight of 8 bits in the name of its scale, one number an output channel."""
 _PLACES = (Path(__file__).resolve().parents[1] / "data", Path(sys.prefix) / "share" / "anonlib")
 
 
@@ -74,12 +76,22 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         content = path.read_bytes()
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return load(content), json.loads(header["__metadata__"]["config"])
+        return _unscaled(load(content)), json.loads(header["__metadata__"]["config"])
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"weights {path} are missing or damaged ({type(error).__name__}): restore the file "
             "from the repository or train it again"
         ) from error
+
+
+def _unscaled(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of 8 bits times their scales; other weights as they are."""
+    tensors = {name: tensor for name, tensor in stored.items() if not name.endswith(SCALE)}
+    for name, scale in stored.items():
+        if name.endswith(SCALE):
+            steps = tensors[name.removesuffix(SCALE)]
+            tensors[name.removesuffix(SCALE)] = steps * scale.float().reshape(-1, *[1] * (steps.ndim - 1))
+    return tensors
 
 
 def shipped_weights(name: str, config: Any) -> dict[str, Tensor] | None:

@@ -142,7 +142,7 @@ def trained_m(laptop: Profile, checkpoint: Path) -> tuple[Modifier, dict[str, An
         WEIGHTS / "D-state-trained.safetensors",
         players.classifier,
         config=to_dict(laptop.classifier),
-        half=True,
+        bits=16,
     )
     return players.modifier, examine(laptop, players)
 
@@ -185,7 +185,7 @@ def main() -> None:
 def train_and_save(name: str, laptop: Profile, checkpoints: Path) -> dict[str, Any]:
     """Trains the network of that name, writes its weights and returns its measurement."""
     network, validation = TRAIN[name](laptop, checkpoints / f"pretrain-{name}.pt")
-    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config), half=True)
+    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config), bits=16)
     return validation
 
 

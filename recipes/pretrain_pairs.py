@@ -132,7 +132,7 @@ def train(network: Modifier, laptop: Profile, folder: Path, name: str, *, person
 
 
 def save(network: Modifier, name: str, modified: Tensor, redrawn: Tensor) -> dict[str, Any]:
-    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config), half=True)
+    save_weights(WEIGHTS / f"{name}.safetensors", network, config=to_dict(network.config), bits=16)
     return {"l1": float((modified - redrawn).abs().mean())}
 
 

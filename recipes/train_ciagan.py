@@ -87,7 +87,7 @@ def train(players: CiaganPlayers, config: CiaganTraining, checkpoints: Path, out
             checkpoints / f"ciagan-{name}.safetensors",
             players.generator,
             config=to_dict(players.generator.config),
-            half=True,
+            bits=16,
         )
 
     path = checkpoints / "ciagan-identity.pt"

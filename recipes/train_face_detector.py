@@ -290,7 +290,7 @@ def export(cache: Path, network: Ssh, *, steps: int, clips: bool) -> None:
     """Writes weights and record, measured on scenes of held-back people."""
     network.eval()
     scenes = Scenes(*load_packs(cache, held_back=True), size=320, seed=SEED + 1)
-    save_weights(WEIGHTS / "face-detector.safetensors", network, config={"width": network.width}, half=True)
+    save_weights(WEIGHTS / "face-detector.safetensors", network, config={"width": network.width}, bits=16)
     record = {
         "command": "python " + " ".join(sys.argv),
         "commit": commit(),

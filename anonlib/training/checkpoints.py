@@ -6,15 +6,18 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
-from anonlib.assets import load_weights
+from anonlib.assets import SCALE, load_weights
 from anonlib.errors import CheckpointError
 from anonlib.files import write_atomically
+
+SMALLEST = 1e-6
+"""Least scale of weights of 8 bits."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -48,11 +51,23 @@ def check_request(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any
         )
 
 
-def save_weights(path: Path, module: nn.Module, *, config: dict[str, Any], half: bool = False) -> None:
-    """Saves a module's weights as safetensors, with its config in the header; `half` halves the file."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
-    if half:
-        tensors = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+def save_weights(
+    path: Path, module: nn.Module, *, config: dict[str, Any], bits: Literal[32, 16, 8] = 32
+) -> None:
+    """Saves a module's weights as safetensors, with its config in the header.
+
+    With 8 bits, weights of two dimensions or more are whole numbers with a scale for each output channel, and
+    the others have 16 bits. `assets.load_weights` multiplies by the scale again.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        if bits == 8 and tensor.is_floating_point() and tensor.ndim > 1:
+            scale = (tensor.flatten(1).abs().amax(1) / 127).clamp(min=SMALLEST).half().float()
+            steps = tensor / scale.reshape(-1, *[1] * (tensor.ndim - 1))
+            tensors[name], tensors[name + SCALE] = steps.round().clamp(-127, 127).to(torch.int8), scale.half()
+        else:
+            tensors[name] = tensor.half() if bits < 32 and tensor.is_floating_point() else tensor
     write_atomically(path, save(tensors, metadata={"config": json.dumps(config)}))
 
 

@@ -138,7 +138,8 @@ def anonymize_pictures(
         tracker = Tracker(every=every, live=live, patience=patience)
         thorough = (tracker.lookahead + 1) // every or 1  # what only such a search finds is still hidden
         observed = ahead(_observe(pictures, detector, every, thorough, tally), 1 if live else DEPTH)
-        found = ahead(_track(observed, tracker, hold, tally), 1)
+        tracked = _track(observed, tracker, hold, tally)
+        found = tracked if live else ahead(tracked, 1)  # each thread delays a live picture by two
     factor = (lambda: enlarge_of(anonymizer)) if enlarge is None else (lambda: enlarge)
     read = _read(found, session or anonymizer, factor, 1 if live else together, guide)
     return _replace(read if live else ahead(read, 1), session or anonymizer, tally, guide)

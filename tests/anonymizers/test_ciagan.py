@@ -106,7 +106,7 @@ def test_a_track_is_one_person_and_a_face_without_a_mesh_is_veiled(
 def test_weights_come_back_and_foreign_ones_are_refused(tmp_path: Path, faces: FaceImages):
     torch.manual_seed(0)
     path, network = tmp_path / "ciagan.safetensors", CiaganGenerator(TINY)
-    save_weights(path, network, config=to_dict(TINY), half=True)
+    save_weights(path, network, config=to_dict(TINY), bits=16)
     batch = faces.images[:2].float() / 255
     hidden = create("ciagan", weights=path, seed=4)(batch)
     assert hidden.shape == batch.shape and not torch.equal(hidden, batch)

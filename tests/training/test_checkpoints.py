@@ -124,6 +124,21 @@ def test_weights_and_their_config_come_back_as_they_were(tmp_path: Path):
         assert torch.equal(tensors[name], value) and torch.equal(other.state_dict()[name], value)
 
 
+def test_weights_of_8_bits_come_back_within_half_a_step(tmp_path: Path):
+    layer = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.InstanceNorm2d(4, affine=True))
+    with torch.no_grad():
+        layer[0].weight[1] *= 100  # the scale is of each output channel
+        layer[0].weight[2] = 0
+    save_weights(tmp_path / "w.safetensors", layer, config={"width": 4}, bits=8)
+    found, config = load_weights(tmp_path / "w.safetensors")
+    assert config == {"width": 4} and found.keys() == layer.state_dict().keys()
+    torch.testing.assert_close(found["1.weight"].float(), layer[1].weight)
+    wrong = (found["0.weight"] - layer[0].weight).abs().flatten(1).amax(1)
+    step = layer[0].weight.abs().flatten(1).amax(1) / 127
+    assert (wrong <= 0.55 * step + 1e-6).all() and wrong.max() > 0
+    layer.load_state_dict(found)
+
+
 def test_weights_of_another_config_are_refused_naming_the_fields(tmp_path: Path):
     network, path = nn.Linear(2, 2), tmp_path / "net.safetensors"
     save_weights(path, network, config={**CONFIG, "old": 1})
