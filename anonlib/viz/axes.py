@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from anonlib.viz.styles import GREY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-"""Colours of named curves, in order."""
 DARK_EDGE = [withStroke(linewidth=2.6, foreground="black")]
 """A path effect that keeps light lines visible on a light picture."""
 

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from anonlib.viz.axes import LINES, legend_right, note, panel, percent
-from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from anonlib.viz.axes import legend_right, note, panel, percent
+from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, line_colors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,15 +83,16 @@ def plot_roc(
     """True accept rate over false accept rate in face verification.
 
     Args:
-        curves: name to (false accept rates, true accept rates), both ascending in [0, 1].
+        curves: name to (false accept rates, true accept rates), both ascending in [0, 1]; the label of a
+            method has its colour.
         log: use a logarithmic x axis, to read the true accept rate at small false accept rates.
         grey_below: false accept rates below this one rest on too few pairs, and are shaded.
     """
     figure, axes = panel(7.2, 4.2)
     chance = np.geomspace(1e-4, 1, 200)
     axes.plot(chance, chance, color=GREY, lw=1, ls=":", label="guessing")
-    colors = LINES * len(curves)
-    for (name, (false_accepts, true_accepts)), color in zip(curves.items(), colors, strict=False):
+    colors = line_colors(list(curves))
+    for (name, (false_accepts, true_accepts)), color in zip(curves.items(), colors, strict=True):
         axes.plot(false_accepts, true_accepts, color=color, lw=1.8, label=name, drawstyle="steps-post")
     axes.set(xlabel="false accept rate", ylabel="true accept rate", ylim=(-0.02, 1.02))
     axes.set(xscale="log", xlim=(1e-3, 1)) if log else axes.set(xlim=(-0.02, 1.02))

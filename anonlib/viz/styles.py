@@ -6,7 +6,9 @@ methods has one colour, and its own marker for grey prints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,8 @@ class Style:
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
 RED, YELLOW = "#D7191C", "#F0E442"
+LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+"""Colours of lines that are no methods, in order."""
 
 _STYLES = {
     "unanonymized": Style(label="Un-anonymized", color=BLACK, marker="*", size=12),
@@ -58,3 +62,16 @@ def style(method: str) -> Style:
     'mosaic'
     """
     return _STYLES.get(method, Style(label=method, color=GREY, marker="P"))
+
+
+def line_colors(labels: Sequence[str]) -> list[str]:
+    """One colour for each line: that of the method with this label; other lines take those that are left.
+
+    >>> line_colors(["Edge", "mine", "Un-anonymized"]) == [GREEN, BLUE, BLACK]
+    True
+    """
+    known = {one.label: one.color for one in _STYLES.values()}
+    fixed = {label: known[label] for label in labels if label in known}
+    rest = [color for color in LINES if color not in fixed.values()] or list(LINES)
+    others = cycle(rest)
+    return [fixed.get(label) or next(others) for label in labels]
