@@ -125,7 +125,7 @@ def modifier(work: Path) -> dict[str, Any]:
         checkpoint=work / "M-photo-start.pt",
     )
     network.reader.load_state_dict(load_weights(work / "photo-reader.safetensors")[0])
-    save_weights(WEIGHTS / "M-photo-start.safetensors", network, config=to_dict(CONFIG), bits=16)
+    save_weights(WEIGHTS / "M-photo-start.safetensors", network, config=to_dict(CONFIG), bits=8)
     unseen = pairs_of(work, "validation")
     with torch.inference_mode():
         modified, redrawn = redraw(network.eval(), unseen)

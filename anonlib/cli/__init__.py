@@ -43,7 +43,7 @@ def _anonlib(
     \b
     Start here:
       anonlib reproduce --profile smoke     test the installation (a minute or two)
-      anonlib reproduce --profile laptop    the experiment on two CPU cores (about an hour)
+      anonlib reproduce --profile laptop    the experiment (18 minutes on two idle CPU cores)
       anonlib reproduce --help              real faces, a GPU, other seeds
     """
 
