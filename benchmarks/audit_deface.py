@@ -4,7 +4,8 @@
 
 Draws people who do not exist, four pictures each, into FOLDER/drawn, lets deface blur the faces (its
 defaults) into FOLDER/deface, and runs `anonlib audit --originals FOLDER/drawn --anonymized FOLDER/deface`.
-PYTHON is one that has deface, which needs nothing of anonlib. Pictures that exist are kept.
+PYTHON is one that has deface, which needs nothing of anonlib. Pictures that exist are kept. The page and the
+record are deface.html and deface.json in the first folder.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main() -> None:
     drawn, after = work / "drawn", work / "deface"
     draw(drawn, arguments.people)
     hide(drawn, after, arguments.deface)
-    command = ["anonlib", "audit", "--originals", drawn, "--anonymized", after, "--out", arguments.out]
+    command = ["anonlib", "audit", "--originals", drawn, "--anonymized", after, "--out", arguments.out / "deface.html"]
     subprocess.run(command, check=True)
 
 
