@@ -40,8 +40,8 @@ def main() -> None:
     drawn, after = work / "drawn", work / "deface"
     draw(drawn, arguments.people)
     hide(drawn, after, arguments.deface)
-    command = ["anonlib", "audit", "--originals", drawn, "--anonymized", after, "--out", arguments.out / "deface.html"]
-    subprocess.run(command, check=True)
+    folders = ["--originals", drawn, "--anonymized", after]
+    subprocess.run(["anonlib", "audit", *folders, "--out", arguments.out / "deface.html"], check=True)
 
 
 def draw(folder: Path, people: int) -> None:
