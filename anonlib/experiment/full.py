@@ -10,8 +10,16 @@ from functools import partial
 
 from anonlib.anonymizers import SWAP, Anonymizer, create, names
 from anonlib.experiment.attack_stages import attack_without_game
-from anonlib.experiment.methods import Experiment, measure, reads_state, train_modifier
-from anonlib.experiment.tables import NO_CLASSIFIER, NO_DETECTOR, OURS, START
+from anonlib.experiment.methods import (
+    NO_CLASSIFIER,
+    NO_DETECTOR,
+    OURS,
+    START,
+    Experiment,
+    measure,
+    reads_state,
+    train_modifier,
+)
 from anonlib.training.start import starting_modifier
 
 

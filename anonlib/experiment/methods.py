@@ -14,7 +14,6 @@ from anonlib.experiment.actions import Detections, anonymize_clips, detect_actio
 from anonlib.experiment.datasets import ExperimentData
 from anonlib.experiment.predictions import save_predictions
 from anonlib.experiment.run import Run
-from anonlib.experiment.tables import NO_CLASSIFIER, NO_DETECTOR, PAPER, RANDOM
 from anonlib.experiment.validation import validation_score
 from anonlib.metrics.image_quality import gradient_energy, l1_distance
 from anonlib.networks import ActionDetector, SphereFace
@@ -25,6 +24,11 @@ from anonlib.training.logs import Log, Pictures
 from anonlib.training.precision import layers_in
 from anonlib.training.start import starting_modifier
 
+OURS, PAPER, RANDOM = "modifier", "modifier_picture", "modifier_random_label"
+"""Names of the learned methods: the profile's M; the paper's M, if the profile's M is M-state; the paper's M
+trained with random labels."""
+START, NO_CLASSIFIER, NO_DETECTOR = "modifier_start", "modifier_no_classifier", "modifier_no_detector"
+"""The profile's M before Algorithm 1, and after it without the gradient of D, or without that of A."""
 OBJECTIVES = {RANDOM: "random_label", NO_CLASSIFIER: "detection", NO_DETECTOR: "identification"}
 """Objectives of the methods whose M does not minimise the paper's Eq. (4), see `TrainingConfig.objective`."""
 

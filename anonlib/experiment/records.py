@@ -9,8 +9,9 @@ from pathlib import Path
 
 from anonlib.anonymizers import names
 from anonlib.errors import ResultsError
+from anonlib.experiment.methods import OURS
 from anonlib.experiment.run import read_json
-from anonlib.experiment.tables import OURS, Row, as_csv, read_csv, tables_of
+from anonlib.experiment.tables import Row, as_csv, read_csv, tables_of
 from anonlib.files import commit
 
 CLEAR = "unanonymized"

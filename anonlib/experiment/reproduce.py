@@ -19,6 +19,9 @@ from anonlib.experiment.attack_stages import attack
 from anonlib.experiment.datasets import ExperimentData, faces_found, fitted, load_data
 from anonlib.experiment.full import measure_fully
 from anonlib.experiment.methods import (
+    OURS,
+    PAPER,
+    RANDOM,
     Experiment,
     as_trained,
     compare_quality,
@@ -29,7 +32,7 @@ from anonlib.experiment.methods import (
 from anonlib.experiment.mixtures import mix
 from anonlib.experiment.predictions import save_test
 from anonlib.experiment.run import Run
-from anonlib.experiment.tables import OURS, PAPER, RANDOM, Reproduction, write_tables
+from anonlib.experiment.tables import Reproduction, write_tables
 from anonlib.networks import StateModifier
 from anonlib.training.start import STARTS, modifier_weights, starting_classifier, starting_detector
 

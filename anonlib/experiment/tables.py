@@ -17,6 +17,7 @@ from anonlib.assets import data_path
 from anonlib.experiment.attack_stages import ATTACKS, COLUMNS, TWO_CLEAR
 from anonlib.experiment.datasets import AT_THE_FACE
 from anonlib.experiment.full_tables import ablation_game, evidence, strongest
+from anonlib.experiment.methods import NO_CLASSIFIER, NO_DETECTOR, OURS, PAPER, RANDOM, START
 from anonlib.experiment.mixtures import mixtures
 from anonlib.experiment.predictions import attacks_file, summarize, summarize_attacks
 from anonlib.experiment.run import read_json
@@ -25,11 +26,6 @@ from anonlib.metrics.average_precision import interval, mean_over_classes
 from anonlib.types import ACTIONS
 
 Row = dict[str, Any]
-OURS, PAPER, RANDOM = "modifier", "modifier_picture", "modifier_random_label"
-"""Names of the learned methods: the profile's M; the paper's M, if the profile's M is M-state; the paper's M
-trained with random labels."""
-START, NO_CLASSIFIER, NO_DETECTOR = "modifier_start", "modifier_no_classifier", "modifier_no_detector"
-"""The profile's M before Algorithm 1, and after it without the gradient of D, or without that of A."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

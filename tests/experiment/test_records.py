@@ -13,6 +13,7 @@ import torch
 from anonlib.anonymizers import names
 from anonlib.errors import CheckpointError, ResultsError
 from anonlib.experiment import tables
+from anonlib.experiment.methods import RANDOM
 from anonlib.experiment.predictions import rounded, save_arrays, save_predictions, save_test, summarize
 from anonlib.experiment.records import (
     agreement,
@@ -23,7 +24,7 @@ from anonlib.experiment.records import (
     describe_run,
     recorded_runs,
 )
-from anonlib.experiment.tables import RANDOM, write_tables
+from anonlib.experiment.tables import write_tables
 from anonlib.metrics.average_precision import (
     average_precision,
     interval,
