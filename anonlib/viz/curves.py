@@ -26,6 +26,10 @@ MARKED = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "D"), (PURPLE, "^"), (ORANGE, "
 MARGINS = ((BLUE, "-"), (GREEN, "--"), (ORANGE, "-."), (VERMILION, "-"), (PURPLE, ":"))
 LOSSES = (BLUE, VERMILION, GREEN, PURPLE, BLACK)
 PHASES = (SKY, ORANGE, GREEN, PURPLE)
+MOST_TICKS = 8
+"""So many whole numbers on the x axis of `plot_curves` have a tick each."""
+AGAIN = " again"
+"""Ends the name of a phase that has the colour of an earlier one."""
 TITLES = {
     "D modified": "D on modified faces, $L_D(M(f), i_f)$",
     "D clear": "D on clear faces, $L_D(f, i_f)$",
@@ -63,6 +67,8 @@ def plot_curves(
     if log:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    elif len(points := np.asarray(x)) <= MOST_TICKS and np.issubdtype(points.dtype, np.integer):
+        axes.set_xticks(points)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     percent(axes.yaxis)
     axes.margins(y=0.08)
@@ -170,7 +176,7 @@ def plot_losses(
 
     Args:
         history: column `step`, and one column per loss; NaN where a loss was not computed.
-        phases: name to the first step of the phase, in order.
+        phases: name to the first step of the phase, in order; `X again` has the colour of `X`.
         smooth: length of the running mean in logged values; 1 draws the logged values alone.
         steps: end of the last phase; by default the last logged step.
     """
@@ -193,8 +199,10 @@ def draw_losses(
     panels = figure.subplots(max(1, len(names)), 1, sharex=True, squeeze=False)[:, 0]
     end = float(history["step"].max()) if steps is None else steps
     spans = list(pairwise([*phases.values(), end]))
+    players = list(dict.fromkeys(name.removesuffix(AGAIN) for name in phases))
     for axes in panels:
-        for span, color in zip(spans, PHASES * len(phases), strict=False):
+        for name, span in zip(phases, spans, strict=True):
+            color = PHASES[players.index(name.removesuffix(AGAIN)) % len(PHASES)]
             axes.axvspan(*span, color=color, alpha=0.16, lw=0)
         if phases and end > min(phases.values()):
             axes.set_xlim(min(phases.values()), end)

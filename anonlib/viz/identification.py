@@ -137,7 +137,7 @@ def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], ima
         for edge in np.arange(1, len(names)) * images - 0.5:
             axes.axhline(edge, color="white", lw=1.5)
             axes.axvline(edge, color="white", lw=1.5)
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=10)
     last = axes.get_position()
     scale = figure.add_axes((0.92, last.y0, 0.018, last.height))
     figure.colorbar(shown, cax=scale, extend="min").ax.tick_params(labelsize=8)
@@ -154,9 +154,9 @@ def plot_similarity_spread(groups: Mapping[str, tuple[Floats, Floats]]) -> Figur
             look: dict[str, Any] = {"color": color, "alpha": 0.55, "hatch": hatch, "edgecolor": "white"}
             axes.hist(values, bins=bins, density=True, label=name, linewidth=0.3, **look)
             axes.axvline(float(np.mean(values)), color=color, lw=2)
-        axes.set_title(title, loc="left", fontsize=9)
+        axes.set_title(title, loc="left", fontsize=10)
         axes.set(yticks=[], xlim=(-0.5, 1))
-    figure.axes[0].legend(frameon=False, fontsize=9, loc="upper left")
+    figure.axes[0].legend(frameon=False, fontsize=10, loc="upper left")
     axes.set_xlabel("cosine similarity of two pictures (upright line: the mean)")
     return figure
 
@@ -203,7 +203,7 @@ def plot_consecutive(
         axes.axvline(frame + 1, color=GREY, lw=5, alpha=0.35)
     lowest = min(0.95, *(float(v.min()) for v in curves.values()), *levels.values())
     axes.set(xlabel="frame", ylim=(lowest - 0.08, 1.03), xlim=(0.5, len(values) + 1.5))
-    axes.set_title("cosine similarity to the face in the frame before", loc="left", fontsize=9)
+    axes.set_title("cosine similarity to the face in the frame before", loc="left", fontsize=10)
     axes.grid(alpha=0.25)
     figure.legend(loc="center left", bbox_to_anchor=(0.68, 0.53), fontsize=8, frameon=False)
     return figure

@@ -100,9 +100,9 @@ def plot_people(
         shown = (*row[:images], *row[images + 1 :])
         for axes, image in zip(shown, (*originals, *modified), strict=True):
             show(axes, image, interpolation="auto")
-        row[0].text(-0.08, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=9)
-    grid[0, 0].set_title("original", loc="left", fontsize=9)
-    grid[0, images + 1].set_title(after_title, loc="left", fontsize=9)
+        row[0].text(-0.08, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=10)
+    grid[0, 0].set_title("original", loc="left", fontsize=10)
+    grid[0, images + 1].set_title(after_title, loc="left", fontsize=10)
     return figure
 
 
@@ -123,7 +123,7 @@ def plot_questions(*, pair: Tensor, people: Mapping[str, Tensor], face: Tensor, 
         (grid[2], face[None], "Q2: who is this?"),
         (grid[3], together[:COLUMNS], "Q3: would you feel protected?   [yes] [no]"),
     ):
-        row[0].set_title(title, loc="left", fontsize=9)
+        row[0].set_title(title, loc="left", fontsize=10)
         for axes, picture in zip(row, pictures, strict=False):
             show(axes, picture)
     for axes, (name, picture) in zip(grid[1], people.items(), strict=False):

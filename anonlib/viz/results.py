@@ -93,6 +93,7 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]], *, bold:
         reach = 9 + 3.2 * len(text)  # half of the text's width, and a gap
         ways = [(reach + 3, 0), (-reach - 3, 0), (0, 15), (0, -15), (reach, 12), (-reach, 12)]
         ways += [(reach, -12), (-reach, -12)]
+        ways += [(side * (reach - 25), up) for up in (15, -15) for side in (1, -1)]
         spots = [place(at) * scale + way for way in ways]
         inside = [_inside(spot, reach, *(edges * scale)) for spot in spots]
         room = [

@@ -124,11 +124,11 @@ def _draw_pictures(figure: Figure | SubFigure, pictures: Mapping[int, Tensor]) -
     axes.set_anchor("N")
     axes.imshow(faces.permute(0, 3, 1, 4, 2).reshape(count * size, -1, 3).numpy())
     words = ["clear" if not done else f"{done} step{'s' * (done > 1)}" for done in pictures]
-    axes.set_yticks([(k + 0.5) * size for k in range(count)], labels=words, fontsize=9)
+    axes.set_yticks([(k + 0.5) * size for k in range(count)], labels=words, fontsize=10)
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title("the same faces under M", fontsize=9)
+    axes.set_title("the same faces under M", fontsize=10)
 
 
 class TrainingMonitor:

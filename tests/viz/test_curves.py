@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from anonlib.viz import plot_curves, plot_losses, plot_margin, plot_precision_recall, plot_roc
-from anonlib.viz.styles import ORANGE, SKY
+from anonlib.viz.styles import GREEN, ORANGE, SKY
 from tests.viz.drawing import draw
 
 
@@ -99,6 +99,20 @@ def test_phases_are_named_once_over_the_middle_of_their_bands() -> None:
     first, second = draw(plot_losses(HISTORY, phases=PHASES)).axes
     assert [(text.get_text(), text.xy[0]) for text in first.texts] == [("M and D", 7.5), ("A alone", 17)]
     assert not second.texts
+
+
+def test_a_phase_that_comes_again_has_its_colour_again() -> None:
+    history = pd.DataFrame({"step": [0, 1, 2, 3], "loss": [3.0, 2.0, 1.0, 0.0]})
+    figure = plot_losses(history, phases={"D": 0, "M": 1, "D again": 2})
+    first, other, again = (band.get_facecolor() for band in figure.axes[0].patches)
+    assert first == again != other
+
+
+def test_a_method_has_its_colour_among_roc_curves() -> None:
+    line = ([0.0, 1.0], [0.0, 1.0])
+    figure = plot_roc({"mine": line, "Edge": line, "other": line})
+    colors = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
+    assert colors["Edge"] == GREEN and len({colors[name] for name in ("mine", "Edge", "other")}) == 3
 
 
 def test_the_losses_of_the_paper_have_its_names() -> None:
