@@ -125,7 +125,7 @@ def _draw_gradients(axes: Axes) -> None:
 def _draw_legend(axes: Axes) -> None:
     for x, (network, goal) in zip((1.5, 34.5, 60.5), GOALS.items(), strict=True):
         axes.text(x, 1.8, network, color=NETWORKS[network], weight="bold", fontsize=10)
-        axes.text(x + 2.2, 1.8, goal, fontsize=8.5)
+        axes.text(x + 2.2, 1.8, goal, fontsize=10)
 
 
 def _scene(
@@ -161,14 +161,14 @@ def _scene(
         width, height = 2.3 * factor, 2.6 * factor
         corner = x - width / 2, y - height / 2
         axes.add_patch(Rectangle(corner, width, height, fill=False, ec=BLACK, ls=line, lw=1))
-    axes.text(x, y + 4.7, title, ha="center", va="bottom", fontsize=9.5)
+    axes.text(x, y + 4.7, title, ha="center", va="bottom", fontsize=10)
     _note(axes, x, y - 4.7, below)
 
 
 def _network(axes: Axes, at: Point, name: str, about: str, *, half: float = 4.0) -> None:
     _rounded(axes, at, 4.0, half, fc=NETWORKS[name], ec="none")
     axes.text(at[0], at[1] + 2, name, color="white", weight="bold", fontsize=15, ha="center", va="center")
-    axes.text(at[0], at[1], about, color="white", fontsize=8, ha="center", va="top")
+    axes.text(at[0], at[1], about, color="white", fontsize=9.5, ha="center", va="top")
 
 
 def _loss(axes: Axes, at: Point, name: str, about: str, half: float = 5.8) -> None:
@@ -188,7 +188,7 @@ def _shape(count: str, size: tuple[int, int]) -> str:
 
 
 def _note(axes: Axes, x: float, y: float, text: str, *, ha: str = "center") -> None:
-    axes.text(x, y, text, fontsize=8, color="#555555", ha=ha, va="top", linespacing=1.25)
+    axes.text(x, y, text, fontsize=9.5, color="#555555", ha=ha, va="top", linespacing=1.25)
 
 
 def _arrow(axes: Axes, *points: Point, network: str = "") -> None:

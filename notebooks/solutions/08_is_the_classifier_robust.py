@@ -7,7 +7,7 @@
    runs such an attacker was right in 69 to 73% instead of 87% of the pairs (results/README.md). One
    argument of one function changes the measured privacy by many points: an attack is easily too weak.
 3. `together` below. A modified and a clear face: the attacker learns to give both kinds of pictures of a
-   person the same feature. In the recorded runs this raises the accuracy from 66% to 80% behind the
+   person the same feature. In the recorded runs this raises the accuracy from 65% to 80% behind the
    paper's M (means of three seeds), and costs some points for two modified faces. Behind M-state it gains
    nothing (51%).
 """
