@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from anonlib.experiment import agreement
 from anonlib.study import scene
 from anonlib.study.exercises import GRADING
 from anonlib.training import identification_loss
@@ -141,3 +142,20 @@ def test_a_mosaic_of_the_upper_face_leaves_the_mouth() -> None:
     changed = solutions("06_privacy_against_utility")["upper"](faces)
     assert torch.equal(changed[:, :, 6:], faces[:, :, 6:])
     torch.testing.assert_close(changed[:, :, 0, 0], faces[:, :, :3, :5].mean(dim=(2, 3)))
+
+
+def test_half_of_a_persons_pictures_are_a_new_track() -> None:
+    assert solutions("09_identity_consistency")["halves"]([0, 0, 1, 0, 0, 1]).tolist() == [0, 0, 2, 1, 1, 3]
+
+
+def test_the_answers_that_a_share_needs() -> None:
+    functions = solutions("11_the_user_study")
+    needed = functions["answers_needed"](0.8, 0.5)
+    lows = [functions["wilson"](round(0.8 * n), n)[0] for n in (needed - 1, needed)]
+    assert lows[0] <= 0.5 < lows[1]
+
+
+def test_pairs_in_the_same_order_are_those_of_the_library() -> None:
+    first, second = {"a": 1, "b": 2, "c": 3}, {"a": 5, "b": 9, "c": 7, "d": 0}
+    found = solutions("12_reproducing_the_tables")["same_order"](first, second)
+    assert found == agreement(first, second) == (2, 3)

@@ -30,6 +30,7 @@ _MODULES = {
     "full_tables": ("paired_differences",),
     "missed_faces": ("Forgetful", "exposure", "since_seen"),
     "own_method": ("place",),
+    "predictions": ("summarize",),
     "records": ("agreement", "bars", "check_results", "describe", "recorded_runs"),
     "run": ("read_json",),
     "tables": ("ablation_classifier",),

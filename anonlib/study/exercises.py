@@ -51,10 +51,14 @@ def _gap(mine: Function, library: Function, case: tuple[Any, ...], name: str) ->
     given = deepcopy(case)
     got, wanted = np.asarray(mine(*given), dtype=float), np.asarray(library(*deepcopy(case)), dtype=float)
     assert got.shape == wanted.shape, f"{name}: shape {got.shape} instead of {wanted.shape}"
-    unchanged = all(np.array_equal(a, b) for a, b in zip(given, case, strict=True))
+    unchanged = all(map(_equal, given, case))
     assert unchanged, f"{name}: an argument was changed in place; work on a copy"
     both_nan = np.isnan(got) & np.isnan(wanted)
     return float(np.abs(np.where(both_nan, 0, got - wanted)).max(initial=0))
+
+
+def _equal(first: Any, second: Any) -> bool:
+    return np.array_equal(first, second, equal_nan=np.asarray(first).dtype.kind == "f")
 
 
 def beside(expected: Mapping[str, float | None], measured: Mapping[str, float]) -> str:

@@ -14,11 +14,11 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
-    "classes": "classes_of plot_class_gains plot_class_precision plot_class_table plot_gains plot_table1",
+    "classes": "classes_of plot_class_gains plot_class_precision plot_gains plot_table1",
     "curves": "plot_curves plot_losses plot_margin plot_precision_recall plot_roc",
     "detection": "plot_actions plot_boxes plot_exposure plot_face_steps plot_faces plot_overlaps",
     "identification": "plot_consecutive plot_decisions plot_folds plot_similarities plot_similarity "
-    "plot_similarity_spread plot_strength",
+    "plot_strength",
     "pictures": "plot_baselines plot_before_after plot_people plot_pictures plot_questions plot_strip "
     "plot_words",
     "pipeline": "plot_pipeline",

@@ -15,7 +15,6 @@ from anonlib.viz.styles import BLACK, BLUE, GREY, RED, SKY, style
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from typing import Any
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -52,23 +51,6 @@ def plot_table1(table: DataFrame) -> Figure:
     return figure
 
 
-def plot_class_table(table: DataFrame, *, apart: Collection[str]) -> Figure:
-    """Our average precision of every class under every method, in colour; a darker cell is better.
-
-    Implements Ren et al., Table 1. Differs from the paper: any classes, those of `apart` left of a gap.
-    """
-    classes = sorted(classes_of(table), key=lambda name: name not in apart)
-    values = table[[*classes, "map"]].to_numpy(float)
-    figure, axes = panel(max(7.2, 0.42 * values.shape[1] + 1.4), 0.27 * len(table) + 1.2)
-    draw_heat(axes, values, rows=[style(m).label for m in table["method"]])
-    for edge in (sum(name in apart for name in classes), len(classes)):
-        axes.axvline(edge - 0.5, color="white", lw=5)
-    turned: dict[str, Any] = {"rotation": 60, "ha": "left", "rotation_mode": "anchor"}
-    axes.set_xticks(range(values.shape[1]), [*classes, "mAP"], fontsize=10, **turned)
-    axes.tick_params(top=False, labeltop=True, labelbottom=False)
-    return figure
-
-
 def plot_gains(table: DataFrame, *, method: str = "modifier", over: str = "mask") -> Figure:
     """The gain of each class with `method` instead of `over`, and the paper's; see `plot_table1`."""
     gain = _gains(table, method, over, classes_of(table)).sort_values()
@@ -94,19 +76,21 @@ def plot_class_gains(
     """The gain of each class with `method` instead of `over`.
 
     Args:
-        apart: classes to place above the others, in red.
+        apart: classes in which hands or objects come near the face; above the others, in red.
         notes: class to a text that follows its name.
     """
     gain = _gains(table, method, over, classes_of(table)).sort_values()
     order = sorted(gain.index, key=lambda name: name in apart)
     places = np.arange(len(order)) + np.array([name in apart for name in order]) * 0.6
-    figure, axes = panel(7.2, 0.24 * len(order) + 1.0)
+    figure, axes = panel(7.2, 0.26 * len(order) + 1.3)
     colors = [RED if name in apart else BLUE for name in order]
     axes.barh(places, gain[order], height=0.65, color=colors, alpha=0.8)
     labels = [f"{name} {(notes or {}).get(name, '')}".strip() for name in order]
-    axes.set_yticks(places, labels, fontsize=8)
+    axes.set_yticks(places, labels)
     _label_gains(axes, method, over)
     axes.set_axisbelow(True)
+    groups = {"hands or objects near the face": RED, "other actions": BLUE}
+    legend_below(figure, handles=[Patch(color=c, alpha=0.8, label=name) for name, c in groups.items()])
     return figure
 
 

@@ -230,20 +230,20 @@ def plot_exposure(left: Mapping[str, NDArray[np.float64]], *, clear: float) -> F
         clear: a face with a larger share counts as clear.
     """
     people = len(next(iter(left.values())))
-    figure = panels(9, len(left) * (0.22 * people + 0.4) + 0.5, rows=len(left), sharex=True)
+    figure = panels(9, len(left) * (0.26 * people + 0.4) + 0.6, rows=len(left), sharex=True)
     colors = {"no face, or not seen yet": "#F2F2F2", "hidden": BLUE, "clear": VERMILION}
     colormap = ListedColormap(list(colors.values()))
     for axes, (title, shares) in zip(figure.axes, left.items(), strict=True):
         state = np.where(np.isnan(shares), 0, 1 + (shares > clear))
         axes.pcolormesh(state, cmap=colormap, vmin=0, vmax=2, edgecolors="white", linewidth=0.5)
         axes.set_yticks(np.arange(people) + 0.5, [f"person {k + 1}" for k in range(people)])
-        axes.tick_params(labelsize=8, length=0)
-        axes.set_title(title, fontsize=9, loc="left")
+        axes.tick_params(length=0)
+        axes.set_title(title, fontsize=10, loc="left")
         axes.invert_yaxis()
-    axes.set_xlabel("frame", fontsize=9)
+    axes.set_xlabel("frame")
     handles = [
         Patch(facecolor=color, edgecolor=GREY, label=name, hatch="///" * (name == "clear"))
         for name, color in colors.items()
     ]
-    legend_below(figure, handles=handles, ncols=3, fontsize=8)
+    legend_below(figure, handles=handles, ncols=3)
     return figure

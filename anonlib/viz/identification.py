@@ -131,8 +131,8 @@ def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], ima
     centres = np.arange(len(names)) * images + (images - 1) / 2
     for axes, (title, matrix) in zip(figure.axes, matrices.items(), strict=True):
         shown = axes.imshow(matrix, cmap="cividis", vmin=LOWEST, vmax=HIGHEST)
-        axes.set_xticks(centres, names, fontsize=8)
-        axes.set_yticks(centres, names, fontsize=8)
+        axes.set_xticks(centres, names)
+        axes.set_yticks(centres, names)
         axes.tick_params(length=0, pad=2)
         for edge in np.arange(1, len(names)) * images - 0.5:
             axes.axhline(edge, color="white", lw=1.5)
@@ -140,24 +140,8 @@ def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], ima
         axes.set_title(title, fontsize=10)
     last = axes.get_position()
     scale = figure.add_axes((0.92, last.y0, 0.018, last.height))
-    figure.colorbar(shown, cax=scale, extend="min").ax.tick_params(labelsize=8)
-    scale.set_title("cosine", fontsize=8, loc="left")
-    return figure
-
-
-def plot_similarity_spread(groups: Mapping[str, tuple[Floats, Floats]]) -> Figure:
-    """Distributions of the similarities (within people, between people), one panel per title."""
-    figure = panels(7.2, 1.5 * len(groups) + 0.5, rows=len(groups), sharex=True)
-    bins = np.linspace(-0.5, 1, 61).tolist()
-    for axes, (title, (within, between)) in zip(figure.axes, groups.items(), strict=True):
-        for (name, color, hatch), values in zip(GROUPS, (between, within), strict=True):
-            look: dict[str, Any] = {"color": color, "alpha": 0.55, "hatch": hatch, "edgecolor": "white"}
-            axes.hist(values, bins=bins, density=True, label=name, linewidth=0.3, **look)
-            axes.axvline(float(np.mean(values)), color=color, lw=2)
-        axes.set_title(title, loc="left", fontsize=10)
-        axes.set(yticks=[], xlim=(-0.5, 1))
-    figure.axes[0].legend(frameon=False, fontsize=10, loc="upper left")
-    axes.set_xlabel("cosine similarity of two pictures (upright line: the mean)")
+    figure.colorbar(shown, cax=scale, extend="min")
+    scale.set_title("cosine", fontsize=10, loc="left")
     return figure
 
 
@@ -172,7 +156,7 @@ def plot_strength(sweep: DataFrame) -> Figure:
     ):
         axes.plot(sweep["strength"], sweep[column], color=color, marker=marker, label=name)
     axes.axhline(0.5, color=GREY, lw=1, ls=":")
-    note(axes, "1 − EER of guessing", (1, 0.5), (-2, 3), ha="right", fontsize=8)
+    note(axes, "1 − EER of guessing", (1, 0.5), (-2, -13), ha="right")
     axes.set(xlabel="strength s of f + s (M(f) − f)", ylabel="cosine similarity, 1 − EER")
     axes.grid(alpha=0.25)
     legend_right(figure)
@@ -205,5 +189,5 @@ def plot_consecutive(
     axes.set(xlabel="frame", ylim=(lowest - 0.08, 1.03), xlim=(0.5, len(values) + 1.5))
     axes.set_title("cosine similarity to the face in the frame before", loc="left", fontsize=10)
     axes.grid(alpha=0.25)
-    figure.legend(loc="center left", bbox_to_anchor=(0.68, 0.53), fontsize=8, frameon=False)
+    figure.legend(loc="center left", bbox_to_anchor=(0.68, 0.53), fontsize=10, frameon=False)
     return figure

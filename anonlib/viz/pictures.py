@@ -140,7 +140,7 @@ def plot_strip(rows: Mapping[str, Tensor], *, titles: Sequence[str]) -> Figure:
         shown = figure.axes[row * len(titles) : (row + 1) * len(titles)]
         for axes, frame in zip(shown, frames, strict=True):
             show(axes, frame)
-        look: dict[str, Any] = {"ha": "right", "va": "center", "rotation": 90, "fontsize": 9}
+        look: dict[str, Any] = {"ha": "right", "va": "center", "rotation": 90, "fontsize": 10}
         shown[0].text(-0.02, 0.5, name, transform=shown[0].transAxes, **look)
     for axes, title in zip(figure.axes, titles, strict=False):
         axes.set_title(title, fontsize=10)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.patches import Ellipse
 
 from anonlib.viz.axes import legend_below, legend_right, panel, panels, percent, shifts
-from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, RED, VERMILION, YELLOW, style
+from anonlib.viz.styles import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, YELLOW, style
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,7 +27,6 @@ MIXTURES = {"person": ("--", "mask some people"), "picture": (":", "mask some pi
 """Line style and name of each curve of `anonlib.experiment.mixtures`."""
 JOINT = float(np.sqrt(-2 * np.log(0.05)) / 1.959964)
 """Size of the joint 95% region of two independent normal numbers, relative to the 95% interval of one."""
-KEPT = ((RED, "s"), (BLUE, "o"), (GREY, "v"), (VERMILION, "D"), ("black", "^"))
 EXPERIMENTS = ((VERMILION, "o"), (BLUE, "^"), (GREEN, "D"), (ORANGE, "v"), (BLACK, "s"))
 STUDIES = ((BLACK, "*"), (BLUE, "o"), (VERMILION, "^"), (GREEN, "D"), (ORANGE, "v"))
 ASKED = {
@@ -64,11 +63,7 @@ def plot_privacy_utility(
     handles = [_draw_method(axes, row, large=row["method"] == highlight) for _, row in figure4.iterrows()]
     handles += _draw_mixtures(axes, mixtures)
     if paper is not None:
-        for _, row in paper.dropna(subset=MEASURES).iterrows():
-            look = style(row["method"])
-            hollow: dict[str, Any] = {"ls": "none", "mfc": "none", "mec": look.color, "mew": 1.2}
-            hollow |= {"marker": look.marker, "ms": look.size, "label": f"{look.label}, paper on DALY"}
-            handles += axes.plot(*row[MEASURES], **hollow)
+        handles += _draw_published(axes, paper, note=", paper on DALY")
     axes.set(xlabel=f"face verification error, {attacker}", ylabel="action detection mAP@0.5")
     axes.set_title("better ↗", loc="right", fontsize=10, color=GREY)
     percent(axes.xaxis, axes.yaxis)
@@ -147,26 +142,40 @@ def plot_by_attacker(
     return figure
 
 
-def plot_figure4_panels(tables: Mapping[str, DataFrame]) -> Figure:
+def plot_figure4_panels(tables: Mapping[str, DataFrame], *, paper: tuple[str, DataFrame]) -> Figure:
     """Fig. 4 for several sources, one panel each; the y axes have different scales.
 
-    Tables are as for `plot_privacy_utility`.
+    Tables are as for `plot_privacy_utility`. `paper` is the title and the table of the published points; the
+    last panel shows them hollow.
 
     Implements Ren et al., Fig. 4. Differs from the paper: methods without both numbers are left out.
     """
-    figure = panels(2.6 * len(tables) + 1.6, 3.4, columns=len(tables), sharex=True)
-    handles = {}
-    for axes, (title, table) in zip(figure.axes, tables.items(), strict=True):
+    figure = panels(2.8 * len(tables) + 4.6, 3.8, columns=len(tables) + 1, sharex=True)
+    handles: dict[str, Line2D] = {}
+    for axes, table in zip(figure.axes, tables.values(), strict=False):
         for _, row in table.dropna(subset=MEASURES).iterrows():
             handles[row["method"]] = _draw_method(axes, row)
-        axes.set_title(title, fontsize=9)
-        axes.set_xlabel("verification error", fontsize=9)
-        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+    _draw_published(figure.axes[-1], paper[1])
+    for axes, title in zip(figure.axes, [*tables, paper[0]], strict=True):
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("verification error")
         percent(axes.xaxis, axes.yaxis)
+        axes.margins(0.08)
         axes.grid(alpha=0.25)
-    figure.axes[0].set_ylabel("action detection mAP@0.5", fontsize=9)
-    legend_right(figure, handles=list(handles.values()), fontsize=8, labelspacing=0.8)
+    figure.axes[0].set_ylabel("action detection mAP@0.5")
+    legend_right(figure, handles=list(handles.values()), labelspacing=0.8)
     return figure
+
+
+def _draw_published(axes: Axes, paper: DataFrame, *, note: str = "") -> list[Line2D]:
+    """The paper's points for which both numbers are known, hollow; `note` follows the name in the legend."""
+    lines: list[Line2D] = []
+    for _, row in paper.dropna(subset=MEASURES).iterrows():
+        look = style(row["method"])
+        hollow: dict[str, Any] = {"ls": "none", "mfc": "none", "mec": look.color, "mew": 1.2}
+        hollow |= {"marker": look.marker, "ms": look.size, "label": look.label + note}
+        lines += axes.plot(*row[MEASURES], **hollow)
+    return lines
 
 
 def _draw_mixtures(axes: Axes, mixtures: DataFrame | None) -> list[Line2D]:
@@ -199,15 +208,15 @@ def _draw_method(axes: Axes, row: Series, *, large: bool = False) -> Line2D:
 def plot_kept(shares: Mapping[str, Series]) -> Figure:
     """The share of the mAP on clear frames that remains under each method, one marker per source.
 
-    Series are indexed by method; the first one sets the order.
+    Series are indexed by method; the first one sets the order, and what it lacks follows.
     """
-    methods = list(next(iter(shares.values())).index)
+    methods = list(dict.fromkeys(method for share in shares.values() for method in share.index))
     figure, axes = panel(7.2, 0.3 * len(methods) + 1.2)
-    for (source, share), (color, marker) in zip(shares.items(), KEPT, strict=False):
+    for (source, share), (color, marker) in zip(shares.items(), EXPERIMENTS, strict=False):
         look: dict[str, Any] = {"marker": marker, "ms": 7, "mfc": "none", "mec": color, "mew": 1.5}
         axes.plot(share.reindex(methods), np.arange(len(methods)), ls="none", label=source, **look)
     axes.axvline(1, color=GREY, lw=1, ls=":")
-    axes.set_yticks(range(len(methods)), [style(m).label for m in methods], fontsize=9)
+    axes.set_yticks(range(len(methods)), [style(m).label for m in methods])
     axes.invert_yaxis()
     axes.set_xlabel("mAP over that of un-anonymized frames")
     percent(axes.xaxis)

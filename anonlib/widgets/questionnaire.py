@@ -162,7 +162,7 @@ class UserStudy:
             together=hidden[list(first["Q3"].faces)],
             people={study.names[p]: clear[faces[0]] for p, faces in study.introduced.items() if faces},
         )
-        return mime_bundle(self.view, png=figure_png(figure, dpi=90), description=self.description)
+        return mime_bundle(self.view, png=figure_png(figure, dpi=130), description=self.description)
 
 
 def row_png(faces: FaceImages, indices: Sequence[int]) -> bytes:

@@ -67,6 +67,11 @@ def test_a_right_function_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "mine: 2 cases agree with the library: your version is used.\n"
 
 
+def test_an_argument_with_nan_is_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose(np.nanmean, np.nanmean, same_as(np.nanmean, (np.array([1.0, np.nan]),))) is np.nanmean
+    assert "your version is used" in capsys.readouterr().out
+
+
 def test_a_wrong_function_is_an_error_when_it_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(GRADING, "1")
     with pytest.raises(AssertionError, match="second_wrong: your version is not right yet"):

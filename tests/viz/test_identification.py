@@ -11,7 +11,6 @@ from anonlib.viz import (
     plot_folds,
     plot_similarities,
     plot_similarity,
-    plot_similarity_spread,
     plot_strength,
 )
 from anonlib.viz.identification import HIGHEST, LOWEST
@@ -61,14 +60,6 @@ def test_heat_maps_share_one_scale_and_part_people() -> None:
         assert axes.get_xticks().tolist() == [1, 4]
         assert [line.get_xdata()[0] for line in axes.lines[1:]] == [2.5]
     np.testing.assert_array_equal(maps[1].images[0].get_array(), -matrix)
-
-
-def test_spread_marks_the_means() -> None:
-    within, between = np.array([0.5, 0.7]), np.array([0.0, 0.2])
-    figure = draw(plot_similarity_spread({"clear": (within, between)}))
-    (axes,) = figure.axes
-    marks = sorted(float(line.get_xdata()[0]) for line in axes.lines)
-    np.testing.assert_allclose(marks, [0.1, 0.6])
 
 
 def test_strength_draws_every_column_of_the_sweep() -> None:

@@ -113,12 +113,13 @@ POINTS = pd.DataFrame(
 
 
 def test_a_panel_a_source_without_points_that_lack_a_number() -> None:
-    figure = draw(plot_figure4_panels({"ours": POINTS.dropna(), "paper": POINTS}))
+    figure = draw(plot_figure4_panels({"ours": POINTS.dropna()}, paper=("paper", POINTS)))
     ours, paper = figure.axes
     assert (ours.get_title(), paper.get_title()) == ("ours", "paper")
     for axes in (ours, paper):
         assert [tuple(line.get_xydata()[0]) for line in axes.lines] == [(0.5, 0.2), (0.3, 0.4)]
-        assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 0.4
+        assert 0 < axes.get_ylim()[0] < 0.2 and axes.get_ylim()[1] > 0.4
+    assert {line.get_markerfacecolor() for line in paper.lines} == {"none"}
     assert [t.get_text() for t in figure.legends[0].texts] == ["Masked", "Ours"]
 
 
@@ -127,9 +128,9 @@ def test_what_is_kept_stands_on_the_line_of_its_method() -> None:
     second = pd.Series({"modifier": 0.95, "mask": 0.7, "edge": 0.1})
     (axes,) = draw(plot_kept({"drawn": first, "real": second})).axes
     drawn, real = axes.lines[:2]
-    np.testing.assert_allclose(drawn.get_xdata(), [0.5, 0.9])
-    np.testing.assert_allclose(real.get_xdata(), [0.7, 0.95])
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["Masked", "Ours"]
+    np.testing.assert_allclose(drawn.get_xdata(), [0.5, 0.9, np.nan])
+    np.testing.assert_allclose(real.get_xdata(), [0.7, 0.95, 0.1])
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["Masked", "Ours", "Edge"]
 
 
 def test_each_experiment_has_its_markers_in_the_rows_of_its_faces() -> None:

@@ -184,5 +184,5 @@ def test_pictures_stand_in_rows_of_six_with_white_between(study: Study) -> None:
 
 def test_without_a_front_end_there_is_a_picture(shown: UserStudy) -> None:
     data, _ = shown._repr_mimebundle_()
-    assert Image.open(BytesIO(b64decode(data["image/png"]))).size == (666, 486)
+    assert Image.open(BytesIO(b64decode(data["image/png"]))).size == (962, 702)
     assert data["text/plain"].startswith("user study: 0 of 47 questions are answered")
