@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from anonlib.anonymizers import handcrafted as handcrafted
 from anonlib.anonymizers.ciagan import load_ciagan
+from anonlib.anonymizers.conditions import Conditions as Conditions, conditions_of as conditions_of
 from anonlib.anonymizers.frames import SMALLEST_FACE as SMALLEST_FACE, anonymize_frames as anonymize_frames
 from anonlib.anonymizers.learned import learned, load_anonymizer
 from anonlib.anonymizers.sessions import Session as Session, enlarge_of as enlarge_of

@@ -16,7 +16,7 @@ Differs from the paper: only the naive attacker is the paper's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -110,6 +110,7 @@ def attack_all(
     *,
     others: Mapping[str, Recognizer],
     seed: int,
+    landmarks: Collection[str] = ("found", "original"),
     progress: bool = True,
 ) -> tuple[list[Score], dict[float, float]]:
     """Scores of all attackers, the most accurate first, and the accuracy at each learning rate.
@@ -117,12 +118,14 @@ def attack_all(
     Args:
         classifier: D, trained on clear faces; its identities are those of the training people. It is copied.
         others: recognisers for `unseen` by their names.
+        landmarks: by which faces are aligned, see `Subjects`.
     """
     options: Any = {"seed": seed, "progress": progress}
     train, unseen_faces = subjects.found.train, subjects.found.validation.modified
     tuned = tune(classifier, train.modified, unseen_faces, subjects.validation_pairs, budget, **options)
     config, scores = settings(budget, rate=tuned.rate), list[Score]()
-    for aligned_by, view in subjects.views.items():
+    for aligned_by in landmarks:
+        view = subjects.views[aligned_by]
         alone = tuned.attacker
         if aligned_by != "found":
             alone, _ = retrain(classifier, view.train.modified, config, **options)

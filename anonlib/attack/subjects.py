@@ -16,7 +16,7 @@ from anonlib.config import profile
 from anonlib.metrics.verification import Pairs, verification_pairs
 from anonlib.training.start import starting_modifier
 from anonlib.types import FaceImages, Images, join_images
-from anonlib.world.faces import SyntheticPeople, synthetic_faces
+from anonlib.world.faces import PEOPLE, SyntheticPeople, synthetic_faces
 
 FindLandmarks = Callable[[Images], Tensor]
 """From uint8 faces `(N, 3, S, S)` to their landmarks `(N, 5, 2)`, xy pixels."""
@@ -63,13 +63,16 @@ class Subjects:
         return {"found": self.found, "original": self.original}
 
 
-def drawn_subjects(anonymizer: Anonymizer, budget: Budget, *, seed: int) -> Subjects:
+def drawn_subjects(
+    anonymizer: Anonymizer, budget: Budget, *, seed: int, first: int = PEOPLE["test"].start
+) -> Subjects:
     """People who do not exist, in crops of 64 pixels.
 
     The landmarks are found by the reader of M-state, which was trained on clear drawn faces.
+    The people who are attacked have the numbers from `first` on, in those of the test split.
     """
     size, people = profile("laptop").modifier.size, SyntheticPeople()
-    test_people = people.people("test")[: budget.test_people]
+    test_people = range(first, first + budget.test_people)
     validation = people.people("validation")[VALIDATION : VALIDATION + budget.validation_people]
     parts = {}
     for name, numbers, images in (

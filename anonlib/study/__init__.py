@@ -8,6 +8,17 @@ from anonlib.study.answers import (
     statistics as statistics,
 )
 from anonlib.study.exercises import beside as beside, choose as choose, same_as as same_as
+from anonlib.study.leaderboard import (
+    COURSE as COURSE,
+    TRIAL as TRIAL,
+    UNSEEN as UNSEEN,
+    Standing as Standing,
+    check_method as check_method,
+    load_method as load_method,
+    read_state as read_state,
+    standing as standing,
+    state_kept as state_kept,
+)
 from anonlib.study.questions import (
     Question as Question,
     Study as Study,

@@ -19,6 +19,7 @@ _NAMES = {
     "detection": "plot_actions plot_boxes plot_exposure plot_face_steps plot_faces plot_overlaps",
     "identification": "plot_consecutive plot_decisions plot_folds plot_similarities plot_similarity "
     "plot_strength",
+    "leaderboard": "plot_leaderboard",
     "pictures": "plot_baselines plot_before_after plot_people plot_pictures plot_questions plot_strip "
     "plot_words",
     "pipeline": "plot_pipeline",

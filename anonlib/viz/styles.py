@@ -44,6 +44,7 @@ _STYLES = {
     "superpixel": Style(label="Super-pixel", color=PURPLE, marker="h", size=10),
     "modifier": Style(label="Ours", color=RED, marker="s", size=11),
     "modifier_picture": Style(label="The paper's M", color=SKY, marker="p", size=11),
+    "M-redraw-start": Style(label="The paper's M, start", color=SKY, marker="p", size=8),
     "modifier_start": Style(label="Ours before Algorithm 1", color=RED, marker="s", size=7),
     "modifier_no_classifier": Style(label="Ours without D", color=RED, marker="<"),
     "modifier_no_detector": Style(label="Ours without A", color=RED, marker=">"),
