@@ -5,8 +5,8 @@
     python -m recipes.leaderboard --first 2123456789 --out class.csv submissions/*.py
 
 A submission is a Python file with a function `hide(faces)`; it is named after its file. The file is run, so
-read it first. The people who are attacked have the numbers from `--first` on, which is between 2 and 3
-billion: a teacher chooses it after the deadline. A JSON record beside the CSV file says how each row was made.
+read it first. The people who are attacked have the numbers from `--first` on, between 2 and 3 billion: a
+teacher chooses it after the deadline. A JSON record beside the CSV file says how each row was made.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ COURSE = Budget(
     test_people=120,
     test_images=4,
     pairs=2000,
-    steps=100,
+    steps=80,
     rates=(2.7e-3,),
     restoring_steps=60,
 )

@@ -41,7 +41,9 @@ def plot_leaderboard(board: DataFrame, *, highlight: str | None = None) -> Figur
         percent(axes.xaxis)
         axes.grid(alpha=0.25)
     left, right = figure.axes
-    left.plot(board["naive"], board.index, ls="none", marker="o", ms=8, mfc="none", mec=GREY, mew=1.3, zorder=2)
+    left.plot(
+        board["naive"], board.index, ls="none", marker="o", ms=8, mfc="none", mec=GREY, mew=1.3, zorder=2
+    )
     left.axvline(0.5, color=GREY, lw=1.2, ls=":")
     right.set_xlim(-0.03, 1.03)
     left.set_yticks(board.index, [style(method).label for method in board["method"]], fontsize=10)
