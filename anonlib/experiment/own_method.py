@@ -105,7 +105,7 @@ def check_anonymizer(anonymizer: Anonymizer, faces: Tensor) -> Tensor:
 def _call(anonymizer: Anonymizer, faces: Tensor) -> Tensor:
     try:
         return anonymizer(faces)
-    except AnonlibError:
+    except (AnonlibError, NotImplementedError):
         raise
     except Exception as error:
         height, width = faces.shape[2:]

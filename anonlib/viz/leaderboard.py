@@ -47,7 +47,7 @@ def plot_leaderboard(board: DataFrame, *, highlight: str | None = None) -> Figur
     left.axvline(0.5, color=GREY, lw=1.2, ls=":")
     right.set_xlim(-0.03, 1.03)
     left.set_yticks(board.index, [style(method).label for method in board["method"]], fontsize=10)
-    left.invert_yaxis()
+    left.set_ylim(len(board) - 0.5, -0.5)
     for text, method in zip(left.get_yticklabels(), board["method"], strict=True):
         text.set_fontweight("bold" if method == highlight else "normal")
     return figure

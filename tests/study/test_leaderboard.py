@@ -80,6 +80,6 @@ def test_rows_of_a_file_are_kept_and_replaced(tmp_path: Path) -> None:
 
 def test_the_shipped_leaderboard_holds_the_shipped_methods() -> None:
     rows = {row["method"]: row for row in csv.DictReader(leaderboard.BOARD.read_text().splitlines())}
-    assert set(rows) == set(leaderboard.SHIPPED)
+    assert {"mask", "blur8", "modifier", "ciagan"} <= set(rows) <= set(leaderboard.SHIPPED)
     assert all(0.4 < float(row["accuracy"]) <= 1 for row in rows.values())
     assert float(rows["unanonymized"]["kept"]) == 1
