@@ -110,7 +110,7 @@ def check_method(hide: Anonymizer) -> str:
         ConfigError, NumericError: as `check_anonymizer`.
         AssertionError: a pixel changes by less than `LEAST` on average.
     """
-    faces = synthetic_faces(range(3), images=1, size=64, seed=0).images.float() / 255
+    faces = synthetic_faces(range(3), images=1, size=64, seed=0).images[:3].float() / 255
     change = float((check_anonymizer(hide, faces) - faces).abs().mean())
     assert change >= LEAST, f"a pixel changes by {change:.1%} on average: the faces are not hidden"
     for size in SIZES:
