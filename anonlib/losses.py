@@ -26,6 +26,7 @@ of cos, with weight a, and psi, with weight 1 (Liu et al., CVPR 2017); a falls d
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -193,3 +194,62 @@ def proxy_nca_loss(features: Tensor, proxies: Tensor, labels: Tensor, *, scale: 
     """
     cosine = F.normalize(features, dim=1) @ F.normalize(proxies, dim=1).T  # d = 2 - 2 cosine
     return F.cross_entropy(2 * scale * cosine, labels)
+
+
+def attractor_loss(drawn: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """L1 distance of maps of a face network for drawn faces and for given ones, relative to the latter.
+
+    Implements the attractor of Gafni et al. (ICCV 2019), the sum over levels n of ||a_n(x) - a_n(z)||_1, from
+    memory. Differs from the paper: each level is divided by its size, so that all count alike.
+
+    The maps are `(B, C, h, w)`, in the same order in both.
+
+    >>> attractor_loss([torch.tensor([[1.0]])], [torch.tensor([[2.0]])]).item()
+    0.5
+    """
+    errors = [
+        (a - b).abs().mean() / b.detach().abs().mean().clamp(min=1e-6)
+        for a, b in zip(drawn, wanted, strict=True)
+    ]
+    return torch.stack(errors).mean()
+
+
+def repeller_loss(drawn: Tensor, target: Tensor, weights: Tensor, ceilings: Tensor) -> Tensor:
+    """-w ||a_1(t) - a_1(z)||_1 / sqrt(F), averaged: pushes descriptors away from those of the targets.
+
+    Implements the repeller of Gafni et al. (ICCV 2019), lambda ||a_1(t) - a_1(z)||_1 with lambda < 0, from
+    memory; a weight w is -lambda. Differs from the paper: it stops at a ceiling. Two strangers are 1.13 apart
+    on average; a face that is further than that from its own person would give the person away again.
+
+    Descriptors are `(B, F)` of length one; weights and ceilings are `(B,)`.
+
+    >>> x = torch.eye(2)
+    >>> round(repeller_loss(x, x.flip(0), torch.tensor([2.0, 0.0]), torch.tensor([9.0, 9.0])).item(), 3)
+    -1.414
+    """
+    distance = (drawn - target).abs().sum(1) / math.sqrt(drawn.shape[1])
+    return -(weights * distance.minimum(ceilings)).mean()
+
+
+def mask_loss(masks: Tensor, *, size: float, edges: float) -> Tensor:
+    """Weighted mean of masks `(B, 1, H, W)` in [0, 1] and of their gradients.
+
+    Implements the mask terms of Gafni et al. (ICCV 2019), from memory. Differs from the paper: means.
+
+    >>> mask_loss(torch.ones(1, 1, 2, 2), size=0.5, edges=1.0).item()
+    0.5
+    """
+    gradients = masks.diff(dim=3).abs().mean() + masks.diff(dim=2).abs().mean()
+    return size * masks.mean() + edges * gradients
+
+
+def mixup_loss(ratings: Tensor, shares: Tensor) -> Tensor:
+    """What a critic minimises whose `(B, ...)` ratings name the share `(B,)` of a real picture in a mixture.
+
+    Implements the discriminator of Gafni et al. (ICCV 2019) with mixup, from memory. Differs from the paper:
+    least squares on each patch.
+
+    >>> mixup_loss(torch.ones(2, 1, 4, 4), torch.tensor([1.0, 0.0])).item()
+    0.5
+    """
+    return (ratings - shares.reshape(-1, *[1] * (ratings.ndim - 1))).square().mean()

@@ -56,6 +56,7 @@ CASES = {
         "mask_scale": Case(["--mask-scale", "2.5"], "enlarge", 2.5),
         "extent": Case(["--method", "swap", "--extent", "head"], "extent", "head"),
         "seed": Case(["--method", "swap", "--seed", "3"], "seed", 3),
+        "strength": Case(["--method", "live", "--strength", "0.25"], "strength", 0.25),
         "preview": Case(["--preview"], "preview", True),
         "hold": Case(["--hold"], "hold", True),
         "keep_metadata": Case(["--keep-metadata"], "keep_metadata", True),

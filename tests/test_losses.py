@@ -13,14 +13,18 @@ from anonlib.losses import (
     angular_margin,
     angular_softmax_loss,
     annealing,
+    attractor_loss,
     classifier_loss,
     contrastive_loss,
     critic_loss,
+    mask_loss,
+    mixup_loss,
     modifier_loss,
     photorealistic_loss,
     proxy_nca_loss,
     realism_loss,
     redraw_loss,
+    repeller_loss,
 )
 
 
@@ -223,6 +227,33 @@ def test_redraw_loss_by_hand():
 def test_gradients_of_the_redraw_loss_are_exact():
     modified, redrawn = torch.rand(2, 2, 3, 4, 4, dtype=torch.float64)
     assert gradcheck(redraw_loss, (modified.requires_grad_(), redrawn.requires_grad_()))
+
+
+def test_the_repeller_stops_at_its_ceiling_and_counts_by_weight():
+    target, drawn = torch.nn.functional.normalize(torch.rand(2, 3, 5, dtype=torch.float64), dim=2)
+    weights, expected = [0.0, 0.5, 2.0], 0.0
+    for x, t, w in zip(drawn.tolist(), target.tolist(), weights, strict=True):
+        expected -= w * sum(abs(a - b) for a, b in zip(x, t, strict=True)) / math.sqrt(5) / 3
+    factors, far, near = torch.tensor(weights), torch.full((3,), 9.0), torch.full((3,), 0.1)
+    assert repeller_loss(drawn, target, factors, far).item() == pytest.approx(expected)
+    assert repeller_loss(drawn, target, factors, near).item() == pytest.approx(-0.25 / 3)
+    drawn.requires_grad_()
+    repeller_loss(drawn, target, factors, 0 * near).backward()
+    assert drawn.grad is not None and not drawn.grad.any()
+
+
+def test_the_attractor_counts_all_levels_alike():
+    wanted = [torch.rand(2, 3, 8, 8, dtype=torch.float64), 100 * torch.rand(2, 6, 4, 4, dtype=torch.float64)]
+    drawn = [(1.2 * wanted[0]).requires_grad_(), (0.9 * wanted[1]).requires_grad_()]
+    assert attractor_loss(drawn, wanted).item() == pytest.approx(0.15)
+    assert gradcheck(lambda a: attractor_loss([a], wanted[:1]), (drawn[0] + 0.01,))
+
+
+def test_mask_and_mixup_losses_by_hand():
+    mask = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
+    assert mask_loss(mask, size=0.5, edges=2.0).item() == pytest.approx(0.25 + 2)
+    ratings = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    assert mixup_loss(ratings, torch.tensor([0.5, 0.5])).item() == pytest.approx(0.125)
 
 
 def test_contrastive_loss_agrees_with_the_formula_pair_by_pair():

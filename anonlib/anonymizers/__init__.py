@@ -21,6 +21,7 @@ from anonlib.anonymizers.ciagan import load_ciagan
 from anonlib.anonymizers.conditions import Conditions as Conditions, conditions_of as conditions_of
 from anonlib.anonymizers.frames import SMALLEST_FACE as SMALLEST_FACE, anonymize_frames as anonymize_frames
 from anonlib.anonymizers.learned import learned, load_anonymizer
+from anonlib.anonymizers.live import load_live
 from anonlib.anonymizers.sessions import Session as Session, enlarge_of as enlarge_of
 from anonlib.anonymizers.swap import Swap
 from anonlib.errors import ConfigError, ImageError, NumericError
@@ -47,6 +48,8 @@ SWAP = "swap"
 """Replaces each face by that of a new person."""
 CIAGAN = "ciagan"
 """Draws one of CIAGAN's drawn training people into the hole that the face leaves."""
+LIVE = "live"
+"""Draws each face again, less like its own person, at a chosen strength."""
 EXTENTS = ("face", "head")
 """How much of a person `swap` replaces: the skin of the face, or hair, ears and neck too."""
 NEEDS = {
@@ -59,7 +62,7 @@ NEEDS = {
 def names() -> tuple[str, ...]:
     """The methods of the paper: first no protection, then the hand-crafted ones, then M.
 
-    `create` also knows `modifier-photo` and `swap`, which are for faces of real people, and `ciagan`.
+    `create` also knows `modifier-photo` and `swap`, which are for faces of real people, `ciagan` and `live`.
 
     >>> names()[0], names()[-1]
     ('unanonymized', 'modifier')
@@ -75,39 +78,44 @@ def create(
     device: str = "cpu",
     extent: str | None = None,
     seed: int | None = None,
+    strength: float | None = None,
 ) -> Anonymizer:
-    """The anonymizer of that name, one of `names()`, `modifier-photo`, `swap` or `ciagan`.
+    """The anonymizer of that name, one of `names()`, `modifier-photo`, `swap`, `ciagan` or `live`.
 
     Each face is treated by itself, whatever else is in the batch. The attribute `size` is the side
     in pixels at which M works, None for other methods. `enlarge` is how much larger than the detector's
-    box its crops are. `session` makes a `Session` of `swap`, `ciagan` or M-state, None for other methods.
+    box its crops are. `session` makes a `Session` of `swap`, `ciagan`, `live` or M-state, None for others.
     Calling it raises `ImageError` for another shape, type or range and for faces under 8 pixels a side,
     and `NumericError` for NaN or infinity.
 
     Args:
         modifier: the trained M, for `modifier` only; see `learned.learned`.
         weights: a file with the trained M instead, for `modifier`, see `learned.load_modifier`; or with the
-            generator of `ciagan`, by default the shipped one.
-        device: where the networks of `weights`, `modifier-photo`, `ciagan` or `swap` run, `cpu` or `cuda`.
+            networks of `ciagan` or `live`, by default the shipped ones.
+        device: where the networks of learned methods and of `swap` run, `cpu` or `cuda`.
         extent: how much of a person `swap` replaces, one of `EXTENTS`; by default the face.
         seed: chooses the people that `ciagan` or a `modifier` draws at random; by default they differ in each
             run.
+        strength: how far `live` goes, one of `config.LIVE_STRENGTHS`; by default as far as it can.
 
     Raises:
         ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name;
-            or the extent is unknown or for another name.
+            or the extent or the strength is unknown or for another name.
         CheckpointError: the file of weights is missing, damaged or of another network.
         FaceDatasetError: the shipped weights are missing.
     """
-    known = (*names(), SHIPPED, SWAP, CIAGAN)
+    known = (*names(), SHIPPED, SWAP, CIAGAN, LIVE)
     if name not in known:
         raise ConfigError(f"anonymizer '{name}' is unknown: use one of {', '.join(known)}")
     if extent is not None and (name != SWAP or extent not in EXTENTS):
         raise ConfigError(f"extent '{extent}': use one of {', '.join(EXTENTS)}, with method '{SWAP}' alone")
-    if weights is not None and (name not in (_LEARNED, CIAGAN) or modifier is not None):
-        raise ConfigError(
-            f"weights '{weights}' are for method '{_LEARNED}' or '{CIAGAN}' alone, without another M"
-        )
+    if strength is not None and name != LIVE:
+        raise ConfigError(f"strength {strength:g} is for method '{LIVE}' alone")
+    trained = (_LEARNED, CIAGAN, LIVE)
+    if weights is not None and (name not in trained or modifier is not None):
+        raise ConfigError(f"weights '{weights}' are for one of {', '.join(trained)} alone, without another M")
+    if name == LIVE:
+        return _Checked(load_live(weights, device=device, strength=strength))
     if name == CIAGAN:
         return _Checked(load_ciagan(weights, device=device, seed=seed))
     if name == SWAP:

@@ -101,9 +101,9 @@ def draw(points: Tensor) -> tuple[Tensor, Tensor]:
 
 def into_picture(layers: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     """Layers `(1, C, SIZE, SIZE)` of a crop in the picture of that height and width, 0 outside the crop."""
-    scale, half = window.side / SIZE, window.side / 2
-    matrix = [[[scale, 0.0, window.x - half], [0.0, scale, window.y - half]]]
-    return warp_affine(layers, layers.new_tensor(matrix), size)[0]
+    linear = window.axes() * (window.side / SIZE)
+    shift = torch.tensor([[window.x], [window.y]]) - linear.sum(1, keepdim=True) * (SIZE / 2)
+    return warp_affine(layers, torch.cat([linear, shift], 1)[None].to(layers), size)[0]
 
 
 def condition(images: Images, find: FindPoints) -> tuple[Conditions, list[Window], Tensor]:

@@ -50,10 +50,10 @@ def _anonlib(
 
 def methods() -> None:
     """List the anonymizers, learned or not."""
-    from anonlib.anonymizers import CIAGAN, NEEDS, SHIPPED, SWAP, names
+    from anonlib.anonymizers import CIAGAN, LIVE, NEEDS, SHIPPED, SWAP, names
     from anonlib.viz.styles import style
 
-    for name in (*names(), SHIPPED, SWAP, CIAGAN):
+    for name in (*names(), SHIPPED, SWAP, CIAGAN, LIVE):
         needs = f" ({NEEDS[name]})" if name in NEEDS else ""
         typer.echo(f"{name:<15}{style(name).label}{needs}")
 

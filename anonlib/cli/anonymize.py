@@ -84,6 +84,10 @@ def anonymize(
             show_default="new people in each run",
         ),
     ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="How far --method live changes a face: 0.25, 0.5, 0.75 or 1.", show_default="1"),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="One file only, 3 seconds of a video.")] = False,
     hold: Annotated[
         bool, typer.Option("--hold", help="Replace a frame by coarse blocks where a face may have been lost.")
@@ -145,6 +149,7 @@ def anonymize(
         enlarge=mask_scale,
         extent=extent,
         seed=seed,
+        strength=strength,
         hold=hold,
         audio=not no_audio,
         keep_metadata=keep_metadata,

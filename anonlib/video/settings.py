@@ -21,7 +21,8 @@ from torch import Tensor
 
 import anonlib
 from anonlib import anonymizers, detection
-from anonlib.anonymizers import CIAGAN, EXTENTS, SWAP, swap
+from anonlib.anonymizers import CIAGAN, EXTENTS, LIVE, SWAP, swap
+from anonlib.anonymizers.live import check_strength
 from anonlib.anonymizers.sessions import derived_seed
 from anonlib.assets import data_path
 from anonlib.config import DETECTOR, ENLARGE, METHOD
@@ -67,6 +68,8 @@ class Settings:
     """How much of a person method `swap` replaces, see `anonlib.anonymizers.EXTENTS`; None for `face`."""
     seed: int | None = None
     """Repeats the people that `swap` or M-state draws; None for new ones in each run."""
+    strength: float | None = None
+    """How far method `live` goes, one of `anonlib.config.LIVE_STRENGTHS` above 0; None for the largest."""
     hold: bool = False
     """Whether a frame in which a face may have been lost is replaced by a few blocks of colour."""
     audio: bool = True
@@ -94,6 +97,10 @@ class Settings:
             raise ConfigError(f"extent {self.extent} is for method '{SWAP}', not for '{self.method}'")
         if self.seed is not None and self.method not in DRAWS_PEOPLE:
             raise ConfigError(f"seed {self.seed}: method '{self.method}' draws no people; leave the seed out")
+        if self.strength is not None and self.method != LIVE:
+            raise ConfigError(f"strength {self.strength:g} is for method '{LIVE}', not for '{self.method}'")
+        if self.strength is not None and check_strength(self.strength) == 0:
+            raise ConfigError("strength 0 hides nobody: use 0.25, 0.5, 0.75 or 1")
         if self.extent not in (None, *EXTENTS):
             raise ConfigError(f"extent '{self.extent}': use one of {', '.join(EXTENTS)}")
         if self.seed is not None and self.seed < 0:
@@ -126,7 +133,11 @@ def load_models(settings: Settings) -> Models:
     """
     device = chosen_device(settings.device)
     anonymizer = anonymizers.create(
-        settings.method, weights=settings.weights, device=device, extent=settings.extent
+        settings.method,
+        weights=settings.weights,
+        device=device,
+        extent=settings.extent,
+        strength=settings.strength,
     )
     if settings.seed is not None and getattr(anonymizer, "session", None) is None:
         raise ConfigError(
@@ -150,9 +161,9 @@ def weight_files(settings: Settings) -> list[Path]:
         files += swap.files(settings.extent or EXTENTS[0])
     if settings.method == anonymizers.SHIPPED:
         files.append(data_path("weights", "M-photo-start.safetensors"))
-    if settings.method == CIAGAN:
+    if settings.method in (CIAGAN, LIVE):
         files.append(data_path("weights", "face-mesh.safetensors"))
-        files += [] if settings.weights else [data_path("weights", "ciagan.safetensors")]
+        files += [] if settings.weights else [data_path("weights", f"{settings.method}.safetensors")]
     if settings.detector == "centerface":
         files.append(data_path("weights", "center-face.safetensors"))
     if settings.detector in ("ssh", "cascade"):

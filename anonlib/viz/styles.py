@@ -51,6 +51,7 @@ _STYLES = {
     "modifier-photo": Style(label="Learned, for real faces", color=RED, marker="s", size=8),
     "swap": Style(label="New people, for real faces", color=RED, marker="o", size=8),
     "ciagan": Style(label="CIAGAN (Maximov et al.)", color=RED, marker="^", size=8),
+    "live": Style(label="Live (Gafni et al.)", color=RED, marker="v", size=8),
 }
 
 
