@@ -1,6 +1,6 @@
 """Measures live de-identification at its five strengths, on drawn people and clips.
 
-    python -m recipes.measure_live          # results/live/curve.csv, curve.json and people.png
+    python -m recipes.measure_live          # results/live/curve.csv, curve.json and people.jpg
 
 - tar: true accept rate at a false accept rate of 0.01 over all pairs of a modified picture and another, clear
   one; its 95% interval is the jackknife over ten folds of people.
@@ -91,7 +91,7 @@ def main() -> None:
         writer.writerows(rows)
     record |= {"split": arguments.split, "far": FAR, "rows": rows}
     (arguments.out / "curve.json").write_text(json.dumps(record, indent=2) + "\n")
-    sheet(list(methods.values()), table.clear, arguments.out / "people.png")
+    sheet(list(methods.values()), table.clear, arguments.out / "people.jpg")
 
 
 class Table:
@@ -195,7 +195,7 @@ def sheet(methods: list[LiveAnonymizer], faces: FaceImages, path: Path) -> None:
     clear = faces.images[:: IMAGES * 8].float() / 255
     rows = [clear, *[method(clear) for method in methods]]
     picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-    Image.fromarray((picture * 255).round().byte().movedim(0, 2).numpy()).save(path, optimize=True)
+    Image.fromarray((picture * 255).round().byte().movedim(0, 2).numpy()).save(path, quality=92)
 
 
 if __name__ == "__main__":
