@@ -225,8 +225,7 @@ class LiveTraining:
     pixel_weight: float = 1.0
     """Weight of `losses.redraw_loss`."""
     square_weight: float = 50.0
-    """Weight of the squared errors of drawing and blend. Not in the paper. Without it the network paints a
-    red spot on the nose, which changes the descriptor most."""
+    """Weight of the squared errors of drawing and blend, against spots of colour. Not in the paper."""
     attract_weight: float = 0.1
     """Weight of `losses.attractor_loss`."""
     repel_weight: float = 0.3

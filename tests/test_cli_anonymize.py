@@ -115,8 +115,8 @@ def test_a_bad_file_ends_in_exit_code_1_and_the_rest_is_done(photo: Path) -> Non
         (["a.png", "--method", "magic"], "anonymizer 'magic' is unknown"),
         (["a.png", "--method", "unanonymized"], "hides nobody"),
         (["a.png", "--method", "modifier"], "anonymizer 'modifier' needs --weights FILE"),
-        (["a.png", "--weights", "a.png"], "weights 'a.png' are for one of modifier, ciagan"),
-        (["a.png", "--method", "mask", "--weights", "a.png"], "are for one of modifier, ciagan"),
+        (["a.png", "--weights", "a.png"], "weights 'a.png' are for method 'modifier', 'ciagan'"),
+        (["a.png", "--method", "mask", "--weights", "a.png"], "are for method 'modifier', 'ciagan'"),
         (["a.png", "--method", "modifier", "--weights", "a.png"], "weights a.png are missing or damaged"),
         (["a.png", "--method", "modifier", "--weights", "no"], "weights no are missing or damaged"),
         (

@@ -113,7 +113,9 @@ def create(
         raise ConfigError(f"strength {strength:g} is for method '{LIVE}' alone")
     trained = (_LEARNED, CIAGAN, LIVE)
     if weights is not None and (name not in trained or modifier is not None):
-        raise ConfigError(f"weights '{weights}' are for one of {', '.join(trained)} alone, without another M")
+        raise ConfigError(
+            f"weights '{weights}' are for method {', '.join(map(repr, trained))} alone, without another M"
+        )
     if name == LIVE:
         return _Checked(load_live(weights, device=device, strength=strength))
     if name == CIAGAN:

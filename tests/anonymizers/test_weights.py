@@ -95,7 +95,7 @@ def test_weights_that_are_missing_are_refused_by_name(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["mask", NAME])
 def test_weights_for_another_method_are_refused(tmp_path: Path, name: str):
-    with pytest.raises(ConfigError, match=r"weights '.*' are for one of modifier, ciagan"):
+    with pytest.raises(ConfigError, match=r"weights '.*' are for method 'modifier', 'ciagan'"):
         create(name, weights=tmp_path / "modifier.safetensors")
 
 
