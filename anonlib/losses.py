@@ -253,3 +253,47 @@ def mixup_loss(ratings: Tensor, shares: Tensor) -> Tensor:
     0.5
     """
     return (ratings - shares.reshape(-1, *[1] * (ratings.ndim - 1))).square().mean()
+
+
+def password_identity_loss(
+    anonymized: Tensor, restored: Tensor, wrong: Tensor, *, ceiling: float = float("inf")
+) -> Tensor:
+    """L_adv + L_rec_cls: F should miss faces A and W, and know R; from `(B,)` values of L_D of each.
+
+    Implements Gu et al. (FIT, ECCV 2020), the identity losses of T, as the public code sums them. Differs
+    from the paper: values of A and W above a ceiling add no gradient, as in `modifier_loss`.
+
+    >>> a, r, w = torch.tensor([9.0]), torch.tensor([1.0]), torch.tensor([3.0])
+    >>> password_identity_loss(a, r, w, ceiling=7.0).item()
+    -3.0
+    """
+    hidden = modifier_loss(anonymized, ceiling=ceiling) + modifier_loss(wrong, ceiling=ceiling)
+    return (hidden + restored.mean()) / 3
+
+
+def password_feature_loss(first: Tensor, second: Tensor, wrong: Tensor, other: Tensor) -> Tensor:
+    """L_feat: faces under different passwords should look like different people; `(B, F)` features of each.
+
+    The faces are A_1 and A_2, from one face and two passwords, and W_1 and W_2, from A_1 and two wrong ones.
+    Implements Gu et al. (FIT, ECCV 2020): 2 cos(A_1, A_2) + cos(W_1, W_2) + cos(A_1, W_1), each at least 0.
+    Differs from the paper: none known; its equation could not be read, the form is that of the public code.
+
+    >>> x, y = torch.eye(2)[:1], torch.eye(2)[1:]
+    >>> password_feature_loss(x, x, y, -y).item()
+    2.0
+    """
+    pairs = ((2.0, first, second), (1.0, wrong, other), (1.0, first, wrong))
+    cosines = [weight * F.cosine_similarity(a, b).clamp(min=0).mean() for weight, a, b in pairs]
+    return torch.stack(cosines).sum()
+
+
+def password_loss(logits: Tensor, password: Tensor) -> Tensor:
+    """L_aux: Q should read the password; `(B, n)` logits, and its bits or planes `(B, n)` of -1 and 1.
+
+    Implements Gu et al. (FIT, ECCV 2020). Differs from the paper: a binary cross-entropy of each bit, not of
+    sixteen classes for each four bits.
+
+    >>> password_loss(torch.tensor([[9.0, -9.0]]), torch.tensor([[1.0, -1.0]])).item() < 1e-3
+    True
+    """
+    return F.binary_cross_entropy_with_logits(logits, (password + 1) / 2)

@@ -64,10 +64,10 @@ def test_methods_are_listed_in_order() -> None:
     lines = call("methods").output.splitlines()
     names = [line.split()[0] for line in lines]
     assert names[:2] == ["unanonymized", "blur8"]
-    assert names[-5:] == ["modifier", "modifier-photo", "swap", "ciagan", "live"]
-    assert lines[-3] == "swap           New people, for real faces"
-    assert len(names) == 15
-    assert "(needs --weights FILE, the M that you trained: " in lines[-5]
+    assert names[-6:] == ["modifier", "modifier-photo", "swap", "ciagan", "live", "fit"]
+    assert lines[-4] == "swap           New people, for real faces"
+    assert len(names) == 16
+    assert "(needs --weights FILE, the M that you trained: " in lines[-6]
 
 
 def test_profiles_are_listed() -> None:

@@ -89,6 +89,7 @@ def test_options_reach_the_report(photo: Path, tmp_path: Path) -> None:
         "enlarge": 2,
         "extent": None,
         "seed": None,
+        "recover": False,
         "strength": None,
         "hold": True,
         "audio": False,

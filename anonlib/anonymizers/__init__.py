@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from anonlib.anonymizers import handcrafted as handcrafted
 from anonlib.anonymizers.ciagan import load_ciagan
 from anonlib.anonymizers.conditions import Conditions as Conditions, conditions_of as conditions_of
+from anonlib.anonymizers.fit import load_fit
 from anonlib.anonymizers.frames import SMALLEST_FACE as SMALLEST_FACE, anonymize_frames as anonymize_frames
 from anonlib.anonymizers.learned import learned, load_anonymizer
 from anonlib.anonymizers.live import load_live
@@ -48,6 +49,8 @@ SWAP = "swap"
 """Replaces each face by that of a new person."""
 CIAGAN = "ciagan"
 """Draws one of CIAGAN's drawn training people into the hole that the face leaves."""
+FIT = "fit"
+"""Makes another face from a face and a password; the password undoes it."""
 LIVE = "live"
 """Draws each face again, less like its own person, at a chosen strength."""
 EXTENTS = ("face", "head")
@@ -62,7 +65,8 @@ NEEDS = {
 def names() -> tuple[str, ...]:
     """The methods of the paper: first no protection, then the hand-crafted ones, then M.
 
-    `create` also knows `modifier-photo` and `swap`, which are for faces of real people, `ciagan` and `live`.
+    `create` also knows `modifier-photo` and `swap`, which are for faces of real people, `ciagan`, `fit`
+    and `live`.
 
     >>> names()[0], names()[-1]
     ('unanonymized', 'modifier')
@@ -79,43 +83,51 @@ def create(
     extent: str | None = None,
     seed: int | None = None,
     strength: float | None = None,
+    password: str | None = None,
+    recover: bool = False,
 ) -> Anonymizer:
-    """The anonymizer of that name, one of `names()`, `modifier-photo`, `swap`, `ciagan` or `live`.
+    """The anonymizer of that name, one of `names()`, `modifier-photo`, `swap`, `ciagan`, `fit` or `live`.
 
     Each face is treated by itself, whatever else is in the batch. The attribute `size` is the side
     in pixels at which M works, None for other methods. `enlarge` is how much larger than the detector's
-    box its crops are. `session` makes a `Session` of `swap`, `ciagan`, `live` or M-state, None for others.
+    box its crops are. `session` makes a `Session` of a method that treats files, None for others.
     Calling it raises `ImageError` for another shape, type or range and for faces under 8 pixels a side,
     and `NumericError` for NaN or infinity.
 
     Args:
         modifier: the trained M, for `modifier` only; see `learned.learned`.
         weights: a file with the trained M instead, for `modifier`, see `learned.load_modifier`; or with the
-            networks of `ciagan` or `live`, by default the shipped ones.
+            networks of `ciagan`, `fit` or `live`, by default the shipped ones.
         device: where the networks of learned methods and of `swap` run, `cpu` or `cuda`.
         extent: how much of a person `swap` replaces, one of `EXTENTS`; by default the face.
         seed: chooses the people that `ciagan` or a `modifier` draws at random; by default they differ in each
             run.
         strength: how far `live` goes, one of `config.LIVE_STRENGTHS`; by default as far as it can.
+        password: of `fit`; by default each face gets a random one, and nobody can undo it.
+        recover: whether `fit` undoes the password instead.
 
     Raises:
         ConfigError: no anonymizer has that name, or M is missing, or given twice or for another name;
-            or the extent or the strength is unknown or for another name.
+            or the extent, strength or password is unknown or for another name.
         CheckpointError: the file of weights is missing, damaged or of another network.
         FaceDatasetError: the shipped weights are missing.
     """
-    known = (*names(), SHIPPED, SWAP, CIAGAN, LIVE)
+    known = (*names(), SHIPPED, SWAP, CIAGAN, LIVE, FIT)
     if name not in known:
         raise ConfigError(f"anonymizer '{name}' is unknown: use one of {', '.join(known)}")
     if extent is not None and (name != SWAP or extent not in EXTENTS):
         raise ConfigError(f"extent '{extent}': use one of {', '.join(EXTENTS)}, with method '{SWAP}' alone")
     if strength is not None and name != LIVE:
         raise ConfigError(f"strength {strength:g} is for method '{LIVE}' alone")
-    trained = (_LEARNED, CIAGAN, LIVE)
+    trained = (_LEARNED, CIAGAN, LIVE, FIT)
     if weights is not None and (name not in trained or modifier is not None):
         raise ConfigError(
             f"weights '{weights}' are for method {', '.join(map(repr, trained))} alone, without another M"
         )
+    if name != FIT and (password is not None or recover):
+        raise ConfigError(f"a password is for method '{FIT}' alone, not for '{name}'")
+    if name == FIT:
+        return _Checked(load_fit(weights, password=password, recover=recover, device=device, seed=seed))
     if name == LIVE:
         return _Checked(load_live(weights, device=device, strength=strength))
     if name == CIAGAN:

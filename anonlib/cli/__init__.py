@@ -15,6 +15,7 @@ from anonlib import config
 from anonlib.cli.anonymize import anonymize
 from anonlib.cli.audit import audit
 from anonlib.cli.data import data
+from anonlib.cli.recover import recover
 from anonlib.cli.reproduce import reproduce
 from anonlib.cli.verify import verify
 
@@ -50,10 +51,10 @@ def _anonlib(
 
 def methods() -> None:
     """List the anonymizers, learned or not."""
-    from anonlib.anonymizers import CIAGAN, LIVE, NEEDS, SHIPPED, SWAP, names
+    from anonlib.anonymizers import CIAGAN, FIT, LIVE, NEEDS, SHIPPED, SWAP, names
     from anonlib.viz.styles import style
 
-    for name in (*names(), SHIPPED, SWAP, CIAGAN, LIVE):
+    for name in (*names(), SHIPPED, SWAP, CIAGAN, LIVE, FIT):
         needs = f" ({NEEDS[name]})" if name in NEEDS else ""
         typer.echo(f"{name:<15}{style(name).label}{needs}")
 
@@ -70,7 +71,7 @@ def profiles() -> None:
         )
 
 
-for command in (reproduce, verify, audit, anonymize, methods, profiles):
+for command in (reproduce, verify, audit, anonymize, recover, methods, profiles):
     app.command()(command)
 app.add_typer(data, name="data")
 

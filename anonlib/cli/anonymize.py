@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from anonlib.cli.shared import Device, Weights, plain_errors
+from anonlib.cli.shared import Device, Weights, ask_password, plain_errors
 from anonlib.config import DETECTOR, ENLARGE, METHOD
 from anonlib.errors import ConfigError
 
@@ -118,6 +118,9 @@ def anonymize(
     the rows of a false find. Then run the same command again with --overwrite. Boxes that do not fit the
     input are refused.
 
+    --method fit needs a password: from the environment variable ANONLIB_PASSWORD, or it asks for one. With
+    the same password `anonlib recover` shows the faces of a picture again, if --boxes was given.
+
     --engine ray uses the cores of this machine, or the Ray cluster that RAY_ADDRESS names. Its
     machines must see the files under the same paths.
 
@@ -138,6 +141,7 @@ def anonymize(
       anonlib anonymize camera:0 -o door.mp4
       cat film.mkv | anonlib anonymize - -o - > safe.mkv
     """
+    from anonlib.anonymizers import FIT
     from anonlib.video import Keep, RayEngine, Settings, anonymize_files
 
     settings = Settings(
@@ -159,6 +163,8 @@ def anonymize(
     )
     if engine == "local" and workers is not None:
         raise ConfigError("--workers goes with --engine ray: give both or neither")
+    if method == FIT:
+        ask_password(again=True)
     chosen = RayEngine(workers=workers) if engine == "ray" else None
     done = anonymize_files(
         inputs,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +49,17 @@ def _stop(code: int, *lines: str) -> NoReturn:
     for line in lines:
         typer.echo(" ".join(line.split()), err=True)
     raise typer.Exit(code)
+
+
+def ask_password(*, again: bool) -> None:
+    """Asks for the password of method `fit`, twice to be sure, unless the environment has it.
+
+    An argument would stay in the history of the shell. Without a terminal nothing is asked.
+    """
+    from anonlib.video.settings import PASSWORD
+
+    if not os.environ.get(PASSWORD) and sys.stdin.isatty():
+        os.environ[PASSWORD] = typer.prompt("Password", hide_input=True, confirmation_prompt=again, err=True)
 
 
 def prepare_device(device: str, threads: int | None) -> str:

@@ -20,6 +20,16 @@ def l1_distance(images: Tensor, others: Tensor) -> Tensor:
     return (images - others).abs().mean(dim=(1, 2, 3))
 
 
+def psnr(images: Tensor, others: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of images `(B, 3, H, W)` in [0, 1] to others, in dB; `(B,)`.
+
+    >>> import torch
+    >>> psnr(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.1))
+    tensor([20.])
+    """
+    return -10 * (images - others).square().mean(dim=(1, 2, 3)).log10()
+
+
 def gradient_energy(images: Tensor) -> Tensor:
     """Mean squared difference of horizontal neighbours plus that of vertical ones; `(B,)` in [0, 2].
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from anonlib.config import CiaganTraining, LiveTraining, TrainingConfig, to_dict
+from anonlib.config import CiaganTraining, FitTraining, LiveTraining, TrainingConfig, to_dict
 from anonlib.errors import CheckpointError, NumericError
 from anonlib.files import first_process
 from anonlib.training.checkpoints import check_request, load_checkpoint, save_checkpoint
@@ -132,7 +132,7 @@ def training_steps(
     steps: int,
     seed: int,
     lr_drop: float,
-    settings: TrainingConfig | CiaganTraining | LiveTraining | None = None,
+    settings: TrainingConfig | CiaganTraining | FitTraining | LiveTraining | None = None,
     **options: Unpack[RunOptions],
 ) -> Iterator[tuple[int, Losses]]:
     """The steps of a training that are still to be done, from 0, each with an empty dictionary.

@@ -9,6 +9,7 @@ from anonlib.video.guide import Keep as Keep
 from anonlib.video.images import anonymize_image as anonymize_image
 from anonlib.video.jobs import anonymize_files as anonymize_files
 from anonlib.video.ray import RayEngine as RayEngine
+from anonlib.video.recovering import recover_image as recover_image
 from anonlib.video.settings import (
     FileReport as FileReport,
     Models as Models,

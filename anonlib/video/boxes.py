@@ -131,6 +131,18 @@ class BoxesFile:
         """The names of the inputs that were read."""
         return list(self._files)
 
+    def only(self) -> FileBoxes:
+        """What was read, if it is about one input.
+
+        Raises:
+            ConfigError: the file is not there, or is about several inputs.
+        """
+        if len(self._files) != 1:
+            raise ConfigError(
+                f"boxes '{self.path}' are of {len(self._files)} inputs: give a file of one input"
+            )
+        return next(iter(self._files.values()))
+
     def of(self, source: str | Path) -> FileBoxes | None:
         """What was read about an input; None if the file does not name it.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections import Counter
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from torch import Tensor
 
 import anonlib
 from anonlib import anonymizers, detection
-from anonlib.anonymizers import CIAGAN, EXTENTS, LIVE, SWAP, swap
+from anonlib.anonymizers import CIAGAN, EXTENTS, FIT, LIVE, SWAP, swap
 from anonlib.anonymizers.live import check_strength
 from anonlib.anonymizers.sessions import derived_seed
 from anonlib.assets import data_path
@@ -39,6 +40,8 @@ Status = Literal["done", "partial", "failed", "skipped", "no media"]
 _PACKAGES = ("torch", "av", "pillow", "numpy", "openvino")
 
 
+PASSWORD = "ANONLIB_PASSWORD"
+"""The environment variable with the password of method `fit`. It is never written or logged."""
 DRAWS_PEOPLE = (SWAP, CIAGAN, "modifier")
 """Methods that draw random people; a `modifier` does so if it is M-state."""
 
@@ -68,6 +71,8 @@ class Settings:
     """How much of a person method `swap` replaces, see `anonlib.anonymizers.EXTENTS`; None for `face`."""
     seed: int | None = None
     """Repeats the people that `swap` or M-state draws; None for new ones in each run."""
+    recover: bool = False
+    """Whether method `fit` shows the faces again that it hid with the same password."""
     strength: float | None = None
     """How far method `live` goes, one of `anonlib.config.LIVE_STRENGTHS` above 0; None for the largest."""
     hold: bool = False
@@ -101,6 +106,8 @@ class Settings:
             raise ConfigError(f"strength {self.strength:g} is for method '{LIVE}', not for '{self.method}'")
         if self.strength is not None and check_strength(self.strength) == 0:
             raise ConfigError("strength 0 hides nobody: use 0.25, 0.5, 0.75 or 1")
+        if self.recover and self.method != FIT:
+            raise ConfigError(f"only method '{FIT}' can be undone, not '{self.method}'")
         if self.extent not in (None, *EXTENTS):
             raise ConfigError(f"extent '{self.extent}': use one of {', '.join(EXTENTS)}")
         if self.seed is not None and self.seed < 0:
@@ -132,12 +139,14 @@ def load_models(settings: Settings) -> Models:
         CheckpointError: weights are missing or damaged.
     """
     device = chosen_device(settings.device)
+    fit = {"password": _password(), "recover": settings.recover} if settings.method == FIT else {}
     anonymizer = anonymizers.create(
         settings.method,
         weights=settings.weights,
         device=device,
         extent=settings.extent,
         strength=settings.strength,
+        **fit,  # type: ignore[arg-type]
     )
     if settings.seed is not None and getattr(anonymizer, "session", None) is None:
         raise ConfigError(
@@ -148,6 +157,13 @@ def load_models(settings: Settings) -> Models:
         anonymizer=anonymizer,
         hashes={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weight_files(settings)},
     )
+
+
+def _password() -> str:
+    password = os.environ.get(PASSWORD)
+    if not password:
+        raise ConfigError(f"method '{FIT}' needs a password: set the environment variable {PASSWORD}")
+    return password
 
 
 def weight_files(settings: Settings) -> list[Path]:
@@ -161,7 +177,7 @@ def weight_files(settings: Settings) -> list[Path]:
         files += swap.files(settings.extent or EXTENTS[0])
     if settings.method == anonymizers.SHIPPED:
         files.append(data_path("weights", "M-photo-start.safetensors"))
-    if settings.method in (CIAGAN, LIVE):
+    if settings.method in (CIAGAN, LIVE, FIT):
         files.append(data_path("weights", "face-mesh.safetensors"))
         files += [] if settings.weights else [data_path("weights", f"{settings.method}.safetensors")]
     if settings.detector == "centerface":
