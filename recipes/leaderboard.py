@@ -42,8 +42,9 @@ def main() -> None:
     arguments = parser.parse_args()
     for given in arguments.methods:
         path, start = Path(given), time.time()
-        hide = load_method(path) if path.suffix == ".py" else shipped(given)
-        found = standing(path.stem, hide, first=arguments.first, seed=arguments.seed)
+        own = path.suffix == ".py"
+        hide = load_method(path) if own else shipped(given)
+        found = standing(path.stem if own else given, hide, first=arguments.first, seed=arguments.seed)
         command = f"python -m recipes.leaderboard {given} --first {arguments.first} --seed {arguments.seed}"
         record = provenance(command=command, seed=arguments.seed) | {"seconds": round(time.time() - start)}
         write(arguments.out, found, record | {"first": arguments.first, "budget": asdict(COURSE)})
