@@ -31,7 +31,7 @@ class StateAnonymizer:
     >>> modifier = StateModifier(ModifierConfig(size=64, width=8, blocks=1, reads="state"))
     >>> hide = StateAnonymizer(modifier, seed=1)
     >>> faces = torch.rand(3, 3, 80, 70)
-    >>> torch.equal(hide(faces)[:2], hide(faces[:2]))
+    >>> torch.allclose(hide(faces)[:2], hide(faces[:2]), atol=1e-4)
     True
     """
 
