@@ -23,6 +23,7 @@ BASE = {
     "audit": ["mask"],
     "data check": ["root"],
     "data download": ["lfw"],
+    "recover": ["a.png", "--boxes", "b.csv"],
     "reproduce": ["--profile", "smoke"],
     "verify": ["--root", "lfw", "--method", "mask"],
 }
@@ -64,6 +65,13 @@ CASES = {
         "overwrite": Case(["--overwrite"], "overwrite", True),
         "engine": Case(["--engine", "ray"], "engine", RayEngine),
         "workers": Case(["--engine", "ray", "--workers", "3"], "workers", 3),
+    },
+    "recover": {
+        "file": Case(["c.png", "--boxes", "b.csv"], "file", Path("c.png"), alone=True),
+        "out": Case(["--out", "x.png"], "out", Path("x.png")),
+        "boxes": Case(["a.png", "--boxes", "c.csv"], "boxes", Path("c.csv"), alone=True),
+        "device": Case(["--device", "cpu"], "device", "cpu"),
+        "overwrite": Case(["--overwrite"], "overwrite", True),
     },
     "audit": {
         "method": Case(["blur8"], "method", "blur8", alone=True),
@@ -166,6 +174,10 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         found["verified"] = folder
         return []
 
+    def recover_image(file: Path, out: Path | None, *, settings: Any, boxes: Path) -> Any:
+        found.update(asdict(settings), file=file, out=out, boxes=boxes)
+        return types.SimpleNamespace(lines=list)
+
     def run_audit(request: Any, *, device: str) -> None:
         found.update({name: getattr(request, name) for name in request.__dataclass_fields__}, device=device)
 
@@ -181,6 +193,8 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(torch, "set_num_threads", lambda count: found.update(threads=count))
     monkeypatch.setattr("anonlib.video.ray.find_spec", lambda name: object())
     monkeypatch.setattr("anonlib.video.anonymize_files", anonymize_files)
+    monkeypatch.setattr("anonlib.video.recover_image", recover_image)
+    monkeypatch.setenv("ANONLIB_PASSWORD", "open sesame")
     monkeypatch.setattr("anonlib.data.checks.check", check)
     monkeypatch.setattr("anonlib.data.download.download", download)
     monkeypatch.setattr("anonlib.training.processes.start_processes", start_processes)
