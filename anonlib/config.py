@@ -7,7 +7,7 @@ that have no counterpart in the paper, are our choice. Every hyper-parameter sta
 long. The default of a new field must be what was done before it, because requests of older runs lack it.
 
 `workstation` trains on real faces and clips in an evening on two CPU cores. `laptop` is a smaller experiment
-of about an hour. `smoke` is `laptop` with a few people and steps, for tests.
+of 18 minutes on two idle cores. `smoke` is `laptop` with a few people and steps, for tests.
 
 >>> profile("paper").modifier.blocks
 9
