@@ -100,8 +100,8 @@ def create(
             networks of `ciagan`, `fit` or `live`, by default the shipped ones.
         device: where the networks of learned methods and of `swap` run, `cpu` or `cuda`.
         extent: how much of a person `swap` replaces, one of `EXTENTS`; by default the face.
-        seed: chooses the people that `ciagan` or a `modifier` draws at random; by default they differ in each
-            run.
+        seed: chooses the people that `swap`, `ciagan` or a `modifier` draws at random, and the passwords of
+            `fit`; by default they differ in each run.
         strength: how far `live` goes, one of `config.LIVE_STRENGTHS`; by default as far as it can.
         password: of `fit`; by default each face gets a random one, and nobody can undo it.
         recover: whether `fit` undoes the password instead.
@@ -133,7 +133,7 @@ def create(
     if name == CIAGAN:
         return _Checked(load_ciagan(weights, device=device, seed=seed))
     if name == SWAP:
-        return _Checked(Swap(extent=extent or EXTENTS[0], device=device))
+        return _Checked(Swap(extent=extent or EXTENTS[0], device=device, seed=seed))
     if name == SHIPPED:
         return _Checked(load_anonymizer(device=device))
     if name != _LEARNED:

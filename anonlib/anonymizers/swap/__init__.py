@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anonlib.anonymizers.sessions import face_seed
 from anonlib.anonymizers.swap.head import HeadModel, heads_file
 from anonlib.anonymizers.swap.mask import Masker
 from anonlib.anonymizers.swap.model import MeshModel, mesh_model_file
@@ -42,19 +43,19 @@ def files(extent: str) -> list[Path]:
 
 
 class Swap:
-    """The method `swap`. Every face of a plain call becomes a new random person.
+    """The method `swap`. In a plain call the seed and the pixels of a face decide which new person it shows.
 
     Differs from the paper: the paper's M sees the face. Here a new face is drawn from numbers.
     """
 
-    def __init__(self, *, extent: str = "face", device: str = "cpu") -> None:
-        """Loads the networks and the mesh model.
+    def __init__(self, *, extent: str = "face", device: str = "cpu", seed: int | None = None) -> None:
+        """Loads the networks and the mesh model. Without a seed all people are random.
 
         Raises:
             CheckpointError: a shipped file is damaged.
             FaceDatasetError: a shipped file is missing.
         """
-        self.extent, self.enlarge = extent, ENLARGE[extent]
+        self.extent, self.enlarge, self.seed = extent, ENLARGE[extent], seed
         self.model = MeshModel.load()
         self.landmarks, self.eyes = MeshLandmarks(device=device), EyeLandmarks(device=device)
         self.masker = Masker()
@@ -62,8 +63,11 @@ class Swap:
 
     def __call__(self, faces: Tensor) -> Tensor:
         """Crops `(B, 3, H, W)` in [0, 1], each with a face in the middle, to the same with other people."""
-        out = [self.session().replace([face], [0], [(0, 0)])[0] for face in faces]
-        return torch.stack(out) if out else faces.clone()
+        return torch.stack([self._replaced(face) for face in faces]) if len(faces) else faces.clone()
+
+    def _replaced(self, face: Tensor) -> Tensor:
+        seed = None if self.seed is None else face_seed(face, self.seed)
+        return self.session(seed).replace([face], [0], [(0, 0)])[0]
 
     def session(self, seed: int | None = None) -> SwapSession:
         """A session for one file, with people of its own; random people without a seed."""

@@ -68,6 +68,13 @@ def inside(swap: Swap, crop: Tensor) -> Tensor:
     return fill_polygon((points[swap.model.oval, :2] - middle) * 0.8 + middle, height=256, width=256)
 
 
+def test_the_seed_and_the_pixels_of_a_face_decide_who_is_drawn(crops: Tensor) -> None:
+    hide, other = create("swap", seed=1), create("swap", seed=2)
+    alone, together = hide(crops[:1]), hide(crops[:2])
+    assert torch.equal(alone[0], together[0])
+    assert (other(crops[:1]) - alone).abs().mean() > 0.005
+
+
 def test_a_face_is_replaced_and_the_rest_stays_bit_for_bit(swap: Swap, crops: Tensor) -> None:
     for crop in crops:
         new = once(swap, crop, seed=1)
