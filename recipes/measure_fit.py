@@ -46,6 +46,7 @@ from anonlib.networks.fit import SIZE, FaceTransformer
 from anonlib.training.fit_data import random_passwords, wrong_passwords
 from anonlib.types import FaceImages
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
+from recipes.miniatures import save_sheet
 from recipes.pretrain import SEED
 
 PEOPLE, IMAGES, PAIRS = 100, 4, 1200
@@ -70,7 +71,8 @@ def main() -> None:
     transformer = load_fit(arguments.weights, password="any").transformer
     sets = changed(transformer, clear)
     if arguments.sheet:
-        save_sheet(sets, arguments.sheet)
+        shown = [sets[name].images[: 12 * IMAGES : IMAGES] / 255 for name in ("I", "A", "A2", "W", "R")]
+        save_sheet(shown, arguments.sheet)
     features = {
         "d_start": partial(
             face_features, recognizers.recognizing_classifier(data_path("weights", "D-start.safetensors"))
@@ -226,14 +228,6 @@ def match(scores: np.ndarray, faces: FaceImages, suspects: FaceImages, rows: Ten
     return round(
         max(float(((right >= t).mean() + (wrong < t).mean()) / 2) for t in np.linspace(-1, 1, 401)), 4
     )
-
-
-def save_sheet(sets: dict[str, FaceImages], path: Path) -> None:
-    """Rows I, A, A2, W, R of some people."""
-    names = ("I", "A", "A2", "W", "R")
-    chosen = range(0, 12 * IMAGES, IMAGES)
-    picture = torch.cat([torch.cat([sets[name].images[i] for i in chosen], 2) for name in names], 1)
-    Image.fromarray(picture.movedim(0, 2).numpy()).save(path)
 
 
 if __name__ == "__main__":

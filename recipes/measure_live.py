@@ -54,6 +54,7 @@ from anonlib.types import FaceImages
 from anonlib.world.face_model import FaceModel, normals
 from anonlib.world.faces import BACKGROUND, CLOTHES, SyntheticPeople, backgrounds, synthetic_faces
 from recipes.measure_ciagan import found
+from recipes.miniatures import save_sheet
 from recipes.pretrain import SEED
 
 PEOPLE, IMAGES, FOLDS, FAR = 100, 4, 10, 0.01
@@ -91,7 +92,9 @@ def main() -> None:
         writer.writerows(rows)
     record |= {"split": arguments.split, "far": FAR, "rows": rows}
     (arguments.out / "curve.json").write_text(json.dumps(record, indent=2) + "\n")
-    sheet(list(methods.values()), table.clear, arguments.out / "people.jpg")
+    clear = table.clear.images[:: IMAGES * 8].float() / 255
+    rows_of_faces = [clear, *[method(clear) for method in methods.values()]]
+    save_sheet(rows_of_faces, arguments.out / "people.jpg", quality=92)
 
 
 class Table:
@@ -186,16 +189,6 @@ def state_reader() -> FaceReader:
 
 def rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
-
-
-def sheet(methods: list[LiveAnonymizer], faces: FaceImages, path: Path) -> None:
-    """A picture: a person in each column, clear and at each strength."""
-    from PIL import Image
-
-    clear = faces.images[:: IMAGES * 8].float() / 255
-    rows = [clear, *[method(clear) for method in methods]]
-    picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-    Image.fromarray((picture * 255).round().byte().movedim(0, 2).numpy()).save(path, quality=92)
 
 
 if __name__ == "__main__":

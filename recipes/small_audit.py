@@ -1,4 +1,4 @@
-"""`anonlib audit` of a method on drawn people with a fraction of its budget, for slow machines.
+"""`anonlib audit` of a method on drawn people with the budget of the leaderboard, a fraction of its own.
 
     python -m recipes.small_audit ciagan --out results/ciagan/audit-small.json
 
@@ -16,19 +16,8 @@ from anonlib.anonymizers import create
 from anonlib.attack.audit.measure import audit, drawn_case
 from anonlib.attack.audit.record import record, write_record
 from anonlib.attack.audit.report import text_table
-from anonlib.attack.budget import Budget
+from anonlib.study import COURSE
 
-SMALL = Budget(
-    people=120,
-    images=6,
-    validation_people=20,
-    test_people=100,
-    test_images=4,
-    pairs=1500,
-    steps=80,
-    rates=(2.7e-3,),
-    restoring_steps=80,
-)
 SEED = 0
 
 
@@ -40,8 +29,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     start = time.time()
-    case = drawn_case(create(arguments.method, seed=SEED), SMALL, seed=SEED)
-    found = audit(arguments.method, case, SMALL, seed=SEED, progress=False)
+    case = drawn_case(create(arguments.method, seed=SEED), COURSE, seed=SEED)
+    found = audit(arguments.method, case, COURSE, seed=SEED, progress=False)
     command = f"python -m recipes.small_audit {arguments.method} --out {arguments.out}"
     write_record(arguments.out, record(found, command=command, device="cpu", seconds=time.time() - start))
     print(text_table(found))

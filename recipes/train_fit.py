@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -36,75 +34,51 @@ from anonlib.training.loop import fixed_random_numbers
 from anonlib.training.start import on_device
 from anonlib.world.face_model import FaceModel
 from anonlib.world.faces import SyntheticPeople
-from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
+from recipes.miniatures import RUN, options, run, save_sheet
+from recipes.pretrain import SEED
 
 FIRST = 750_000_000
 """First training person. No other network has seen these people."""
 PEOPLE = 600
 VALIDATION = 200
 SHOWN = 10
+SETTINGS = ("detail_steps", "pretrain_steps", "adversarial_steps")
+"""Of `FitTraining`, those that the command can change."""
 
 
 def main() -> None:
-    arguments = parsed()
-    config = FitTraining()
-    for name in STEPS:
-        config = replace(config, **{name: getattr(arguments, name)})
-    for folder in (arguments.out, arguments.checkpoints):
-        folder.mkdir(parents=True, exist_ok=True)
+    known = FitTraining()
+    chosen = options(__doc__, **{name: getattr(known, name) for name in SETTINGS})
+    config = replace(known, **{name: getattr(chosen, name) for name in SETTINGS})
     torch.manual_seed(SEED)
-    shape = FitConfig()
     players = FitPlayers(
-        transformer=on_device(FaceTransformer(shape), "cpu"),
+        transformer=on_device(FaceTransformer(FitConfig()), "cpu"),
         critics=on_device(FitCritics(), "cpu"),
         recogniser=on_device(identity_network(PEOPLE), "cpu"),
         reader=on_device(PasswordReader(), "cpu"),
     )
-    options = [f"--{name.replace('_', '-')} {getattr(arguments, name)}" for name in STEPS]
-    command = " ".join(["python -m recipes.train_fit", *options])
-    run = partial(train, players, config, arguments.checkpoints, arguments.out)
-    record = recorded(command, steps=config.adversarial_steps, train=run)
-    write_record(arguments.out / "fit.json", record | {"settings": to_dict(config)})
-
-
-STEPS = ("detail_steps", "pretrain_steps", "adversarial_steps")
-
-
-def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    known = FitTraining()
-    for name in STEPS:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(known, name))
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
-    return parser.parse_args()
+    both = partial(train, players, config, chosen.checkpoints, chosen.out)
+    run("fit", chosen, config, steps=config.adversarial_steps, train=both)
 
 
 def train(players: FitPlayers, config: FitTraining, checkpoints: Path, out: Path) -> dict[str, Any]:
     """Trains and saves T; returns the last losses of each part."""
-    bits = players.transformer.config.bits
-    faces = people(range(FIRST, FIRST + PEOPLE), bits)
-    options = {"seed": SEED, "report": partial(print, flush=True), "progress": False}
+    transformer = players.transformer
+    faces = people(range(FIRST, FIRST + PEOPLE), transformer.config.bits)
     ends: dict[str, Any] = {"people": PEOPLE}
 
-    def step(name: str, history: list[dict[str, float]]) -> None:
+    def part(name: str, history: list[dict[str, float]]) -> None:
         ends[name] = history[-1] if history else {}
-        show(players.transformer, faces, checkpoints / f"fit-{name}.png")
-        settings = to_dict(players.transformer.config)
-        save_weights(checkpoints / f"fit-{name}.safetensors", players.transformer, config=settings, bits=8)
+        show(transformer, faces, checkpoints / f"fit-{name}.png")
 
-    path = checkpoints / "fit-details.pt"
-    history = learn_details(players.transformer, faces, config, checkpoint=path, **options)
-    find_directions(players.transformer, faces, config, seed=SEED)
-    step("details", history)
+    history = learn_details(transformer, faces, config, checkpoint=checkpoints / "fit-details.pt", **RUN)
+    find_directions(transformer, faces, config, seed=SEED)
+    part("details", history)
     path = checkpoints / "fit-recogniser.pt"
-    step("recogniser", pretrain_recogniser(players.recogniser, faces, config, checkpoint=path, **options))
-    step("end", train_fit(players, faces, config, checkpoint=checkpoints / "fit.pt", **options))
-    ends["read"] = read_passwords(players, bits)
-    (checkpoints / "fit-end.safetensors").replace(out / "fit.safetensors")
-    return json.loads(json.dumps(ends))
+    part("recogniser", pretrain_recogniser(players.recogniser, faces, config, checkpoint=path, **RUN))
+    part("end", train_fit(players, faces, config, checkpoint=checkpoints / "fit.pt", **RUN))
+    save_weights(out / "fit.safetensors", transformer, config=to_dict(transformer.config), bits=8)
+    return ends | {"read": read_passwords(players, transformer.config.bits)}
 
 
 @torch.inference_mode()
@@ -134,14 +108,10 @@ def people(numbers: Sequence[int], bits: int) -> FitFaces:
 @torch.inference_mode()
 def show(transformer: FaceTransformer, faces: FitFaces, path: Path) -> None:
     """A picture: each column a training face I, then A_1, A_2, W_1, W_2 and R."""
-    from PIL import Image
-
     with fixed_random_numbers(SEED):
         scenes = draw_scenes_of(faces, SHOWN)
         made: Faces = change(transformer.eval(), scenes)
-    rows = [scenes.images, made.first, made.second, made.wrong, made.other, made.restored]
-    picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-    Image.fromarray((picture * 255).round().byte().movedim(0, 2).numpy()).save(path)
+    save_sheet([scenes.images, made.first, made.second, made.wrong, made.other, made.restored], path)
 
 
 if __name__ == "__main__":

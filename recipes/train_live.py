@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from functools import partial
@@ -31,7 +30,8 @@ from anonlib.training.live_data import aligned_crops
 from anonlib.training.start import on_device
 from anonlib.types import FaceImages
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
-from recipes.pretrain import SEED, WEIGHTS, recorded, write_record
+from recipes.miniatures import RUN, kept, options, run, save_sheet
+from recipes.pretrain import SEED
 
 FIRST = 800_000_000
 """First training person. No other network has seen these people."""
@@ -43,48 +43,35 @@ SHOWN = 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
     known = LiveTraining()
-    parser.add_argument("--steps", type=int, default=known.train_steps)
-    parser.add_argument("--repel-weight", type=float, default=known.repel_weight)
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
-    arguments = parser.parse_args()
-    config = replace(known, train_steps=arguments.steps, repel_weight=arguments.repel_weight)
-    for folder in (arguments.out, arguments.checkpoints):
-        folder.mkdir(parents=True, exist_ok=True)
+    chosen = options(__doc__, steps=known.train_steps, repel_weight=known.repel_weight)
+    config = replace(known, train_steps=chosen.steps, repel_weight=chosen.repel_weight)
     torch.manual_seed(SEED)
     players = LivePlayers(
         network=on_device(LiveNetwork(LiveConfig()), "cpu"),
         critic=on_device(PatchCritic(), "cpu"),
         judges=[on_device(face_network(PEOPLE, **shape), "cpu") for shape in JUDGES],
     )
-    command = (
-        f"python -m recipes.train_live --steps {config.train_steps} --repel-weight {config.repel_weight}"
-    )
-    run = partial(train, players, config, arguments.checkpoints, arguments.out)
-    record = recorded(command, steps=config.train_steps, train=run)
-    write_record(arguments.out / "live.json", record | {"settings": to_dict(config)})
+    both = partial(train, players, config, chosen.checkpoints, chosen.out)
+    run("live", chosen, config, steps=config.train_steps, train=both)
 
 
 def train(players: LivePlayers, config: LiveTraining, checkpoints: Path, out: Path) -> dict[str, Any]:
     """Trains and saves the network; returns how well the face networks verify, and the last losses."""
-    faces = kept_faces(checkpoints / "live-faces.pt")
+    faces = training_faces(checkpoints / "live-faces.pt")
     found: dict[str, Any] = {"faces": len(faces)}
     for number, judge in enumerate(players.judges):
         found[f"judge {number}"] = train_judge(judge, faces, checkpoints / f"live-judge{number}.pt")
         print(found, flush=True)
     crops, path = aligned_crops(faces), checkpoints / "live.png"
-    seconds: dict[str, Any] = {"seed": SEED, "progress": False}
 
     def report(row: Any) -> None:
         print(json.dumps(row), flush=True)
         if row["step"] % 200 == 0:
             show(players, crops, path)
 
-    history = train_live(players, crops, config, checkpoint=checkpoints / "live.pt", report=report, **seconds)
+    checkpoint = checkpoints / "live.pt"
+    history = train_live(players, crops, config, checkpoint=checkpoint, **RUN | {"report": report})
     show(players, crops, path)
     save(players, out / "live.safetensors")
     return found | {"end": history[-1]}
@@ -101,12 +88,14 @@ def train_judge(judge: SphereFace, faces: FaceImages, checkpoint: Path) -> float
     return round(verify_features(features, features, pairs).accuracy, 4)
 
 
-def kept_faces(path: Path) -> FaceImages:
-    """The training pictures, drawn once and kept in a file."""
-    if not path.exists():
+def training_faces(path: Path) -> FaceImages:
+    """The training pictures."""
+
+    def draw() -> list[Tensor]:
         faces = synthetic_faces(range(FIRST, FIRST + PEOPLE), images=IMAGES, size=SIZE, seed=SEED)
-        torch.save([faces.images, faces.labels, faces.landmarks], path)
-    images, labels, landmarks = torch.load(path, weights_only=True)
+        return [faces.images, faces.labels, faces.landmarks]
+
+    images, labels, landmarks = kept(path, draw)
     return FaceImages(images=images, labels=labels, landmarks=landmarks)
 
 
@@ -122,8 +111,6 @@ def save(players: LivePlayers, path: Path) -> None:
 @torch.inference_mode()
 def show(players: LivePlayers, crops: Tensor, path: Path) -> None:
     """A picture: each column a face, then for each strength the drawing, the mask and the blend."""
-    from PIL import Image
-
     players.network.eval()
     faces = crops[torch.linspace(0, len(crops) - 1, SHOWN).long()].float() / 255
     targets, rows = seen(players.judges[0], faces, jitter=0.0)[-1], [faces]
@@ -132,8 +119,7 @@ def show(players: LivePlayers, crops: Tensor, path: Path) -> None:
         batch = LiveBatch(faces=faces, inputs=faces, targets=targets, strengths=strengths)
         drawn, blend, mask = redraw(players.network, batch)
         rows += [drawn, mask.expand(-1, 3, -1, -1), blend] if strength in (0, 1) else [blend]
-    picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-    Image.fromarray((picture * 255).round().byte().movedim(0, 2).numpy()).save(path)
+    save_sheet(rows, path)
     players.network.train()
 
 
