@@ -43,6 +43,7 @@ from anonlib.files import provenance
 from anonlib.metrics.frechet import frechet_distance
 from anonlib.metrics.identification import identify
 from anonlib.networks.ciagan import SIZE
+from anonlib.study.usefulness import found
 from anonlib.types import FaceImages
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 from anonlib.world.pairs import redrawn_faces
@@ -156,18 +157,6 @@ def mean_features(features: np.ndarray, labels: Tensor) -> np.ndarray:
 def spread(nearest: Tensor, people: int) -> float:
     share = torch.bincount(nearest, minlength=people) / len(nearest)
     return float(torch.special.entr(share).sum().exp()) / people
-
-
-def found(detector: detection.Detector, faces: FaceImages) -> float:
-    """The share of pictures in which a box holds the middle of the face; each lies in a grey frame."""
-    frames = F.pad(faces.images.float() / 255, [SIZE // 2] * 4, value=0.5)
-    middles = faces.landmarks.mean(1) + SIZE // 2
-    hits = []
-    for part, points in zip(frames.split(50), middles.split(50), strict=True):
-        for seen, (x, y) in zip(detector(part), points, strict=True):
-            left, top, right, bottom = seen.boxes.unbind(1)
-            hits.append(bool(((left <= x) & (x <= right) & (top <= y) & (y <= bottom)).any()))
-    return float(np.mean(hits))
 
 
 if __name__ == "__main__":

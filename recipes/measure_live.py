@@ -31,29 +31,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from anonlib import detection
 from anonlib.anonymizers import create
-from anonlib.anonymizers.aligned import aligned_window
 from anonlib.anonymizers.live import LiveAnonymizer, load_live
-from anonlib.assets import data_path, load_weights
+from anonlib.assets import data_path
 from anonlib.attack import recognizers
 from anonlib.attack.verification import anonymize_faces, face_features
 from anonlib.config import LIVE_STRENGTHS
 from anonlib.detection.mesh import MeshLandmarks
-from anonlib.detection.windows import view
+from anonlib.experiment import flicker
 from anonlib.files import provenance
 from anonlib.metrics.frechet import frechet_distance
 from anonlib.metrics.identification import identify
 from anonlib.metrics.intervals import jackknife_interval
 from anonlib.metrics.verification import tar_at_far
-from anonlib.networks.face_reader import STATE, FaceReader
+from anonlib.networks.face_reader import STATE
 from anonlib.networks.live import SIZE
+from anonlib.study.usefulness import aligned_faces, aligned_points, drawn_clip, found, hidden_clip, read_state
 from anonlib.types import FaceImages
-from anonlib.world.face_model import FaceModel, normals
-from anonlib.world.faces import BACKGROUND, CLOTHES, SyntheticPeople, backgrounds, synthetic_faces
-from recipes.measure_ciagan import found
+from anonlib.world.faces import SyntheticPeople, drawn_states, synthetic_faces
 from recipes.miniatures import save_sheet
 from recipes.pretrain import SEED
 
@@ -115,10 +112,9 @@ class Table:
         self.known = {name: by(self.clear) for name, by in self.features.items()}
         others = synthetic_faces(people, images=IMAGES, size=SIZE, seed=OTHER_SEED)
         self.others, self.detector = self.features["d_start"](others), detection.create("mtcnn")
-        self.reader, self.find = state_reader(), MeshLandmarks()
-        width = len(STATE) + FaceModel.load().components + BACKGROUND + CLOTHES
-        draws = torch.cat([normals(person, SEED, 0, shape=(IMAGES, width)) for person in people])
-        self.state, self.points = draws[:, EXPRESSION], self.lips_and_eyes(self.clear)
+        self.state = drawn_states(people, images=IMAGES, seed=SEED).numpy()[:, EXPRESSION]
+        self.find = MeshLandmarks()
+        self.points = aligned_points(self.clear, self.find, LIPS_AND_EYES)
 
     def row(self, method: str, faces: FaceImages) -> dict[str, Any]:
         """One line of the table."""
@@ -131,10 +127,10 @@ class Table:
             if name == "d_start":
                 row["frechet"] = frechet_distance(modified, self.others)
         row["found_mtcnn"] = found(self.detector, faces)
-        with torch.inference_mode():
-            read = torch.cat([self.reader(part.float() / 255).state for part in faces.images.split(100)])
-        row["expression"] = float((read[:, EXPRESSION] - self.state).square().mean().sqrt())
-        row["mesh"] = float((self.lips_and_eyes(faces) - self.points).norm(dim=2).mean())
+        errors = read_state(faces.images)[:, EXPRESSION] - self.state
+        row["expression"] = float((errors**2).mean() ** 0.5)
+        points = aligned_points(faces, self.find, LIPS_AND_EYES)
+        row["mesh"] = float((points - self.points).norm(dim=2).mean())
         return rounded(row)
 
     def accepted(self, name: str, cosines: np.ndarray) -> dict[str, float]:
@@ -147,44 +143,20 @@ class Table:
         low, high = jackknife_interval(rate, self.fold)
         return {name: rate(np.ones_like(self.same)), f"{name}_lo": low, f"{name}_hi": high}
 
-    def lips_and_eyes(self, faces: FaceImages) -> Tensor:
-        """`(N, 20, 2)` points of the mesh in pixels of the aligned face."""
-        mesh = torch.cat([self.find(list(part.float() / 255))[0] for part in faces.images.split(100)])
-        points = mesh[:, LIPS_AND_EYES, :2]
-        scales = [SIZE / aligned_window(marks).side for marks in faces.landmarks]
-        return points * torch.tensor(scales)[:, None, None]
-
     def video(self, people: range, method: LiveAnonymizer) -> dict[str, Any]:
         """Flicker and likeness in drawn clips, one of each person."""
-        changes, cosines, heads = [], [], SyntheticPeople()
+        before, after, cosines = [], [], []
         by = self.features["d_start"]
         for person in people:
-            head = heads.heads(person, seed=SEED, frames=FRAMES, size=SIZE)
-            scene = backgrounds(normals(person, SEED, 4, shape=(1, BACKGROUND)), SIZE)
-            clear = list(scene.lerp(head.rgb, head.alpha))
-            modified = method.session().replace(clear, [0] * FRAMES, [(0, 0)] * FRAMES)
-            windows = [aligned_window(marks) for marks in head.landmarks]
-            pair = []
-            for frames in (clear, modified):
-                crops = torch.stack([view(f, w, SIZE) for f, w in zip(frames, windows, strict=True)])
-                changed = float(crops.diff(dim=0).abs().mean())
-                images = (torch.stack(frames) * 255).round().to(torch.uint8)
-                labels = torch.zeros(FRAMES, dtype=torch.long)
-                faces = FaceImages(images=images, labels=labels, landmarks=head.landmarks)
-                pair.append((changed, by(faces)))
-            changes.append([pair[0][0], pair[1][0]])
-            cosines.append((pair[0][1] * pair[1][1]).sum(1).mean())
-        before, after = np.array(changes).sum(0)
-        return rounded({"flicker": float(after / before), "clip": float(np.mean(cosines))})
-
-
-def state_reader() -> FaceReader:
-    """The reader of the shipped M-state."""
-    tensors, _ = load_weights(data_path("weights", "M-state-start.safetensors"))
-    part = {n.removeprefix("reader."): t.float() for n, t in tensors.items() if n.startswith("reader.")}
-    reader = FaceReader()
-    reader.load_state_dict({n: t.long() if n.endswith("num_batches_tracked") else t for n, t in part.items()})
-    return reader.eval()
+            clear, landmarks = drawn_clip(person, frames=FRAMES, size=SIZE, seed=SEED)
+            modified, described = hidden_clip(method, clear), []
+            for frames, aligned in ((clear, before), (modified, after)):
+                aligned.append(aligned_faces(frames, landmarks))
+                images, labels = (frames * 255).round().to(torch.uint8), torch.zeros(FRAMES, dtype=torch.long)
+                described.append(by(FaceImages(images=images, labels=labels, landmarks=landmarks)))
+            cosines.append((described[0] * described[1]).sum(1).mean())
+        jumps = flicker(torch.stack(before, 1), torch.stack(after, 1))
+        return rounded({"flicker": jumps, "clip": float(np.mean(cosines))})
 
 
 def rounded(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,7 @@ from anonlib.study.leaderboard import (
     Standing as Standing,
     check_method as check_method,
     load_method as load_method,
-    read_state as read_state,
     standing as standing,
-    state_kept as state_kept,
 )
 from anonlib.study.questions import (
     Question as Question,
@@ -28,3 +26,4 @@ from anonlib.study.questions import (
 )
 from anonlib.study.rater import simulate as simulate
 from anonlib.study.updates import Scene as Scene, same_update as same_update, scene as scene
+from anonlib.study.usefulness import Bench as Bench, read_state as read_state, state_kept as state_kept

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from anonlib.anonymizers import Anonymizer
 from anonlib.attack.attackers import KNOWS, attack_all
@@ -22,9 +19,8 @@ from anonlib.config import profile
 from anonlib.errors import ConfigError
 from anonlib.experiment.own_method import SIZES, check_anonymizer
 from anonlib.metrics.intervals import jackknife_interval
-from anonlib.networks.face_reader import STATE
-from anonlib.training.start import starting_classifier, starting_modifier
-from anonlib.types import Images
+from anonlib.study.usefulness import read_state, state_kept
+from anonlib.training.start import starting_classifier
 from anonlib.world.faces import synthetic_faces
 
 UNSEEN = 2_500_000_000
@@ -54,14 +50,10 @@ TRIAL = Budget(
     restoring_steps=2,
 )
 """Shows that the code runs; its numbers mean nothing."""
-KEPT = STATE[:5]
-"""The numbers of the state that a method should keep: pose and expression, not the light."""
 FUNCTION = "hide"
 """Name of the function in a submitted file."""
 LEAST = 0.01
 """Mean change of a pixel, below which a method hides nothing."""
-_STILL = 1e-3
-"""Standard deviation below which a number of the state counts as constant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,29 +137,3 @@ def standing(
     )
     kept = state_kept(before, after)
     return Standing(method=method, scores=tuple(scores), kept=kept, kept_lo=low, kept_hi=high)
-
-
-def state_kept(before: np.ndarray, after: np.ndarray) -> float:
-    """How much of the state of N faces a method keeps, in [0, 1], from `(N, K)` numbers before and after.
-
-    The mean over the K numbers of Pearson's correlation. It is 0 for a number that is constant after the
-    method, or that is reversed.
-
-    >>> turned = np.array([[-1.0, 3], [0, 5], [1, 4]])
-    >>> state_kept(turned, turned * [0.5, 0])
-    0.5
-    """
-    there = (before.std(axis=0) > _STILL) & (after.std(axis=0) > _STILL)
-    found = [np.corrcoef(before[:, k], after[:, k])[0, 1] for k in there.nonzero()[0]]
-    return float(np.clip(found, 0, 1).sum() / before.shape[1])
-
-
-@torch.inference_mode()
-def read_state(images: Images) -> np.ndarray:
-    """Yaw, pitch, roll, mouth open and smile of uint8 faces `(N, 3, 64, 64)`; `(N, 5)`.
-
-    They are read by the reader of M-state, which was trained on clear drawn faces, in its units.
-    """
-    modifier = starting_modifier(profile("laptop"), seed=0).eval()
-    parts: list[Tensor] = [modifier.read(part.float() / 255).state for part in images.split(128)]  # type: ignore[operator]
-    return torch.cat(parts)[:, : len(KEPT)].numpy()

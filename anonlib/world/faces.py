@@ -104,8 +104,7 @@ def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int)
     """
     model = _model()
     known = model.identity(people).repeat_interleave(images, 0)
-    width = 8 + model.components + BACKGROUND + CLOTHES
-    draws = torch.cat([normals(person, seed, 0, shape=(images, width)) for person in people])
+    draws = _draws(people, images=images, seed=seed)
     parts = zip(known.split(_BATCH), draws.split(_BATCH), strict=True)
     drawn = [_portraits(model, *part, size) for part in parts]
     return FaceImages(
@@ -113,6 +112,17 @@ def synthetic_faces(people: Sequence[int], *, images: int, size: int, seed: int)
         labels=torch.arange(len(people)).repeat_interleave(images),
         landmarks=torch.cat([heads.landmarks for _, heads in drawn]),
     )
+
+
+def drawn_states(people: Sequence[int], *, images: int, seed: int) -> Tensor:
+    """The states `(N, 8)` that `synthetic_faces` draws, see `anonlib.networks.face_reader.STATE`."""
+    return _draws(people, images=images, seed=seed)[:, :8]
+
+
+def _draws(people: Sequence[int], *, images: int, seed: int) -> Tensor:
+    """A row of normal numbers for each picture: the state, the variation, the background and the clothes."""
+    width = 8 + _model().components + BACKGROUND + CLOTHES
+    return torch.cat([normals(person, seed, 0, shape=(images, width)) for person in people])
 
 
 def _portraits(model: FaceModel, identity: Tensor, draw: Tensor, size: int) -> tuple[Tensor, Heads]:

@@ -1,0 +1,47 @@
+"""The tables of all methods: their order, their numbers, and that the documents show them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from anonlib.anonymizers.conditions import BROWS, JAW, MOUTH, NOSE
+from anonlib.anonymizers.handcrafted import SUPERPIXELS
+from anonlib.attack.attackers import KNOWS
+from recipes import leaderboard, measure_methods, methods_table
+from recipes.methods_table import FACTS, privacy, usefulness
+
+KINDS = ("accuracy", "accuracy_lo", "accuracy_hi", *KNOWS, "rank1", "kept")
+
+
+def board(**accuracy: float) -> dict[str, dict[str, str]]:
+    return {name: {key: str(value) for key in KINDS} for name, value in accuracy.items()}
+
+
+def test_the_least_hidden_comes_first_with_mean_and_range_over_the_seeds_that_have_it() -> None:
+    lines = privacy([board(mask=0.5, blur8=0.9, edge=0.7), board(mask=0.52, blur8=0.8)])
+    assert len(lines) == 4
+    assert lines[2].startswith("| `blur8` | **85.0%** (80.0 to 90.0) | 85.0% |")
+    assert lines[3].startswith("| `mask` (a black face) | **51.0%** (50.0 to 52.0) |")
+
+
+def test_every_shipped_method_has_its_facts() -> None:
+    assert set(FACTS) == set(leaderboard.SHIPPED)
+    seen = {*JAW, *NOSE, *MOUTH, *BROWS}
+    assert FACTS["ciagan"].carried == 2 * len(seen)
+    assert FACTS["superpixel"].carried == SUPERPIXELS * 3 + 64 * 64 * math.log2(SUPERPIXELS) / 8
+
+
+def test_a_row_of_usefulness(tmp_path: Path) -> None:
+    measures = ("found_mtcnn", "found_centerface", "pose", "mouth", "smile", "eyes", "frechet", "flicker")
+    row: dict[str, object] = {"method": "ciagan"} | dict.fromkeys((*measures, "milliseconds"), 0.25)
+    out = tmp_path / "new" / "usefulness.csv"
+    measure_methods.write(out, [row], {"seed": 0})
+    lines = usefulness(methods_table.table(out), board(ciagan=0.5), {})
+    assert lines[2] == (
+        "| CIAGAN | 25.0% / 25.0% | 0.50 | 0.25 / 0.25 / 0.25 | 0.25 | 0.25 | 0.25 | 0.2 | "
+        "76, hair, ears | no |  |"
+    )
+    assert lines[0].count("|") == lines[2].count("|")
+    assert next(csv.reader(out.open()))[0] == "method"
