@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from anonlib.anonymizers.conditions import BROWS, JAW, MOUTH, NOSE
 from anonlib.attack.attackers import KNOWS
 from anonlib.networks.state_modifier import state_bits
 from recipes.leaderboard import BOARD
@@ -49,9 +50,7 @@ FACTS = {
     "superpixel": Fact("`superpixel`", 64 * 64 * 6 / 8 + 3 * 64),  # 64 colours, and which of them a pixel has
     "modifier": Fact("M-state (ours)", state_bits([1.0] * 6) / 8),  # six numbers with noise
     "M-redraw-start": Fact("the paper's M from `redraw`, before Algorithm 1", PIXELS),
-    "ciagan": Fact(
-        "CIAGAN", 2 * (22 + 4 + 8 + 4), around=True
-    ),  # points: jaw, nose, mouth, brows of the hole
+    "ciagan": Fact("CIAGAN", 2 * len({*JAW, *NOSE, *MOUTH, *BROWS}), around=True),  # x and y of 39 points
     "live": Fact(
         "live de-identification, strength 1", PIXELS + 4 * 64
     ),  # the face and the target's descriptor
