@@ -59,6 +59,9 @@ FACTS = {
         PIXELS,  # a code of 192 numbers and the details that it does not explain
         undone="with the password, or a search over 256",
     ),
+    "fit-one-password": Fact(
+        "FIT, one password for all", PIXELS, undone="with the password, or a search over 256"
+    ),
     "swap": Fact("`swap`", 4 * 14 + 3 * 24 * 24, around=True),  # the state, and the blurred light
 }
 
