@@ -15,13 +15,14 @@ import argparse
 import csv
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from anonlib.anonymizers import CIAGAN, FIT, LIVE, SWAP, Anonymizer, create, names
 from anonlib.config import profile
 from anonlib.files import provenance
-from anonlib.study import COURSE, UNSEEN, Standing, load_method, standing
+from anonlib.study import COURSE, UNSEEN, load_method, standing
 from anonlib.training.start import starting_modifier, trained_modifier
 
 BOARD = Path(__file__).resolve().parents[1] / "results" / "leaderboard" / "methods.csv"
@@ -50,7 +51,7 @@ def main() -> None:
         found = standing(path.stem if own else given, hide, first=arguments.first, seed=arguments.seed)
         command = f"python -m recipes.leaderboard {given} --first {arguments.first} --seed {arguments.seed}"
         record = provenance(command=command, seed=arguments.seed) | {"seconds": round(time.time() - start)}
-        write(arguments.out, found, record | {"first": arguments.first, "budget": asdict(COURSE)})
+        write(arguments.out, found.row(), record | {"first": arguments.first, "budget": asdict(COURSE)})
         print(found.row(), flush=True)
 
 
@@ -67,19 +68,21 @@ def shipped(name: str) -> Anonymizer:
     return create(name, seed=SEED)
 
 
-def write(board: Path, found: Standing, record: dict[str, object]) -> None:
-    """Adds or replaces one row, the best hidden first, and the record of it."""
+def write(
+    board: Path, found: Mapping[str, object], record: Mapping[str, object], *, by: str = "accuracy"
+) -> None:
+    """Adds or replaces one row, and the record of it; the rows are in the order of a column, least first."""
     board.parent.mkdir(parents=True, exist_ok=True)
     rows = list(csv.DictReader(board.read_text().splitlines())) if board.exists() else []
-    rows = [row for row in rows if row["method"] != found.method]
-    rows.append({key: str(value) for key, value in found.row().items()})
+    rows = [row for row in rows if row["method"] != found["method"]]
+    rows.append({key: str(value) for key, value in found.items()})
     with board.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(found.row()), lineterminator="\n")
+        writer = csv.DictWriter(file, list(found), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: float(row["accuracy"])))
+        writer.writerows(sorted(rows, key=lambda row: float(row[by])))
     beside = board.with_suffix(".json")
     records = json.loads(beside.read_text()) if beside.exists() else {}
-    beside.write_text(json.dumps(records | {found.method: record}, indent=1) + "\n")
+    beside.write_text(json.dumps(records | {found["method"]: record}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

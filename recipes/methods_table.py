@@ -67,8 +67,14 @@ FACTS = {
 
 
 def main() -> None:
+    print("\n\n".join(tables()))
+
+
+def tables() -> tuple[str, str]:
+    """Privacy and usefulness, from the recorded runs."""
     boards = [table(path) for path in SEEDS if path.exists()]
-    print("\n".join([*privacy(boards), "", *usefulness(table(OUT), boards[0], table(ACTIONS))]))
+    known, kept = privacy(boards), usefulness(table(OUT), boards[0], table(ACTIONS))
+    return "\n".join(known), "\n".join(kept)
 
 
 def table(path: Path) -> dict[str, dict[str, str]]:

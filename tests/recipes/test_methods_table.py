@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anonlib.anonymizers.handcrafted import SUPERPIXELS
 from anonlib.attack.attackers import KNOWS
-from recipes import leaderboard, measure_methods, methods_table
+from recipes import leaderboard, methods_table
 from recipes.methods_table import FACTS, privacy, usefulness
 
 KINDS = ("accuracy", "accuracy_lo", "accuracy_hi", *KNOWS, "rank1", "kept")
@@ -33,13 +33,13 @@ def test_every_shipped_method_has_its_facts() -> None:
 
 def test_a_row_of_usefulness(tmp_path: Path) -> None:
     measures = ("found_mtcnn", "found_centerface", "pose", "mouth", "smile", "eyes", "frechet", "flicker")
-    row: dict[str, object] = {"method": "ciagan"} | dict.fromkeys((*measures, "milliseconds"), 0.25)
+    row = {"method": "ciagan"} | dict.fromkeys((*measures, "milliseconds"), 0.25)
     out = tmp_path / "new" / "usefulness.csv"
-    measure_methods.write(out, [row], {"seed": 0})
+    leaderboard.write(out, row, {"seed": 0}, by="pose")
     lines = usefulness(methods_table.table(out), board(ciagan=0.5), {})
     assert lines[2] == (
         "| CIAGAN | 25.0% / 25.0% | 0.50 | 0.25 / 0.25 / 0.25 | 0.25 | 0.25 | 0.25 | 0.2 | "
         "78, hair, ears | no |  |"
     )
     assert lines[0].count("|") == lines[2].count("|")
-    assert json.loads(out.with_suffix(".json").read_text()) == {"seed": 0}
+    assert json.loads(out.with_suffix(".json").read_text()) == {"ciagan": {"seed": 0}}

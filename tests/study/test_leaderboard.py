@@ -73,7 +73,7 @@ def test_rows_of_a_file_are_kept_and_replaced(tmp_path: Path) -> None:
     out, first = tmp_path / "board.csv", standing("first", inverted, TRIAL)
     second = standing("second", create("mask"), TRIAL)
     for found in (first, second, first):
-        leaderboard.write(out, found, {"command": found.method})
+        leaderboard.write(out, found.row(), {"command": found.method})
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert sorted(row["method"] for row in rows) == ["first", "second"]
     assert float(rows[0]["accuracy"]) <= float(rows[1]["accuracy"])
