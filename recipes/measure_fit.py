@@ -11,6 +11,9 @@ row says that all faces have one. `results/fit/passwords.csv` and `.json` hold t
 - restored: PSNR of R against I, after A was stored in several ways.
 - passwords: mean |T(A, q) - I| for all 256 passwords q, by the number of bits in which q differs from -p.
 - search: an attacker with a clear picture of a suspect tries all passwords, and takes the best match.
+- smoothest: an attacker without any clear picture takes the password whose picture has the least total
+  variation; the share of faces for which it is the right one. `bit_by_bit` finds 16 directions of their own,
+  without the code that makes them from 8 bits.
 
 Faces are aligned by their true landmarks, which an attacker does not have.
 """
@@ -25,7 +28,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +39,14 @@ from torch import Tensor
 from anonlib.anonymizers.fit import load_fit
 from anonlib.assets import data_path
 from anonlib.attack import recognizers
+from anonlib.attack.passwords import bit_by_bit, unlocked
 from anonlib.attack.verification import face_features, verify_features
 from anonlib.files import provenance
 from anonlib.geometry import resize
-from anonlib.metrics.image_quality import l1_distance, psnr
+from anonlib.metrics.image_quality import l1_distance, psnr, total_variation
+from anonlib.metrics.intervals import proportion_interval
 from anonlib.metrics.verification import verification_pairs
-from anonlib.networks.fit import SIZE, FaceTransformer
+from anonlib.networks.fit import PLANES, SIZE, FaceTransformer, all_passwords
 from anonlib.training.fit_data import random_passwords, wrong_passwords
 from anonlib.types import FaceImages
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
@@ -88,6 +92,7 @@ def main() -> None:
     record |= {"split": arguments.split, "people": PEOPLE, "pictures": len(clear), "verification": rows}
     record["restored_psnr"] = restored(transformer, numbers)
     record |= search(transformer, sets, features["d_start"])
+    record["smoothest"] = smoothest(transformer, clear)
     arguments.out.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))
 
@@ -144,18 +149,19 @@ def verification(
         yield {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
 
 
+def jpeg(faces: Tensor, quality: int) -> Tensor:
+    """Faces as they come back from a JPEG file."""
+    out = []
+    for face in faces:
+        file = io.BytesIO()
+        image = Image.fromarray((face * 255).round().byte().movedim(0, 2).numpy())
+        image.save(file, "JPEG", quality=quality)
+        out.append(torch.from_numpy(np.array(Image.open(file))).movedim(2, 0).float() / 255)
+    return torch.stack(out)
+
+
 def restored(transformer: FaceTransformer, numbers: range) -> dict[str, float]:
     """Mean PSNR of R against I, by how A was stored."""
-
-    def jpeg(faces: Tensor, quality: int) -> Tensor:
-        out = []
-        for face in faces:
-            file = io.BytesIO()
-            image = Image.fromarray((face * 255).round().byte().movedim(0, 2).numpy())
-            image.save(file, "JPEG", quality=quality)
-            out.append(torch.from_numpy(np.array(Image.open(file))).movedim(2, 0).float() / 255)
-        return torch.stack(out)
-
     ways: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {
         "PNG, 64 pixels": (SIZE, lambda faces: faces),
         "PNG, 80 pixels": (80, lambda faces: faces),
@@ -186,7 +192,7 @@ def search(
     transformer: FaceTransformer, sets: dict[str, FaceImages], features: Callable[[FaceImages], np.ndarray]
 ) -> dict[str, Any]:
     """All passwords on the first faces: distance by Hamming distance, and what an attacker gains."""
-    every = torch.tensor(list(product((-1.0, 1.0), repeat=transformer.config.bits)))
+    every = all_passwords(transformer.config.bits)
     rows = torch.arange(SEARCHED) * (len(sets["I"]) // SEARCHED)
     p = random_passwords(SEARCHED, transformer.config.bits)
     known = sets["I"]
@@ -198,7 +204,7 @@ def search(
     distance, best = np.zeros(wrong_bits.shape), np.zeros((SEARCHED, len(suspects)))
     right = np.zeros((SEARCHED, len(suspects)))
     for row in range(SEARCHED):
-        tried = run(transformer, hidden[row : row + 1].expand(len(every), -1, -1, -1), every)
+        tried = (unlocked(transformer, hidden[row]) * 255).round() / 255
         distance[row] = l1_distance(tried, faces[row : row + 1].expand_as(tried)).numpy()
         images = (tried * 255).to(torch.uint8)
         points = clear.landmarks[row].expand(len(every), -1, -1)
@@ -218,6 +224,29 @@ def search(
             "best_of_all": match(best, clear, sets["I"], rows),
         },
     }
+
+
+@torch.inference_mode()
+def smoothest(transformer: FaceTransformer, clear: FaceImages) -> dict[str, Any]:
+    """How often the smoothest of all pictures is the original, by how A was stored; one picture a person."""
+    faces = clear.images[::IMAGES].float() / 255
+    p = random_passwords(len(faces), transformer.config.bits)
+    hidden = run(transformer, faces, p)
+    small = resize(jpeg(resize(hidden, (128, 128)), 75), (SIZE, SIZE))
+    every, found = all_passwords(transformer.config.bits), {}
+    for name, given in {"PNG, 64 pixels": hidden, "JPEG 75, 128 pixels": small}.items():
+        guess = torch.stack([every[total_variation(unlocked(transformer, one)).argmin()] for one in given])
+        found[name] = share((guess == -p).all(1))
+    signs = torch.randint(2, (len(faces), PLANES)) * 2.0 - 1
+    hidden = (transformer.turn(faces, signs) * 255).round() / 255
+    found["bit_by_bit"] = share((bit_by_bit(transformer, hidden) == -signs).all(1))
+    return found
+
+
+def share(right: Tensor) -> dict[str, float]:
+    """A share of faces with Wilson's 95% interval."""
+    low, high = proportion_interval(int(right.sum()), len(right))
+    return {"share": float(right.float().mean()), "lo": round(low, 4), "hi": round(high, 4), "n": len(right)}
 
 
 def match(scores: np.ndarray, faces: FaceImages, suspects: FaceImages, rows: Tensor) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 
 from anonlib.config import FitConfig, FitTraining, to_dict
 from anonlib.networks.ciagan import identity_network
-from anonlib.networks.fit import FaceTransformer, FitCritics, PasswordReader, encoded
+from anonlib.networks.fit import FaceTransformer, FitCritics, PasswordReader, all_passwords, encoded
 from anonlib.training.checkpoints import save_weights
 from anonlib.training.fit import (
     Faces,
@@ -90,7 +89,7 @@ def read_passwords(players: FitPlayers, bits: int) -> dict[str, float]:
     transformer, reader = players.transformer.eval(), players.reader.eval()
     first = transformer(scenes.images, scenes.password)
     restored = transformer(first, -scenes.password)
-    every = encoded(torch.tensor(list(product((-1.0, 1.0), repeat=bits))))
+    every = encoded(all_passwords(bits))
     found = {}
     for name, before, after, sign in (("A", scenes.images, first, 1), ("R", first, restored, -1)):
         logits, right = reader(before, after), encoded(sign * scenes.password)

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from anonlib.attack import bit_by_bit
+from anonlib.config import FitConfig
 from anonlib.experiment import agreement
+from anonlib.networks import FaceTransformer
 from anonlib.study import scene
 from anonlib.study.exercises import GRADING
 from anonlib.training import identification_loss
@@ -159,3 +162,10 @@ def test_pairs_in_the_same_order_are_those_of_the_library() -> None:
     first, second = {"a": 1, "b": 2, "c": 3}, {"a": 5, "b": 9, "c": 7, "d": 0}
     found = solutions("12_reproducing_the_tables")["same_order"](first, second)
     assert found == agreement(first, second) == (2, 3)
+
+
+def test_bits_of_a_password_are_found_one_after_the_other() -> None:
+    torch.manual_seed(0)
+    network, hidden = FaceTransformer(FitConfig(code=32, width=4)).eval(), torch.rand(2, 3, 64, 64)
+    mine = solutions("15_password_conditioned_transformers")["bit_by_bit"](network, hidden)
+    assert torch.equal(mine, bit_by_bit(network, hidden))

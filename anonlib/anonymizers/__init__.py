@@ -103,7 +103,7 @@ def create(
         seed: chooses the people that `swap`, `ciagan` or a `modifier` draws at random, and the passwords of
             `fit`; by default they differ in each run.
         strength: how far `live` goes, one of `config.LIVE_STRENGTHS`; by default as far as it can.
-        password: of `fit`; by default each face gets a random one, and nobody can undo it.
+        password: of `fit`; by default each face gets a random one. Whoever tries all of them undoes it.
         recover: whether `fit` undoes the password instead.
 
     Raises:

@@ -1,6 +1,7 @@
 """Face recognisers that attack anonymized faces, and how many people they still recognise."""
 
 from anonlib.attack.landmarks import found_landmarks as found_landmarks
+from anonlib.attack.passwords import bit_by_bit as bit_by_bit, unlocked as unlocked
 from anonlib.attack.verification import (
     VerificationResult as VerificationResult,
     anonymize_faces as anonymize_faces,

@@ -11,7 +11,12 @@ from anonlib.metrics.average_precision import (
     precision_recall as precision_recall,
 )
 from anonlib.metrics.identification import Identification as Identification, identify as identify
-from anonlib.metrics.image_quality import gradient_energy as gradient_energy, l1_distance as l1_distance
+from anonlib.metrics.image_quality import (
+    gradient_energy as gradient_energy,
+    l1_distance as l1_distance,
+    psnr as psnr,
+    total_variation as total_variation,
+)
 from anonlib.metrics.intervals import (
     accuracy_interval as accuracy_interval,
     counts_behind as counts_behind,

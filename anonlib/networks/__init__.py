@@ -3,6 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from anonlib.networks.face_reader import FaceReader as FaceReader
+from anonlib.networks.fit import (
+    FaceTransformer as FaceTransformer,
+    all_passwords as all_passwords,
+    password_planes as password_planes,
+)
 from anonlib.networks.modifier import Modifier as Modifier
 from anonlib.networks.sphereface import (
     SphereFace as SphereFace,

@@ -5,7 +5,7 @@ Its critics are four of `networks.critic.PatchCritic`, its recogniser is `networ
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,27 @@ _SLOPE = 0.2
 LOW = SIZE // 2
 """Side of the picture in which the code is read."""
 _SEED = 101
+
+
+def all_passwords(bits: int) -> Tensor:
+    """Every password, `(2^bits, bits)` of -1 and 1, counted as in binary.
+
+    >>> all_passwords(2).tolist()
+    [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
+    """
+    return torch.tensor(list(product((-1.0, 1.0), repeat=bits)))
+
+
+def password_planes(faces: Tensor, password: Tensor) -> Tensor:
+    """`(B, 3 + bits, S, S)`: faces `(B, 3, S, S)`, then each bit of `(B, bits)` as a plane of -0.5 or 0.5.
+
+    Implements the input of T in Gu et al. (ECCV 2020). `FaceTransformer` does not use it.
+
+    >>> password_planes(torch.zeros(1, 3, 2, 2), torch.tensor([[1.0, -1]]))[0, 3:, 0, 0]
+    tensor([ 0.5000, -0.5000])
+    """
+    planes = (password / 2)[:, :, None, None].expand(-1, -1, *faces.shape[2:])
+    return torch.cat([faces, planes], 1)
 
 
 def odd_subsets(bits: int) -> Tensor:
@@ -123,10 +144,14 @@ class FaceTransformer(nn.Module):
 
     def forward(self, faces: Tensor, password: Tensor) -> Tensor:
         """Other faces, `(B, 3, SIZE, SIZE)` in [0, 1] to the same; passwords are `(B, bits)` of -1 and 1."""
+        return self.turn(faces, encoded(password))
+
+    def turn(self, faces: Tensor, directions: Tensor) -> Tensor:
+        """The same for the code of a password, `(B, PLANES)` of -1 and 1."""
         straight, high = self.straightened(faces)
         flat = straight.flatten(1)
         code = self.code(flat)
-        flat = flat + (turned(code, encoded(password)) - code) @ self.directions
+        flat = flat + (turned(code, directions) - code) @ self.directions
         return self.drawn(flat.view_as(straight), high).clamp(0, 1)
 
     def code(self, flat: Tensor) -> Tensor:

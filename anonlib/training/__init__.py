@@ -20,6 +20,7 @@ from anonlib.training.classifier import (
     train_classifier as train_classifier,
 )
 from anonlib.training.detector import train_detector as train_detector
+from anonlib.training.fit_data import random_passwords as random_passwords, wrong_passwords as wrong_passwords
 from anonlib.training.start import (
     starting_classifier as starting_classifier,
     starting_detector as starting_detector,

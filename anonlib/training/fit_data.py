@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anonlib.networks.fit import SIZE
+from anonlib.networks.fit import SIZE, all_passwords
 from anonlib.world.face_model import FaceModel
 from anonlib.world.faces import BACKGROUND, CLOTHES, draw_heads, draw_scenes
 
@@ -57,7 +56,7 @@ def wrong_passwords(*right: Tensor) -> Tensor:
     >>> bool((wrong_passwords(torch.ones(50, 2)) != 1).any(1).all())
     True
     """
-    every = torch.tensor(list(product((-1.0, 1.0), repeat=right[0].shape[1])))
+    every = all_passwords(right[0].shape[1])
     taken = torch.stack([(every[None] == each[:, None]).all(2) for each in right]).any(0)
     return every[torch.multinomial((~taken).float(), 1).flatten()]
 

@@ -18,7 +18,7 @@ _NAMES = {
     "curves": "plot_curves plot_losses plot_margin plot_precision_recall plot_roc",
     "detection": "plot_actions plot_boxes plot_exposure plot_face_steps plot_faces plot_overlaps",
     "identification": "plot_consecutive plot_decisions plot_folds plot_similarities plot_similarity "
-    "plot_strength",
+    "plot_strength plot_tries",
     "leaderboard": "plot_leaderboard",
     "pictures": "plot_baselines plot_before_after plot_people plot_pictures plot_questions plot_strip "
     "plot_words",

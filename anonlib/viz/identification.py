@@ -191,3 +191,26 @@ def plot_consecutive(
     axes.grid(alpha=0.25)
     figure.legend(loc="center left", bbox_to_anchor=(0.68, 0.53), fontsize=10, frameon=False)
     return figure
+
+
+def plot_tries(panes: Mapping[str, Floats], right: ArrayLike) -> Figure:
+    """What an attacker sees who tries every password on each of N hidden faces.
+
+    Args:
+        panes: the meaning of a score, one panel each, to the `(N, passwords)` scores.
+        right: `(N,)` number of the right password.
+    """
+    figure = panels(4.8 * len(panes), 3.6, columns=len(panes))
+    for axes, (meaning, scores) in zip(figure.axes, panes.items(), strict=True):
+        faces = np.arange(len(scores))
+        wrong = np.ma.masked_array(scores, np.arange(scores.shape[1]) == np.asarray(right)[:, None])
+        low, high = np.asarray(wrong.min(1)), np.asarray(wrong.max(1))
+        axes.vlines(faces + 1, low, high, color=GREY, lw=5, label="all wrong passwords")
+        found: dict[str, Any] = {"ls": "none", "marker": "D", "ms": 6.5, "color": VERMILION, "mec": "white"}
+        axes.plot(faces + 1, scores[faces, np.asarray(right)], label="the right password", **found)
+        axes.set_title(meaning, fontsize=10, loc="left")
+        axes.set_xlabel("hidden face")
+        axes.grid(alpha=0.25, axis="y")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    legend_below(figure, handles=handles, labels=labels)
+    return figure

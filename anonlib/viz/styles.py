@@ -52,8 +52,8 @@ _STYLES = {
     "swap": Style(label="New people, for real faces", color=RED, marker="o", size=8),
     "ciagan": Style(label="CIAGAN (Maximov et al.)", color=RED, marker="^", size=8),
     "live": Style(label="Live (Gafni et al.)", color=RED, marker="v", size=8),
-    "fit": Style(label="FIT, with a password (Gu et al.)", color=RED, marker="<", size=8),
-    "fit-one-password": Style(label="FIT, one password for all", color=RED, marker=">", size=8),
+    "fit": Style(label="FIT, with a password (Gu et al.)", color=VERMILION, marker="d", size=10),
+    "fit-one-password": Style(label="FIT, one password for all", color=VERMILION, marker="d", size=7),
 }
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from anonlib.networks.fit import (
     FaceTransformer,
     FitCritics,
     PasswordReader,
+    all_passwords,
     doubled,
     encoded,
     halved,
@@ -85,7 +84,7 @@ def test_halving_keeps_everything(faces: Tensor):
 
 
 def test_the_code_of_a_password_is_odd_and_two_codes_differ_in_four_planes():
-    every = torch.tensor(list(product((-1.0, 1.0), repeat=8)))
+    every = all_passwords(8)
     codes = encoded(every)
     assert codes.abs().eq(1).all() and torch.equal(encoded(-every), -codes)
     equal = ((codes @ codes.T) + PLANES) / 2

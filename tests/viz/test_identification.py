@@ -12,6 +12,7 @@ from anonlib.viz import (
     plot_similarities,
     plot_similarity,
     plot_strength,
+    plot_tries,
 )
 from anonlib.viz.identification import HIGHEST, LOWEST
 from tests.viz.drawing import draw
@@ -86,3 +87,12 @@ def test_consecutive_curves_begin_at_the_second_frame_and_mark_one() -> None:
     assert list(level.get_ydata()) == [0.2, 0.2]
     assert mark.get_xdata()[0] == 2
     assert axes.get_ylim()[0] < -0.3
+
+
+def test_the_right_password_is_marked_among_all() -> None:
+    scores = np.array([[0.1, 0.9, 0.3], [0.8, 0.2, 0.4]])
+    left, other = draw(plot_tries({"likeness": scores, "variation": -scores}, [1, 0])).axes
+    np.testing.assert_allclose(left.lines[0].get_xydata(), [[1, 0.9], [2, 0.8]])
+    bars = other.collections[0].get_segments()
+    np.testing.assert_allclose([bar[:, 1] for bar in bars], [[-0.3, -0.1], [-0.4, -0.2]])
+    assert [axes.get_title(loc="left") for axes in (left, other)] == ["likeness", "variation"]
