@@ -97,8 +97,13 @@ def check(faces: list[Triangle], oval: list[int]) -> None:
 
 
 def converted(network: nn.Module, path: Path) -> dict[str, Tensor]:
-    """The constants of a .tflite file under the names of the port, whose layers have the same order."""
-    pairs = zip(network.state_dict().items(), constants(path), strict=True)
+    """The constants of a .tflite file under the names of the port, whose layers have the same order.
+
+    Where the file has more, the port's last head is the file's last, and the one before it is left out.
+    """
+    found, last = constants(path), len([name for name in network.state_dict() if name.startswith("contour")])
+    found = found[: len(network.state_dict()) - last] + found[len(found) - last :]
+    pairs = zip(network.state_dict().items(), found, strict=True)
     return {name: value.reshape(old.shape).half() for (name, old), value in pairs}
 
 

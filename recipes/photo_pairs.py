@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from anonlib.anonymizers.swap.blend import Window, paste, sketch_face
+from anonlib.anonymizers.swap.blend import Sketch, Window, paste
 from anonlib.anonymizers.swap.mask import Masker, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import context, person_of
@@ -85,11 +85,11 @@ class PhotoPairs:
         skin[: CODE - shapes] = code[shapes:]
         around = context(crop, outline, state)
         person = person_of(self.model, around, shape=code[:shapes], skin=skin)
-        openings = eye_opening(self.eyes([crop], points[None])[0])
+        openings = eye_opening(self.eyes([crop], points[None]))
         window = Window.around(points, crop)
         seen = read_state(window.points[None], self.model, openings=openings)
         logits = self.masker.logits([crop], [points])[0]
-        new = sketch_face(window, person, self.model, seen, logits).drawn
+        new = Sketch(window=window, person=person, model=self.model, state=seen, logits=logits).drawn
         face = fill_polygon(outline, height=crop.shape[1], width=crop.shape[2])[None].float()
         front = face * (1 - soft_mask(logits, points, (crop.shape[1], crop.shape[2]), edge=False))
         if float(front.sum() / face.sum().clamp(min=1)) > MOST_FRONT:

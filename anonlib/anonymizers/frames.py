@@ -78,7 +78,7 @@ def anonymize_frames(
     )
     out = frames.clone()
     for (i, ((x0, y0, x1, y1), *_)), face in zip(regions, modified, strict=True):
-        out[i, :, y0:y1, x0:x1] = face
+        out[i, :, y0:y1, x0:x1] = face.clamp(0, 1)
     return out
 
 
@@ -171,7 +171,7 @@ def read_regions(
 
     def anonymize() -> list[Tensor]:
         merged = merge_overlaps(padded, _checked(draw(), padded), corners=places, frames=frames)
-        return [_cut(*each).clamp(0, 1) for each in zip(merged, crops, padding, strict=True)]
+        return [_cut(*each) for each in zip(merged, crops, padding, strict=True)]
 
     return anonymize
 

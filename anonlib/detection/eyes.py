@@ -1,4 +1,4 @@
-"""The eyelids and irises of faces whose mesh is known. The mesh itself hardly shows whether eyes are open."""
+"""The eyelids of faces whose mesh is known. The mesh itself hardly shows whether eyes are open."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from anonlib.detection.windows import Window, view
 from anonlib.networks.compiled import compiled_if_possible
 from anonlib.networks.eye_mesh import SIDE, load_eye_mesh
 
-Network = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Pictures `(B, 3, 64, 64)` in [0, 1] to contours `(B, 71, 2)` and irises `(B, 5, 2)`; `EyeMesh` is one."""
+Network = Callable[[Tensor], Tensor]
+"""Pictures `(B, 3, 64, 64)` in [0, 1] to contours `(B, 71, 2)`; `EyeMesh` is one."""
 
 _CORNERS = ((33, 133), (362, 263))
 """Left and right corner, as seen, of the eye on the left and of the one on the right of the picture."""
@@ -22,7 +22,7 @@ _MARGIN = 2.3
 
 
 class EyeLandmarks:
-    """Finds the eyelids and irises of the face in each crop."""
+    """Finds the eyelids of the face in each crop."""
 
     def __init__(self, *, network: Network | None = None, device: str = "cpu") -> None:
         """Loads the shipped network, compiled on a CPU, or takes another one.
@@ -39,12 +39,11 @@ class EyeLandmarks:
         self.network = network
 
     @torch.inference_mode()
-    def __call__(self, crops: Sequence[Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
-        """Eyelids `(N, 2, 16, 2)` and irises `(N, 2, 5, 2)` in xy pixels of the crops, on the CPU.
+    def __call__(self, crops: Sequence[Tensor], points: Tensor) -> Tensor:
+        """Eyelids `(N, 2, 16, 2)` in xy pixels of the crops, on the CPU.
 
-        The second dimension is the eye, the one on the left of the picture first. Eyelids: 0 outer
-        corner, 1 to 7 lower lid, 8 inner corner, 9 to 15 upper lid, both from outer to inner. Irises:
-        centre and four points of the edge.
+        The second dimension is the eye, the one on the left of the picture first. The third: 0 outer
+        corner, 1 to 7 lower lid, 8 inner corner, 9 to 15 upper lid, both from outer to inner.
 
         Args:
             crops: RGB `(3, h, w)` in [0, 1], each of its own size.
@@ -52,17 +51,13 @@ class EyeLandmarks:
         """
         windows = [_window(mesh[list(pair), :2]) for mesh in points for pair in _CORNERS]
         if not windows:
-            return torch.zeros(0, 2, 16, 2), torch.zeros(0, 2, 5, 2)
+            return torch.zeros(0, 2, 16, 2)
         views = torch.stack([view(crops[i // 2], window, SIDE) for i, window in enumerate(windows)])
         views[1::2] = views[1::2].flip(3)  # the network knows the eye on the left
-        parts = [part.float().cpu().clone() for part in self.network(views.to(self.device))]
-        for part in parts:
-            part[1::2, :, 0] = SIDE - part[1::2, :, 0]
-        contours, irises = (
-            torch.stack([w.placed(p, SIDE) for p, w in zip(part, windows, strict=True)]).unflatten(0, (-1, 2))
-            for part in parts
-        )
-        return contours[:, :, :16], irises
+        eyelids = self.network(views.to(self.device))[:, :16].float().cpu().clone()
+        eyelids[1::2, :, 0] = SIDE - eyelids[1::2, :, 0]
+        placed = [window.placed(lids, SIDE) for lids, window in zip(eyelids, windows, strict=True)]
+        return torch.stack(placed).unflatten(0, (-1, 2))
 
 
 def eye_opening(eyelids: Tensor) -> Tensor:
@@ -72,21 +67,6 @@ def eye_opening(eyelids: Tensor) -> Tensor:
     """
     height = (eyelids[:, :, 11:14] - eyelids[:, :, 3:6]).norm(dim=-1).mean(-1)
     return height / (eyelids[:, :, 0] - eyelids[:, :, 8]).norm(dim=-1)
-
-
-def gaze(eyelids: Tensor, irises: Tensor) -> Tensor:
-    """Where the centre of each iris is, `(N, 2, 2)`: right and down from the middle between the corners.
-
-    The unit is half of the eye's width; axes turn with the eye.
-    """
-    left = torch.stack([eyelids[:, 0, 0], eyelids[:, 1, 8]], 1)
-    right = torch.stack([eyelids[:, 0, 8], eyelids[:, 1, 0]], 1)
-    across = (right - left) / 2
-    off = irises[:, :, 0] - (left + right) / 2
-    down = torch.stack([-across[..., 1], across[..., 0]], -1)
-    return (
-        torch.stack([(off * across).sum(-1), (off * down).sum(-1)], -1) / across.square().sum(-1)[..., None]
-    )
 
 
 def _window(corners: Tensor) -> Window:

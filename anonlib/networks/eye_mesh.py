@@ -1,4 +1,4 @@
-"""MediaPipe's iris network: the eyelids and the iris of one eye."""
+"""MediaPipe's iris network without its head for the iris: the eyelids of one eye."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ def _head(points: int) -> nn.Sequential:
 
 
 class EyeMesh(nn.Module):
-    """Predicts the eyelids and the iris of the eye in a picture.
+    """Predicts the eyelids of the eye in a picture.
 
     Implements Ablavatski et al., Real-time Pupil Tracking from Monocular Video for Digital Puppetry,
     2020, as MediaPipe ships it (`iris_landmark.tflite`).
-    Differs from the paper: the layers are those of the shipped file; the paper does not list them.
+    Differs from the paper: the layers are those of the shipped file; the paper does not list them. The
+    head for the iris is left out.
     """
 
     def __init__(self) -> None:
@@ -60,19 +61,17 @@ class EyeMesh(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, stride=2), nn.PReLU(64))
         wide = [_Block(64, 128, stride=2), *_blocks(128, 4), _Block(128, 128, stride=2)]
         self.trunk = nn.Sequential(*_blocks(64, 4), *wide)
-        self.iris = _head(5)
         self.contour = _head(71)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Contour `(B, 71, 2)` and iris `(B, 5, 2)` in xy pixels of pictures `(B, 3, 64, 64)` in [0, 1].
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Contour `(B, 71, 2)` in xy pixels of pictures `(B, 3, 64, 64)` in [0, 1].
 
         The eye should be one whose outer corner is on the left, level, 1 / 2.3 as wide as the picture.
         Contour: 0 outer corner, 1 to 7 lower lid, 8 inner corner, 9 to 15 upper lid, both from outer to
-        inner; the others lie around the eye. Iris: centre and four points of the edge.
+        inner; the others lie around the eye.
         """
         maps = self.trunk(self.stem(F.pad(pictures, (0, 1, 0, 1))))
-        contour, iris = (head(maps).reshape(-1, n, 3) for head, n in ((self.contour, 71), (self.iris, 5)))
-        return contour[..., :2], iris[..., :2]
+        return self.contour(maps).reshape(-1, 71, 3)[..., :2]
 
 
 def load_eye_mesh(path: Path | None = None, *, device: str = "cpu") -> EyeMesh:

@@ -87,61 +87,36 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Sketch:
-    """Where and in which pose a new face is drawn. Nothing is painted before `drawn` is asked for."""
+    """What a new face is drawn from. Nothing is computed before `drawn` is asked for."""
 
     window: Window
     person: Person
     model: MeshModel
-    expression: Tensor
-    """`(7,)` as in `State`."""
-    places: Tensor
-    """`(2, h, w)` of the window, see `mesh_places`."""
-    opacity: Tensor
-    """`(1, h, w)` of the window."""
-    skin_seen: Tensor
-    """`(h, w)` bool: the pixels of the window that show the real skin."""
-    free: float
-    """Share of the face that nothing covers."""
+    state: State
+    """Of the points of the window."""
+    logits: Tensor
+    """`(1, 96, 96)` say what is in front of the face, see `Masker.logits`."""
+    head: bool = False
+    """Whether the whole head is replaced. Then the outline of the real face is not followed, and nothing in
+    front of it is kept."""
 
     @cached_property
     def drawn(self) -> Drawn:
         """The new face."""
-        usual = self.expression.clamp(-MOST_CHANGE * self.model.spread, MOST_CHANGE * self.model.spread)
-        texture = self.person.texture + torch.einsum("e,echw->chw", usual, self.model.changes)
-        sigma = SCALE * self.window.face_height
-        field = light_field(self.window.picture, self.skin_seen.float(), sigma=sigma)
-        coarse = torch.cat([self.places, field, self.opacity])[None]
-        places, field, shown = F.interpolate(coarse, self.window.size, mode="bilinear")[0].split([2, 3, 1])
+        window, model, expression = self.window, self.model, self.state.expression[0]
+        height, width = window.picture.shape[1:]
+        outline = window.points[model.oval, :2]
+        mesh = place_mesh(self.person.shape, self.state, None if self.head else outline, model)
+        places, covered = mesh_places(mesh, model, height=height, width=width)
+        opacity = soft_inside(covered, edge=max(1, round(EDGE * window.face_height)))[None]
+        visible = opacity * soft_mask(self.logits, window.points, (height, width), edge=False)
+        skin = (visible[0] > 0.5) & fill_polygon(outline, height=height, width=width)  # of the real face
+        field = light_field(window.picture, skin.float(), sigma=SCALE * window.face_height)
+        coarse = torch.cat([places, field, opacity if self.head else visible])[None]
+        places, field, shown = F.interpolate(coarse, window.size, mode="bilinear")[0].split([2, 3, 1])
+        usual = expression.clamp(-MOST_CHANGE * model.spread, MOST_CHANGE * model.spread)
+        texture = self.person.texture + torch.einsum("e,echw->chw", usual, model.changes)
         return Drawn(lit(sample_texture(texture, places), field), shown)
-
-
-def sketch_face(
-    window: Window, person: Person, model: MeshModel, state: State, logits: Tensor, *, head: bool = False
-) -> Sketch:
-    """The place of the new face in the window.
-
-    Args:
-        state: of the points of the window.
-        logits: `(1, 96, 96)` say what is in front of the face, see `Masker.logits`.
-        head: whether the whole head is replaced. Then the outline of the real face is not followed, and
-            nothing in front of it is kept.
-    """
-    height, width = window.picture.shape[1:]
-    outline = window.points[model.oval, :2]
-    mesh = place_mesh(person.shape, state, None if head else outline, model)
-    places, drawn = mesh_places(mesh, model, height=height, width=width)
-    opacity = soft_inside(drawn, edge=max(1, round(EDGE * window.face_height)))[None]
-    visible = opacity * soft_mask(logits, window.points, (height, width), edge=False)
-    return Sketch(
-        window=window,
-        person=person,
-        model=model,
-        expression=state.expression[0],
-        places=places,
-        opacity=opacity if head else visible,
-        skin_seen=(visible[0] > 0.5) & fill_polygon(outline, height=height, width=width),
-        free=float(visible.sum() / opacity.sum().clamp(min=1)),
-    )
 
 
 def soft_inside(drawn: Tensor, *, edge: int) -> Tensor:

@@ -94,13 +94,24 @@ def soft_mask(logits: Tensor, points: Tensor, size: tuple[int, int], *, edge: bo
     """
     both = (SHARPNESS * logits)[None]
     if edge:
-        inside = F.avg_pool2d(F.avg_pool2d(outline(points), 5, 1, 2), 3, 1, 1)
-        both = torch.cat([both, (2 * inside - 1).clamp(0, 1)[None]], 1)
+        both = torch.cat([both, _inside(points)[None]], 1)
     frame = _frame(points)
     linear = torch.linalg.inv(frame[:, :2])
     back = torch.cat([linear, -linear @ frame[:, 2:]], 1)
     both = _sampled(both, back, size, (SIDE, SIDE))[0]
     return both[:1].sigmoid() * both[1:] if edge else both[:1].sigmoid()
+
+
+def free_share(logits: Tensor, points: Tensor) -> float:
+    """Share of a face that nothing covers, from the logits `(1, 96, 96)` in its upright crop."""
+    inside = _inside(points)
+    return float(((SHARPNESS * logits).sigmoid() * inside).sum() / inside.sum().clamp(min=1))
+
+
+def _inside(points: Tensor) -> Tensor:
+    """1 inside the outline of the mesh `(1, 96, 96)`, falling to 0 at it over 5% of the face."""
+    blurred = F.avg_pool2d(F.avg_pool2d(outline(points), 5, 1, 2), 3, 1, 1)
+    return (2 * blurred - 1).clamp(0, 1)
 
 
 def _frame(points: Tensor) -> Tensor:

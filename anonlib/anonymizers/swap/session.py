@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anonlib.anonymizers.sessions import Draw
-from anonlib.anonymizers.swap.blend import COARSE, Window, paste, sketch_face, small_size
+from anonlib.anonymizers.swap.blend import COARSE, Sketch, Window, paste, small_size
 from anonlib.anonymizers.swap.faces import Face, Job, Tile
 from anonlib.anonymizers.swap.head import HeadModel, HeadStyle
-from anonlib.anonymizers.swap.mask import Masker, soft_mask
+from anonlib.anonymizers.swap.mask import Masker, free_share, soft_mask
 from anonlib.anonymizers.swap.model import MeshModel
 from anonlib.anonymizers.swap.person import Person, context, draw_person
 from anonlib.anonymizers.swap.render import fill_polygon
@@ -175,7 +175,7 @@ class SwapSession:
     ) -> Tensor:
         """The opening of both eyes `(n, 2)`, smoothed. On a turned head the near eye stands for both."""
         meshes = torch.stack([*points.values()])
-        openings = eye_opening(self.eyes([crops[i] for i in points], meshes)[0])
+        openings = eye_opening(self.eyes([crops[i] for i in points], meshes))
         smooth = []
         for i, seen, yaw in zip(points, openings, yaws, strict=True):
             if abs(yaw) > ONE_EYE:
@@ -198,13 +198,16 @@ class SwapSession:
     def _new(self, crop: Tensor, track: int, corner: tuple[int, int], face: Face, strength: float) -> Job:
         points, window, state, logits = face
         person, heads = self._person(crop, track, points), self.heads
-        sketch = sketch_face(window, person, self.model, state, logits, head=heads is not None)
+        sketch = Sketch(
+            window=window, person=person, model=self.model, state=state, logits=logits, head=heads is not None
+        )
         job = Job(crop, sketch=sketch, corners=window.corners, strength=strength)
         if heads is not None:
             return job._replace(points=points, style=self._style(heads, crop, track, points))
-        if sketch.free < 1 - MOST_FRONT:
+        free = free_share(logits, window.points)
+        if free < 1 - MOST_FRONT:
             return job._replace(sketch=None)
-        if sketch.free >= ALL_FREE:
+        if free >= ALL_FREE:
             x0, y0, x1, y1 = (v + corner[k % 2] for k, v in enumerate(window.corners))
             self._tiles[track] = Tile((x0, y0, x1, y1), sketch)
         return job

@@ -38,11 +38,11 @@ class Skin:
         return torch.cat([torch.full((len(crops), 1, 48, 96), side) for side in (9.0, self.below)], 2)
 
 
-def half_open(crops: Sequence[Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
-    """Eyelids that do not depend on the picture, and no irises."""
+def half_open(crops: Sequence[Tensor], points: Tensor) -> Tensor:
+    """Eyelids that do not depend on the picture."""
     angle = torch.arange(16) * torch.pi / 8
     lid = torch.stack([angle.cos(), -0.3 * angle.sin()], -1)
-    return lid.expand(len(crops), 2, 16, 2), torch.zeros(len(crops), 2, 5, 2)
+    return lid.expand(len(crops), 2, 16, 2)
 
 
 @pytest.fixture(scope="module")
