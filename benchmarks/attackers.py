@@ -121,13 +121,15 @@ def main() -> None:
     parser.add_argument("controls", nargs="+", choices=list(CONTROLS))
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
+    controls = " ".join(arguments.controls)
+    command = f"python benchmarks/attackers.py {arguments.out} {controls} --seed {arguments.seed}"
+    source = provenance(command=command, seed=arguments.seed)  # before OUT, which git may track, changes
     for name in arguments.controls:
         start, used = time.time(), time.process_time()
         rows = measure(name, seed=arguments.seed)
         found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-        command = f"python benchmarks/attackers.py {arguments.out} {name} --seed {arguments.seed}"
         found[name] = {
-            **provenance(command=command, seed=arguments.seed),
+            **source,
             "budget": asdict(BUDGET_OF_CONTROLS),
             "seconds": round(time.time() - start, 1),
             "processor_seconds": round(time.process_time() - used, 1),
