@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import torch
 from nbclient import NotebookClient
 from PIL import Image
@@ -32,6 +33,8 @@ from anonlib.files import commit, hardware
 TIMES = Path(__file__).resolve().parents[1] / "results" / "notebooks" / "times.csv"
 COLUMNS = ("notebook", "profile", "seconds", "threads", "hardware", "commit", "date")
 WIDEST = 1400
+VISIBLE = 11
+"""Error of a colour, of 255, from which 64 are too few; anywhere in a picture of a quarter of the size."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -71,14 +74,17 @@ def clean(output: Any, path: Path) -> Any:
 
 
 def small(encoded: str) -> tuple[str, str]:
-    """A picture in base64 with its type: PNG with 256 colours, or JPEG where that is clearly smaller.
+    """A picture in base64 with its type: PNG with few colours, or JPEG where that is clearly smaller.
 
     A notebook may have 1 MB. Diagrams stay PNG; rows of faces become JPEG, up to `WIDEST` pixels wide.
     """
     picture = Image.open(BytesIO(b64decode(encoded))).convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     png, jpeg = BytesIO(), BytesIO()
-    flat.quantize(256).save(png, format="png", optimize=True)
+    few = flat.quantize(64, method=Image.Quantize.MAXCOVERAGE)
+    error = np.subtract(few.convert("RGB").reduce(4), flat.reduce(4), dtype=np.int16)
+    colours = few if np.abs(error).max() < VISIBLE else flat.quantize(256)
+    colours.save(png, format="png", optimize=True)
     flat.thumbnail((WIDEST, WIDEST))
     flat.save(jpeg, format="jpeg", quality=75, optimize=True)
     smaller = len(jpeg.getvalue()) < 0.8 * len(png.getvalue())
