@@ -57,11 +57,9 @@ FACTS = {
     "fit": Fact(
         "FIT, a random password for each picture",
         PIXELS,  # a code of 192 numbers and the details that it does not explain
-        undone="with the password, or a search over 256",
+        undone="by all who have T",
     ),
-    "fit-one-password": Fact(
-        "FIT, one password for all", PIXELS, undone="with the password, or a search over 256"
-    ),
+    "fit-one-password": Fact("FIT, one password for all", PIXELS, undone="by all who have T"),
     "swap": Fact("`swap`", 4 * 14 + 3 * 24 * 24, around=True),  # the state, and the blurred light
 }
 
@@ -71,8 +69,9 @@ def main() -> None:
 
 
 def tables() -> tuple[str, str]:
-    """Privacy and usefulness, from the recorded runs."""
+    """Privacy and usefulness, from the recorded runs; a seed counts if it has all methods."""
     boards = [table(path) for path in SEEDS if path.exists()]
+    boards = [board for board in boards if board.keys() >= boards[0].keys()]
     known, kept = privacy(boards), usefulness(table(OUT), boards[0], table(ACTIONS))
     return "\n".join(known), "\n".join(kept)
 
@@ -83,12 +82,11 @@ def table(path: Path) -> dict[str, dict[str, str]]:
 
 
 def privacy(boards: Sequence[dict[str, dict[str, str]]]) -> list[str]:
-    """A line a method, the least hidden first: means over the seeds, of methods that all seeds have."""
+    """A line a method, the least hidden first, as means over the seeds."""
     kinds = [*KNOWS, "rank1"]
     lines = [f"| method | strongest ↓ | {' | '.join(KNOWS)} | rank-1 ↓ |", "|---" * (len(kinds) + 2) + "|"]
-    shared = [name for name in boards[0] if all(name in board for board in boards)]
-    means = {name: {key: mean(boards, name, key) for key in ("accuracy", *kinds)} for name in shared}
-    for name in sorted(shared, key=lambda name: -means[name]["accuracy"]):
+    means = {name: {key: mean(boards, name, key) for key in ("accuracy", *kinds)} for name in boards[0]}
+    for name in sorted(means, key=lambda name: -means[name]["accuracy"]):
         found = [float(board[name]["accuracy"]) for board in boards]
         row = boards[0][name]
         lo, hi = (min(found), max(found)) if len(boards) > 1 else (row["accuracy_lo"], row["accuracy_hi"])
