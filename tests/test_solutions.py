@@ -169,3 +169,9 @@ def test_bits_of_a_password_are_found_one_after_the_other() -> None:
     network, hidden = FaceTransformer(FitConfig(code=32, width=4)).eval(), torch.rand(2, 3, 64, 64)
     mine = solutions("15_password_conditioned_transformers")["bit_by_bit"](network, hidden)
     assert torch.equal(mine, bit_by_bit(network, hidden))
+
+
+def test_a_box_is_kept_for_some_frames() -> None:
+    seen = np.array([[True, False, False, False, True, False], [False, True, False, False, False, False]])
+    held = solutions("10_the_live_demo")["hold"](seen, 2)
+    assert held.astype(int).tolist() == [[1, 1, 1, 0, 1, 1], [0, 1, 1, 1, 0, 0]]
