@@ -34,7 +34,7 @@ TIMES = Path(__file__).resolve().parents[1] / "results" / "notebooks" / "times.c
 COLUMNS = ("notebook", "profile", "seconds", "threads", "hardware", "commit", "date")
 WIDEST = 1400
 VISIBLE = 11
-"""Error of a colour, of 255, from which 64 are too few; anywhere in a picture of a quarter of the size."""
+"""Error of a colour, of 255, from which 96 are too few; anywhere in a picture of a quarter of the size."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -81,7 +81,7 @@ def small(encoded: str) -> tuple[str, str]:
     picture = Image.open(BytesIO(b64decode(encoded))).convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     png, jpeg = BytesIO(), BytesIO()
-    few = flat.quantize(64, method=Image.Quantize.MAXCOVERAGE)
+    few = flat.quantize(96, method=Image.Quantize.MAXCOVERAGE, kmeans=2)
     error = np.subtract(few.convert("RGB").reduce(4), flat.reduce(4), dtype=np.int16)
     colours = few if np.abs(error).max() < VISIBLE else flat.quantize(256)
     colours.save(png, format="png", optimize=True)
