@@ -8,7 +8,7 @@ megapixels. The programs take turns, each process is timed from its start to its
 started once before, so that Python's compiled files and anonlib's compiled networks are there. A
 face counts as changed if little of its detail is left: at 48x48, the correlation of its luma less
 the mean of 3x3 with the original's is under 0.7 (faces that were only encoded anew have 0.97 and
-more). Results go to results/real/speed.csv and .json; all of it takes about five minutes on two
+more). Results go to results/real/speed.csv and .json; all of it takes about ten minutes on two
 idle cores.
 """
 
@@ -42,7 +42,7 @@ ANONLIB = "from anonlib.cli import main; main()"
 GRID, ALIKE = 48, 0.7
 LEVELS = 4
 """Of 255: more than what encoding changes."""
-SHORT, PICTURES = 36, 6
+SHORT, PICTURES = 72, 24
 """Frames of the shorter clips, and how many photographs."""
 MAIN, WARM = "the clip", "nobody"
 
