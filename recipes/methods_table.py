@@ -1,4 +1,4 @@
-"""Prints the two tables of all methods for docs/related_methods.md: privacy and usefulness.
+"""Prints the tables of all methods: privacy and usefulness for docs/related_methods.md, a short one for README.
 
     python -m recipes.methods_table
 
@@ -62,18 +62,20 @@ FACTS = {
     "fit-one-password": Fact("FIT, one password for all", PIXELS, undone="by all who have T"),
     "swap": Fact("`swap`", 4 * 14 + 3 * 24 * 24, around=True),  # the state, and the blurred light
 }
+SHORT = ("unanonymized", "live", "swap", "ciagan", "blur8", "fit-one-password", "modifier", "mask")
+"""The rows of README."""
 
 
 def main() -> None:
     print("\n\n".join(tables()))
 
 
-def tables() -> tuple[str, str]:
-    """Privacy and usefulness, from the recorded runs; a seed counts if it has all methods."""
+def tables() -> tuple[str, str, str]:
+    """Privacy, usefulness, and the short table. A further seed counts if it has all methods."""
     boards = [table(path) for path in SEEDS if path.exists()]
     boards = [board for board in boards if board.keys() >= boards[0].keys()]
     known, kept = privacy(boards), usefulness(table(OUT), boards[0], table(ACTIONS))
-    return "\n".join(known), "\n".join(kept)
+    return "\n".join(known), "\n".join(kept), "\n".join(short(known, kept))
 
 
 def table(path: Path) -> dict[str, dict[str, str]]:
@@ -123,6 +125,21 @@ def usefulness(
         )
         lines.append(f"| {fact.name} | {' | '.join(cells)} |")
     return lines
+
+
+def short(known: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Of both tables the rows of `SHORT`: strongest attacker, detection, state kept, can be undone."""
+    cells = {row[1]: row[2:3] for row in map(split, known)}
+    for row in map(split, kept):
+        cells[row[1]] += [row[2], row[3], row[10]]
+    names = ["method", *(FACTS[name].name for name in SHORT)]
+    lines = [f"| {' | '.join([name, *cells[name]])} |" for name in names]
+    return [lines[0], "|---" * 5 + "|", *lines[1:]]
+
+
+def split(line: str) -> list[str]:
+    """The cells of a line of a table, after an empty one."""
+    return [cell.strip() for cell in line.split("|")]
 
 
 def mean(boards: Sequence[dict[str, dict[str, str]]], name: str, key: str) -> float:
