@@ -1,8 +1,8 @@
-"""Does the retrained attacker find what it should, and nothing else?
+"""Do the retrained and the restoring attacker find what they should, and nothing else?
 
     python benchmarks/attackers.py OUT.json permutation inversion redraw perfect [--seed 7]
 
-Positive controls keep the person and hide her from D as it is, so a retrained D must break them:
+Positive controls keep the person and hide her from D as it is, so an attacker who adapts must break them:
 
 permutation  a fixed permutation of 8x8 blocks of pixels
 inversion    every colour value v becomes 1 - v
@@ -32,7 +32,7 @@ from torch import Tensor
 from anonlib.anonymizers import create
 from anonlib.anonymizers.learned import load_modifier
 from anonlib.assets import data_path
-from anonlib.attack.attackers import Attacker, naive_and_linking, retrained
+from anonlib.attack.attackers import Attacker, naive_and_linking, restoring, retrained
 from anonlib.attack.budget import BUDGET
 from anonlib.attack.retrained import retrain, settings
 from anonlib.attack.subjects import Part, some_pairs
@@ -103,14 +103,23 @@ def measure(name: str, *, seed: int) -> list[dict[str, Any]]:
         profile("laptop"), train.clear, seed=seed, synthetic=True, checkpoint=None, progress=False
     )
     config = settings(budget, rate=budget.rates[0])
-    attacker, _ = retrain(classifier, train.modified, config, seed=seed, progress=False)
+    alone, together = (
+        retrain(classifier, faces, config, seed=seed, progress=False)[0]
+        for faces in (train.modified, train.joined())
+    )
 
     def rows(one: Attacker) -> list[dict[str, Any]]:
         found = [asdict(score) for score in one.scores(test, pairs, "original")]
         names = ("attacker", "trained_on", "pairs")
         return [{k: f[k] for k in names} | {k: round(f[k], 4) for k in SHOWN} for f in found]
 
-    return rows(naive_and_linking(classifier)) + rows(retrained(attacker, "modified"))
+    attackers = (
+        naive_and_linking(classifier),
+        retrained(alone, "modified"),
+        retrained(together, "clear and modified"),
+        restoring(classifier, train, budget, seed=seed, progress=False),
+    )
+    return [row for attacker in attackers for row in rows(attacker)]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Prints the tables of all methods: privacy and usefulness for docs/related_methods.md, a short one for README.
+"""Prints the tables of all methods: privacy and usefulness for docs/related_methods.md, and README's.
 
     python -m recipes.methods_table
 
