@@ -94,7 +94,7 @@ CONTROLS = {
 
 
 def measure(name: str, *, seed: int) -> list[dict[str, Any]]:
-    """The naive and the retrained attacker on one control."""
+    """The naive, the linking, the retrained and the restoring attacker on one control."""
     budget, people = BUDGET_OF_CONTROLS, SyntheticPeople()
     train = CONTROLS[name](people.people("train")[: budget.people], budget.images, seed)
     test = CONTROLS[name](people.people("test")[: budget.test_people], budget.test_images, seed)
