@@ -33,7 +33,7 @@ SHOWN_RATE = 15
 NUMBERS_SECONDS = 0.5
 """Seconds between two updates of the frame rate."""
 PREVIEW = 13
-"""Frames that are anonymized for the picture without a front end; the first is shown until Play is pressed."""
+"""Frames that are anonymized for the picture without a front end; before Play the first one is shown."""
 HIDDEN = {"unanonymized", "modifier"}
 """Methods that are not offered: no protection, and a method that needs the reader's weights."""
 LOADING = "<progress aria-label='loading'></progress> loading"
@@ -136,7 +136,9 @@ class LiveDemo:
         self.caption, self.numbers, self.words = widgets.HTML(), widgets.HTML(), widgets.HTML()
         first = widgets.HBox([self.play, self.numbers])
         choices = widgets.HBox([self.method, self.detector, self.every])
-        self.view = widgets.VBox([first, self.show, choices, self.divider, self.words, self.picture, self.caption])
+        self.view = widgets.VBox(
+            [first, self.show, choices, self.divider, self.words, self.picture, self.caption]
+        )
 
     def _observe(self) -> None:
         self.play.observe(lambda change: self._played(change["new"]), names="value")

@@ -20,7 +20,7 @@ VIEWS = (ANONYMIZED, BESIDE, DIVIDED)
 SEEN = {
     ANONYMIZED: "every face that was found is replaced by {method}",
     BESIDE: "left the original, right the same with every face that was found replaced by {method}",
-    DIVIDED: "left of the line the original, right of it the same with every face that was found replaced by {method}",
+    DIVIDED: "left of the line the original, right of it every face that was found replaced by {method}",
 }
 """What a reader sees in each view."""
 STILLS = 3

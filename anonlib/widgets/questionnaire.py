@@ -123,7 +123,7 @@ class UserStudy:
         self.since = self.clock()
 
     def _offer(self, *offered: Any) -> None:
-        """Show these buttons alone. The first of new ones gets the focus, which also brings it on the screen."""
+        """Show these buttons alone. The first of new ones gets the focus, which brings it on the screen."""
         if offered == self.offered:
             return
         for button in self.buttons.children:
