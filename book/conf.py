@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "recipes"), str(ROOT / "book")]
 
 from docstrings import to_rst  # noqa: E402
-from docutils import nodes  # noqa: E402
 from link_notebooks import Course, read_course  # noqa: E402
 
 COURSE = read_course(ROOT)
@@ -81,13 +80,13 @@ def prepare(app: Any, name: str, source: list[str]) -> None:
         source[0] += f"\n\n{contents(COURSE)}\n"
 
 
-def describe(app: Any, document: nodes.document) -> None:
+def describe(app: Any, document: Any) -> None:
     """After a page is read: a picture in an output has the description beside it, or its section's title."""
-    for image in document.findall(nodes.image):
+    for image in document.findall(lambda node: node.tagname == "image"):
         bundle, section = image.parent.parent, image
         if "alt" in image or bundle.get("nb_element") != "mime_bundle":
             continue
-        while not isinstance(section, nodes.section):
+        while section.tagname != "section":
             section = section.parent
         plain = [part.astext() for part in bundle if part["mime_type"] == "text/plain"]
         words = [text.strip() for text in plain if not text.strip().startswith("<")]
