@@ -57,5 +57,5 @@ format: setup ## let ruff fix what it can
 	$(BIN)/ruff format .
 
 clean: ## remove the environment, caches and the tour's results
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist book/_build book/jupyter_execute results/tour results/smoke
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist book/_build book/jupyter_execute notebooks/api results/tour results/smoke
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,17 +11,39 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "recipes"))
+sys.path[:0] = [str(ROOT / "recipes"), str(ROOT / "book")]
 
+from docstrings import to_rst  # noqa: E402
 from link_notebooks import Course, read_course  # noqa: E402
 
 COURSE = read_course(ROOT)
 
 project = "anonlib"
+author = ""
 html_title = "anonlib, the course"
-extensions = ["myst_nb", "sphinx-mathjax-offline"]
+extensions = [
+    "myst_nb",
+    "sphinx-mathjax-offline",
+    "sphinx.ext.apidoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+]
 root_doc = "README"
-exclude_patterns = ["**.ipynb_checkpoints"]
+exclude_patterns = ["**.ipynb_checkpoints", "api/modules.rst"]
+
+# The reference of the package, from its docstrings: one page a package, in notebooks/api (not in git).
+apidoc_modules = [
+    {
+        "path": "../anonlib",
+        "destination": "api",
+        "exclude_patterns": ["*/anonlib/cli*"],
+        "module_first": True,
+        "max_depth": 1,
+    }
+]
+autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
+suppress_warnings = ["ref.python"]  # some short names exist in two packages
 
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath"]
@@ -31,8 +53,8 @@ html_theme = "sphinx_book_theme"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_show_copyright = False
-html_show_sourcelink = False
-html_copy_source = False
+html_show_sourcelink = False  # every page has a button that downloads its source
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "repository_url": COURSE.repository,
     "use_repository_button": True,
@@ -47,6 +69,7 @@ OUTSIDE = re.compile(r"\]\(\.\./([^)]+)\)")
 def contents(course: Course) -> str:
     """The table of contents, every chapter with the short form of its title."""
     entries = [f"{chapter.title} <{chapter.name}>" for chapter in course.chapters]
+    entries.append("Reference of anonlib <api/anonlib>")
     return "\n".join(["```{toctree}", ":hidden:", "", *entries, "```"])
 
 
@@ -57,6 +80,21 @@ def prepare(app: Any, name: str, source: list[str]) -> None:
         source[0] += f"\n\n{contents(COURSE)}\n"
 
 
+def describe(app: Any, document: Any) -> None:
+    """After a page is read: a picture in an output has the description beside it, or its section's title."""
+    for image in document.findall(lambda node: node.tagname == "image"):
+        bundle, section = image.parent.parent, image
+        if "alt" in image or bundle.get("nb_element") != "mime_bundle":
+            continue
+        while section.tagname != "section":
+            section = section.parent
+        plain = [part.astext() for part in bundle if part["mime_type"] == "text/plain"]
+        words = [text.strip() for text in plain if not text.strip().startswith("<")]
+        image["alt"] = words[0] if words else f"figure of section: {section[0].astext()}"
+
+
 def setup(app: Any) -> None:
     """Sphinx calls this once."""
     app.connect("source-read", prepare)
+    app.connect("doctree-read", describe)
+    app.connect("autodoc-process-docstring", to_rst, priority=400)

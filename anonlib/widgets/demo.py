@@ -6,7 +6,7 @@ The browser receives only anonymized pictures, unless the reader asks to see the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
 from io import BytesIO
@@ -14,72 +14,30 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
-import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from anonlib import anonymizers, detection
 from anonlib.anonymizers import SHIPPED, SWAP, Anonymizer
 from anonlib.config import METHOD
-from anonlib.errors import AnonlibError, ConfigError, ImageError
-from anonlib.viz.pictures import plot_strip, plot_words
+from anonlib.errors import AnonlibError, ConfigError
+from anonlib.viz.pictures import plot_words
+from anonlib.widgets.demo_pictures import ANONYMIZED, DIVIDED, SEEN, VIEWS, composed, stills
 from anonlib.widgets.footage import footage
 from anonlib.widgets.player import Clock, Player, Shot
 from anonlib.widgets.static import MimeBundle, figure_png, mime_bundle
 
-ANONYMIZED, BESIDE, DIVIDED = "anonymized only", "before beside after", "divider"
-VIEWS = (ANONYMIZED, BESIDE, DIVIDED)
 SHOWN_RATE = 15
 """Largest number of pictures per second that are sent to the browser; all are anonymized."""
 NUMBERS_SECONDS = 0.5
 """Seconds between two updates of the frame rate."""
-PREVIEW, STILLS = 13, 3
-"""Frames that are anonymized for the picture without a front end, and frames in it."""
+PREVIEW = 13
+"""Frames that are anonymized for the picture without a front end; before Play the first one is shown."""
 HIDDEN = {"unanonymized", "modifier"}
 """Methods that are not offered: no protection, and a method that needs the reader's weights."""
+LOADING = "<progress aria-label='loading'></progress> loading"
 _RUNNING: list[LiveDemo] = []  # at most one
-
-
-def composed(shot: Shot, *, show: str, divider: float) -> NDArray[Any]:
-    """The picture that is sent to the browser, `(H, W, 3)` uint8.
-
-    It holds the original, or the left part of this share, only if `show` asks for it and it was kept.
-    """
-    before, after = shot.before, shot.array
-    if show == ANONYMIZED or before is None:
-        return after
-    if show == BESIDE:
-        gap = np.full((shot.height, 6, 3), 255, np.uint8)
-        return np.concatenate([before, gap, after], axis=1)
-    column = round(divider * shot.width)
-    picture = after.copy()
-    picture[:, :column] = before[:, :column]
-    if 0 < column < shot.width:
-        picture[:, column - 1 : column + 1] = 255
-    return picture
-
-
-def stills(shots: Sequence[Shot], *, method: str, show: str) -> Figure:
-    """The first, middle and last of some shots; with the originals only if `show` asks for them.
-
-    Raises:
-        ImageError: there are no shots.
-    """
-    if not shots:
-        raise ImageError("there are no pictures to show: give footage with at least one picture")
-    chosen = [shots[i] for i in np.linspace(0, len(shots) - 1, STILLS).round().astype(int)]
-    rows = {method: _stack([shot.array for shot in chosen])}
-    before = [shot.before for shot in chosen if shot.before is not None]
-    if show != ANONYMIZED and len(before) == len(chosen):
-        rows = {"before": _stack(before)} | rows
-    return plot_strip(rows, titles=[f"{shot.seconds:.1f} s" for shot in chosen])
-
-
-def _stack(pictures: list[NDArray[Any]]) -> Tensor:
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 class LiveDemo:
@@ -147,9 +105,9 @@ class LiveDemo:
         offered = [name for name in anonymizers.names() if name not in HIDDEN]
         methods = list(dict.fromkeys([method, SWAP, SHIPPED, *offered, *self.methods]))
         detectors = list(dict.fromkeys([detector, *detection.names(), *self.detectors]))
-        self.play = widgets.ToggleButton(description="Play", tooltip="play or pause", layout={"width": "7em"})
+        self.play = widgets.ToggleButton(description="Play", icon="play", layout={"width": "7em"})
         self.show = widgets.ToggleButtons(
-            options=VIEWS, value=show, description="Show", style=wide | {"button_width": "11em"}
+            options=VIEWS, value=show, description="Show", style=wide | {"button_width": "12.5em"}
         )
         self.method = widgets.Dropdown(options=methods, value=method, description="Method", style=wide)
         self.detector = widgets.Dropdown(
@@ -175,10 +133,12 @@ class LiveDemo:
             style=wide,
         )
         self.picture = widgets.Image(format="jpeg", layout={"max_width": "100%"})
-        self.numbers, self.words = widgets.HTML(), widgets.HTML()
+        self.caption, self.numbers, self.words = widgets.HTML(), widgets.HTML(), widgets.HTML()
         first = widgets.HBox([self.play, self.numbers])
         choices = widgets.HBox([self.method, self.detector, self.every])
-        self.view = widgets.VBox([first, self.show, choices, self.divider, self.words, self.picture])
+        self.view = widgets.VBox(
+            [first, self.show, choices, self.divider, self.words, self.picture, self.caption]
+        )
 
     def _observe(self) -> None:
         self.play.observe(lambda change: self._played(change["new"]), names="value")
@@ -203,6 +163,7 @@ class LiveDemo:
 
     def _switched(self, part: str, make: Callable[[str], Any], change: Any) -> None:
         """Replace a part during playback; if the new one cannot be loaded, keep the old one."""
+        self.numbers.value = LOADING
         try:
             setattr(self.player, part, make(change["new"]))
         except (AnonlibError, OSError) as error:
@@ -210,10 +171,15 @@ class LiveDemo:
                 change["owner"].value = change["old"]
             self._say(str(error))
             return
+        finally:
+            self.numbers.value = ""
+        self.player.meter.begin(self.player.tally)
         self._png = None
         self._say("")
 
     def _played(self, going: bool) -> None:
+        self.play.description, self.play.icon = ("Pause", "pause") if going else ("Play", "play")
+        self.numbers.value = LOADING if going else ""
         if not going:
             self.player.pause()
             return
@@ -239,7 +205,7 @@ class LiveDemo:
         if now - self._read >= NUMBERS_SECONDS:
             self._read = now
             pace = self.player.meter.read()
-            self.numbers.value = f"<span>{pace or ''}</span>"
+            self.numbers.value = f"<span>{pace}</span>" if pace else LOADING
 
     def _redraw(self) -> None:
         if self.last is None:
@@ -248,6 +214,8 @@ class LiveDemo:
         buffer = BytesIO()
         Image.fromarray(picture).save(buffer, format="jpeg", quality=80)
         self.picture.value = buffer.getvalue()
+        shown = self.show.value if self.last.before is not None else ANONYMIZED
+        self.caption.value = f"<p>{SEEN[shown].format(method=self.method.value)}</p>"
 
     def ended(self, words: str) -> None:
         """Release the play button when the player ends, and show the error if there is one."""
@@ -277,7 +245,12 @@ class LiveDemo:
     def _figure(self) -> Figure:
         if self.player.footage.live:
             return plot_words(f"{self.player.footage.name}: press Play where a kernel runs")
-        return stills(self.player.preview(PREVIEW), method=self.method.value, show=self.show.value)
+        shots = self.player.preview(PREVIEW)
+        figure = stills(shots, method=self.method.value, show=self.show.value)
+        if self.last is None:
+            self.last = shots[0]
+            self._redraw()
+        return figure
 
     @property
     def description(self) -> str:

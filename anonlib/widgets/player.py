@@ -60,16 +60,28 @@ class Pace:
     def __str__(self) -> str:
         return (
             f"{self.rate:.1f} frames/s, {self.faces:.1f} faces a frame; a frame takes the detector "
-            f"{1000 * self.detection:.0f} ms, the faces {1000 * self.modification:.0f} ms"
+            f"{_milliseconds(self.detection)}, the faces {_milliseconds(self.modification)}"
         )
 
 
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.0005 else "under 1 ms"
+
+
 class Meter:
-    """Measures the pace over the last second, or over the last two frames if they take longer."""
+    """Measures the rate over the last second, or over the last two frames if they take longer.
+
+    What a frame takes is the mean since `begin`: the detector is asked ahead, and not for every frame.
+    """
 
     def __init__(self, *, clock: Clock = time.perf_counter) -> None:
-        self.clock = clock
+        self.clock, self.base = clock, Tally()
         self.samples: deque[tuple[float, Tally]] = deque()
+
+    def begin(self, tally: Tally) -> None:
+        """Start all measurements anew."""
+        self.base = replace(tally)
+        self.reset()
 
     def tick(self, tally: Tally) -> None:
         """Count another finished frame."""
@@ -79,7 +91,7 @@ class Meter:
             self.samples.popleft()
 
     def reset(self) -> None:
-        """Start a new measurement."""
+        """Start the measurement of the rate anew, after a pause."""
         self.samples.clear()
 
     def read(self) -> Pace | None:
@@ -90,11 +102,12 @@ class Meter:
         frames, seconds = last.frames - first.frames, end - begin
         if frames < 1 or seconds <= 0:
             return None
+        base, since = self.base, last.frames - self.base.frames
         return Pace(
             rate=frames / seconds,
             faces=(last.faces - first.faces) / frames,
-            detection=(last.detection_seconds - first.detection_seconds) / frames,
-            modification=(last.modification_seconds - first.modification_seconds) / frames,
+            detection=(last.detection_seconds - base.detection_seconds) / since,
+            modification=(last.modification_seconds - base.modification_seconds) / since,
         )
 
 
@@ -219,7 +232,7 @@ class Player:
 
     def _once(self, stop: threading.Event) -> None:
         """Play from the beginning to the end, or until `stop` or `restart`."""
-        self.meter.reset()
+        self.meter.begin(self.tally)
         begin: float | None = None
         with closing(self.footage.open(stop)) as frames, closing(self._changed(frames, self.tally)) as shots:
             for shot in shots:

@@ -72,9 +72,11 @@ class UserStudy:
         self.begin.on_click(self._begun)
         kinds = dict.fromkeys(question.kind for question in study.questions)
         self.choices = {kind: self._buttons(kind) for kind in kinds}
-        self.buttons = widgets.HBox(layout={"flex_flow": "row wrap"})
+        every = [button for kind in self.choices.values() for button in kind.values()]
+        self.buttons = widgets.HBox([self.begin, *every], layout={"flex_flow": "row wrap"})
         self.view = widgets.VBox([self.title, self.picture, self.buttons, self.status])
         self.begun = ""
+        self.offered: tuple[Any, ...] = ()
         self._show()
 
     def _buttons(self, kind: str) -> dict[str, Any]:
@@ -120,13 +122,23 @@ class UserStudy:
             self._show_question(question)
         self.since = self.clock()
 
+    def _offer(self, *offered: Any) -> None:
+        """Show these buttons alone. The first of new ones gets the focus, which brings it on the screen."""
+        if offered == self.offered:
+            return
+        for button in self.buttons.children:
+            button.layout.display = None if button in offered else "none"
+        if self.offered and offered:
+            offered[0].focus()
+        self.offered = offered
+
     def _show_page(self, kind: str) -> None:
         """The page before the questions of a kind; it counts only the unanswered ones."""
         count = sum(question.kind == kind for question in self.sheet.left())
         met = MET[any(self.study.introduced.values())]
         self.title.value = f"<p>{BEFORE[kind].format(count=count, met=met)}</p>"
         self.picture.value = people_html(self.study) if kind == "Q2" else ""
-        self.buttons.children = (self.begin,)
+        self._offer(self.begin)
 
     def _show_question(self, question: Question) -> None:
         kind = question.kind
@@ -138,13 +150,12 @@ class UserStudy:
         look = "clear" if kind == "known" else "modified"
         words = f"{len(question.faces)} {look} faces" if question.faces[1:] else f"one {look} face"
         self.picture.value = image_tag(row_png(faces, question.faces), description=words)
-        if self.buttons.children != (*self.choices[kind].values(),):
-            self.buttons.children = (*self.choices[kind].values(),)
+        self._offer(*self.choices[kind].values())
 
     def _show_end(self) -> None:
         self.title.value = "<p role='status'>That was all. Thank you!</p>"
         self.picture.value = shares_html(self.sheet)
-        self.buttons.children = ()
+        self._offer()
         self.status.value = f"<p>Your answers are in <code>{escape(str(self.sheet.path))}</code></p>"
 
     @property

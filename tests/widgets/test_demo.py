@@ -16,7 +16,8 @@ from anonlib.detection import Faces
 from anonlib.errors import CheckpointError, ConfigError
 from anonlib.video.stream import Tally
 from anonlib.widgets import demo as module
-from anonlib.widgets.demo import ANONYMIZED, BESIDE, DIVIDED, SHOWN_RATE, LiveDemo, composed, stills
+from anonlib.widgets.demo import LOADING, SHOWN_RATE, LiveDemo
+from anonlib.widgets.demo_pictures import ANONYMIZED, BESIDE, DIVIDED, composed, stills
 from anonlib.widgets.player import Shot
 from anonlib.widgets.static import WIDGET_VIEW
 from tests.widgets.test_player import noise, one_face
@@ -122,6 +123,34 @@ def test_play_runs_the_stream_and_the_button_comes_up_when_it_is_stopped() -> No
     demo.close()
     assert not demo.player.running and not demo.play.value
     assert seen(demo)[26:34, 26:34].max() < 30 < seen(demo)[:10].mean()  # the face is black
+
+
+def test_an_anonymized_poster_stands_there_before_play() -> None:
+    demo = a_demo()
+    demo._repr_mimebundle_()
+    assert seen(demo)[26:34, 26:34].max() < 30 < seen(demo)[:10].mean()  # the face is black
+    assert demo.caption.value == "<p>every face that was found is replaced by mask</p>"
+    demo.show.value = BESIDE  # the original was not kept, so the caption does not promise it
+    assert "original" not in demo.caption.value
+
+
+def test_the_caption_says_where_the_original_is() -> None:
+    demo = a_demo(show=BESIDE)
+    demo._repr_mimebundle_()
+    assert "left the original" in demo.caption.value
+    demo.show.value = DIVIDED
+    assert "left of the line the original" in demo.caption.value
+
+
+def test_play_turns_into_pause_and_says_that_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    demo = a_demo()
+    monkeypatch.setattr(demo.player, "play", lambda: None)
+    assert demo.play.description == "Play"
+    demo.play.value = True
+    assert (demo.play.description, demo.play.icon) == ("Pause", "pause")
+    assert demo.numbers.value == LOADING
+    demo.play.value = False
+    assert (demo.play.description, demo.play.icon, demo.numbers.value) == ("Play", "play", "")
 
 
 def test_method_and_detector_are_exchanged_under_way() -> None:

@@ -343,3 +343,15 @@ def test_newest_ends_its_thread_and_its_source() -> None:
     latest.close()
     assert closed.is_set()
     assert not [t for t in threading.enumerate() if t.name == "newest"]
+
+
+def test_the_detector_counts_although_it_was_asked_before_the_first_frame_came_out() -> None:
+    clock = iter((0.0, 0.5, 1.0, 9.0, 9.5, 10.0)).__next__
+    meter = Meter(clock=clock)
+    meter.begin(Tally(frames=10, detection_seconds=7.0))
+    for frame in (11, 12, 13, 14, 15, 16):
+        meter.tick(Tally(frames=frame, detection_seconds=7.3))
+    pace = meter.read()
+    assert pace is not None and pace.rate == 2.0
+    assert pace.detection == pytest.approx(0.05) and "detector 50 ms" in str(pace)
+    assert "the faces under 1 ms" in str(pace)

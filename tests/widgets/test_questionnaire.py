@@ -49,11 +49,11 @@ def shown(study: Study, clock: Clock, tmp_path: Path) -> UserStudy:
 
 def click(shown: UserStudy, clock: Clock, name: str) -> None:
     clock.now += 1
-    next(b for b in shown.buttons.children if b.description == name).click()
+    next(b for b in shown.offered if b.description == name).click()
 
 
 def names(shown: UserStudy) -> list[str]:
-    return [button.description for button in shown.buttons.children]
+    return [button.description for button in shown.offered]
 
 
 def go_to(shown: UserStudy, clock: Clock, kind: str) -> None:
@@ -75,11 +75,11 @@ def test_an_answer_is_on_the_disk_before_the_next_question(
     click(shown, clock, "Begin")
     assert "(1 of 24)" in shown.title.value
     assert names(shown) == ["same", "different"]
-    picture, first, buttons = shown.picture.value, shown.question, shown.buttons.children
+    picture, first, buttons = shown.picture.value, shown.question, shown.offered
     click(shown, clock, "different")
     assert "(2 of 24)" in shown.title.value
     assert shown.picture.value != picture
-    assert shown.buttons.children is buttons  # the keyboard's focus stays
+    assert shown.offered is buttons  # the keyboard's focus stays
     (answer,) = read_answers(tmp_path)
     assert first is study.in_order(1234)[0]
     assert (answer.item, answer.answer) == (first.item, "different")
@@ -186,3 +186,18 @@ def test_without_a_front_end_there_is_a_picture(shown: UserStudy) -> None:
     data, _ = shown._repr_mimebundle_()
     assert Image.open(BytesIO(b64decode(data["image/png"]))).size == (962, 702)
     assert data["text/plain"].startswith("user study: 0 of 47 questions are answered")
+
+
+def test_the_focus_goes_to_new_buttons_and_stays_on_old_ones(
+    shown: UserStudy, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    focused: list[str] = []
+    monkeypatch.setattr(type(shown.begin), "focus", lambda button: focused.append(button.description))
+    click(shown, clock, "Begin")
+    assert focused == ["same"]
+    click(shown, clock, "same")
+    assert focused == ["same"]
+    visible = [b.description for b in shown.buttons.children if b.layout.display != "none"]
+    assert visible == ["same", "different"]
+    go_to(shown, clock, "Q3")
+    assert focused[-1] == "Begin"
