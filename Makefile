@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 tour: setup ## rebuild the paper's experiment on synthetic people; resumes when repeated
 	$(BIN)/anonlib reproduce --profile laptop --out results/tour
 
-test: lint types unit notebooks ## every check there is
+test: lint types unit notebooks book ## every check there is
 
 lint: setup ## style and the direction of imports
 	$(BIN)/ruff check .
