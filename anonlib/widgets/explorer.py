@@ -13,17 +13,18 @@ from anonlib.networks import SphereFace
 from anonlib.types import ActionFrames, FaceImages
 from anonlib.widgets import explorer_pictures as draw
 from anonlib.widgets.explorer_pictures import ExplorerState, Material
-from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundle
+from anonlib.widgets.static import MimeBundle, mime_bundle
 
 PLAY_INTERVAL = 400
 """Milliseconds per frame."""
+VIEWS = ("pictures", "similarities", "clip")
 
 
 class ConsistencyExplorer:
     """Shows whether the modified pictures of one person look like one new person, as in Fig. 6.
 
     The reader chooses people and a strength s. The explorer shows f and f + s (M(f) - f), the
-    similarities of all chosen pictures, and a clip with the similarity of consecutive faces. All
+    similarities of all chosen pictures, or a clip with the similarity of consecutive faces. All
     controls work with the keyboard. Without a front end, it is a picture of the first state.
 
     Implements Ren et al., section 5.4, Fig. 6. Differs from the paper: it shows only M(f).
@@ -68,14 +69,14 @@ class ConsistencyExplorer:
         )
         options = [(name, label) for label, name in enumerate(material.names)]
         last = len(material.clip_before)
-        wide = {"style": {"description_width": "5.5em"}}
         self.people = widgets.SelectMultiple(
             options=options,
             value=tuple(range(min(shown, len(counts)))),
             rows=min(len(options), 8),
             description="People",
             tooltip="whose pictures",
-            **wide,
+            style={"description_width": "3.5em"},
+            layout={"width": "4.5em", "flex_flow": "column", "align_items": "stretch"},
         )
         self.strength = widgets.FloatSlider(
             value=1.0,
@@ -85,14 +86,10 @@ class ConsistencyExplorer:
             description="Strength s",
             readout_format=".1f",
             tooltip="0 is the original, 1 is M(f)",
-            **wide,
         )
-        self.frame = widgets.IntSlider(
-            min=1, max=last, description="Frame", tooltip="frame of the clip", **wide
-        )
-        self.play = widgets.ToggleButton(
-            description="Play", tooltip="play the clip, or stop it", layout={"width": "7em"}
-        )
+        self.choice = widgets.ToggleButtons(options=VIEWS, style={"button_width": "7em"})
+        self.frame = widgets.IntSlider(min=1, max=last, description="Frame", tooltip="frame of the clip")
+        self.play = widgets.ToggleButton(description="Play", icon="play", layout={"width": "7em"})
         self.clock = widgets.Play(min=1, max=last, interval=PLAY_INTERVAL, repeat=True)
         self.clock.layout.display = "none"  # its buttons have no names for screen readers; `play` has one
         self.links = [
@@ -100,13 +97,21 @@ class ConsistencyExplorer:
             widgets.jslink((self.clock, "value"), (self.frame, "value")),
         ]
         self.faces, self.heat, self.numbers, self.clip, self.curve = (widgets.HTML() for _ in range(5))
-        chooser = widgets.HBox([self.people, widgets.VBox([self.strength, self.numbers])])
         player = widgets.HBox([self.play, self.clock, self.frame])
-        self.view = widgets.VBox([chooser, self.faces, self.heat, player, self.clip, self.curve])
+        contents = [self.faces, self.numbers], [self.heat, self.numbers], [player, self.clip, self.curve]
+        shown_one = widgets.Stack([widgets.VBox(content) for content in contents], selected_index=0)
+        self.links.append(widgets.jslink((self.choice, "index"), (shown_one, "selected_index")))
+        controls = widgets.HBox([self.strength, self.choice], layout={"flex_flow": "row wrap"})
+        below = widgets.HBox([self.people, shown_one], layout={"align_items": "flex-start"})
+        self.view = widgets.VBox([controls, below])
+        self.play.observe(self._played, names="value")
         for control in (self.people, self.strength, self.frame):
             control.observe(self._changed, names="value")
         self.state: ExplorerState | None = None  # None when nobody is chosen
         self._changed()
+
+    def _played(self, change: Any) -> None:
+        self.play.description, self.play.icon = ("Pause", "pause") if change["new"] else ("Play", "play")
 
     def _changed(self, _: Any = None) -> None:
         strength = round(self.strength.value, 2)
@@ -125,23 +130,21 @@ class ConsistencyExplorer:
             self._draw_people(state)
         if old is None or (old.frame, old.strength) != (state.frame, state.strength):
             self.clip.value = draw.clip_html(self.material, state)
-        png = figure_png(draw.curve_figure(self.material, state), dpi=90)
         words = (
             "curves of the similarity of each face in the clip to the face one frame before, original "
             f"and modified with strength {state.strength:.1f}; frame {state.frame + 1} is marked"
         )
-        self.curve.value = image_tag(png, description=words)
+        self.curve.value = draw.figure_tag(draw.curve_figure(self.material, state), description=words)
 
     def _draw_people(self, state: ExplorerState) -> None:
         self.faces.value = draw.faces_html(self.material, state)
         self.numbers.value = draw.similarity_html(self.material, state)
-        png = figure_png(draw.similarity_figure(self.material, state), dpi=90)
         words = (
             f"heat maps of the similarity of every picture of {', '.join(self.material.named(state))} to "
             f"every other: original, modified with strength {state.strength:.1f}, and modified against "
             "original"
         )
-        self.heat.value = image_tag(png, description=words)
+        self.heat.value = draw.figure_tag(draw.similarity_figure(self.material, state), description=words)
 
     @property
     def description(self) -> str:

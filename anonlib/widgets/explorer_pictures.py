@@ -23,9 +23,11 @@ from anonlib.viz.identification import plot_consecutive, plot_similarity
 from anonlib.viz.pictures import plot_people
 from anonlib.widgets.static import enlarged, figure_png, image_tag, picture_png
 
-SIDE = 88
-"""Side of a face on the screen, in pixels."""
-FRAME_HEIGHT = 240
+WIDTH, HEIGHT = 600, 316
+"""Largest width and height of the table of faces on the screen, in pixels."""
+SIDE = 96
+"""Largest side of a face on the screen, in pixels; its source has twice as many."""
+FRAME_WIDTH = 250
 TRACK_SIDE = 64
 """Side of the face crops of the clip that D compares, in pixels."""
 
@@ -75,20 +77,30 @@ def strip(material: Material, person: int, strength: float) -> bytes:
     """A person's pictures, modified with this strength, side by side as a PNG."""
     before, after = (chosen(x, [person]).images[:] for x in (material.before, material.after))
     images = identity_consistency.blend(before, after, strength=strength)
-    large = F.interpolate(images.float() / 255, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
-    return picture_png(F.pad(large, (1, 1, 1, 1), value=1).permute(1, 2, 0, 3).flatten(2))
+    large = F.interpolate(images.float() / 255, (2 * SIDE, 2 * SIDE), mode="bicubic").clamp(0, 1)
+    return picture_png(F.pad(large, (2, 2, 2, 2), value=1).permute(1, 2, 0, 3).flatten(2))
 
 
 def faces_html(material: Material, state: ExplorerState) -> str:
-    """A table with one row per person: the original and the modified pictures."""
+    """A table with one row per person: the original and the modified pictures, sized to fit."""
+    images = len(material.before) // len(material.names)
+    side = min(SIDE, WIDTH // (2 * images), HEIGHT // len(state.people) - 4)
     rows = [f"<tr><td></td><th>original</th><th>modified, s = {state.strength:.1f}</th></tr>"]
     for person, name in zip(state.people, material.named(state), strict=True):
         cells = [
-            image_tag(strip(material, person, strength), description=f"{name}, {kind} pictures")
+            image_tag(
+                strip(material, person, strength), description=f"{name}, {kind} pictures", width=images * side
+            )
             for strength, kind in ((0.0, "original"), (state.strength, state.modified))
         ]
         rows.append(f"<tr><th>{escape(name)}</th><td>{cells[0]}</td><td>{cells[1]}</td></tr>")
-    return f"<table>{''.join(rows)}</table>"
+    return f"<table style='line-height: 1.2'>{''.join(rows)}</table>"
+
+
+def figure_tag(figure: Figure, *, description: str) -> str:
+    """A figure at 80 pixels an inch, with a source of twice as many."""
+    png = figure_png(figure, dpi=160)
+    return image_tag(png, description=description, width=round(80 * figure.get_figwidth()))
 
 
 @lru_cache(maxsize=64)
@@ -135,7 +147,7 @@ def similarity_html(material: Material, state: ExplorerState) -> str:
     for name, groups in pairs(material, state).items():
         means = (f"{group.mean():.2f}" if len(group) else "–" for group in groups)
         rows.append(f"<tr><th>{name}</th><td>{'</td><td>'.join(means)}</td></tr>")
-    return f"<table role='status'>{''.join(rows)}</table>"
+    return f"<table role='status' style='line-height: 1.4'>{''.join(rows)}</table>"
 
 
 def clip_frames(material: Material, state: ExplorerState) -> tuple[Tensor, Tensor]:
@@ -151,7 +163,7 @@ def clip_html(material: Material, state: ExplorerState) -> str:
     """The chosen frame before and after modification, side by side."""
     where = f"frame {state.frame + 1} of {len(material.clip_before)}"
     before, after = (
-        image_tag(picture_png(enlarged(frame, height=FRAME_HEIGHT)), description=f"{where}, {kind}")
+        image_tag(picture_png(enlarged(frame)), description=f"{where}, {kind}", width=FRAME_WIDTH)
         for frame, kind in zip(clip_frames(material, state), ("original", state.modified), strict=True)
     )
     return f"<table><tr><td>{before}</td><td>{after}</td></tr></table>"
@@ -174,7 +186,7 @@ def curve_figure(material: Material, state: ExplorerState) -> Figure:
         "modified": clip_similarity(material, state.strength),
     }
     groups = pairs(material, state)
-    levels = {f"{kind}: pictures above": float(groups[f"{kind}, {kind}"][0].mean()) for kind in curves}
+    levels = {f"{kind}: pictures": float(groups[f"{kind}, {kind}"][0].mean()) for kind in curves}
     return plot_consecutive(curves, levels=levels, frame=state.frame)
 
 

@@ -25,6 +25,8 @@ from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundl
 
 PAUSE = 0.3
 """Seconds after a question appears in which a click is ignored, as part of a double click."""
+STYLE = "<style>.anonlib-study button { scroll-margin-top: 340px }</style>"
+"""Where the focus scrolls to a button, the picture and the question above it come on the screen, too."""
 COLUMNS = 6
 """Largest number of pictures in a row."""
 ASKED = {
@@ -74,7 +76,9 @@ class UserStudy:
         self.choices = {kind: self._buttons(kind) for kind in kinds}
         every = [button for kind in self.choices.values() for button in kind.values()]
         self.buttons = widgets.HBox([self.begin, *every], layout={"flex_flow": "row wrap"})
-        self.view = widgets.VBox([self.title, self.picture, self.buttons, self.status])
+        self.buttons.add_class("anonlib-study")
+        style = widgets.HTML(STYLE, layout={"display": "none"})
+        self.view = widgets.VBox([self.picture, self.title, self.buttons, self.status, style])
         self.begun = ""
         self.offered: tuple[Any, ...] = ()
         self._show()
@@ -123,7 +127,7 @@ class UserStudy:
         self.since = self.clock()
 
     def _offer(self, *offered: Any) -> None:
-        """Show these buttons alone. The first of new ones gets the focus, which brings it on the screen."""
+        """Show these buttons alone. The focus brings new ones, and the picture above, on the screen."""
         if offered == self.offered:
             return
         for button in self.buttons.children:
@@ -186,14 +190,14 @@ def row_png(faces: FaceImages, indices: Sequence[int]) -> bytes:
 
 
 def people_html(study: Study) -> str:
-    """A table of the people who are introduced, with names and pictures."""
-    rows = [
-        f"<tr><th>{escape(study.names[label])}</th><td>"
-        f"{image_tag(row_png(study.before, faces), description=study.names[label])}</td></tr>"
+    """The pictures of each person who is introduced, with the name below; people stand side by side."""
+    return "".join(
+        "<figure style='display: inline-block; margin: 0 1em 0 0'>"
+        f"{image_tag(row_png(study.before, faces), description=study.names[label], width=104 * len(faces))}"
+        f"<figcaption>{escape(study.names[label])}</figcaption></figure>"
         for label, faces in study.introduced.items()
         if faces
-    ]
-    return f"<table>{''.join(rows)}</table>" if rows else ""
+    )
 
 
 def shares_html(sheet: AnswerSheet) -> str:

@@ -140,6 +140,21 @@ def test_numbers_are_means_over_the_pairs(material: Material) -> None:
     assert first.startswith(f"<td>{np.mean(within):.2f}</td>")
 
 
+@pytest.mark.parametrize("people", [(0,), (0, 1, 2), (0, 1, 2) * 3])
+def test_faces_fit_a_small_screen(material: Material, people: tuple[int, ...]) -> None:
+    html = draw.faces_html(material, ExplorerState(people=people))
+    sizes = [(int(w), int(h)) for w, h in re.findall('width="([0-9]+)" height="([0-9]+)"', html)]
+    assert sum(width for width, _ in sizes[:2]) <= draw.WIDTH
+    assert sum(height + 4 for _, height in sizes[::2]) <= draw.HEIGHT
+    assert sizes[0][1] == draw.SIDE or len(people) > 3
+
+
+def test_play_turns_into_pause(explorer: ConsistencyExplorer) -> None:
+    for going, name in ((True, "Pause"), (False, "Play")):
+        explorer.play.value = going
+        assert explorer.play.description == name
+
+
 def test_the_chosen_come_in_the_order_of_choosing(material: Material) -> None:
     assert draw.chosen(material.before, (2, 0)).labels.tolist() == [2, 2, 0, 0]
 

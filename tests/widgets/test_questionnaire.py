@@ -101,7 +101,7 @@ def test_people_are_introduced_by_name_before_they_are_asked_for(
     go_to(shown, clock, "Q2")
     assert "Meet the next people" in shown.title.value
     assert "16 modified faces" in shown.title.value
-    assert re.findall("<th>(.*?)</th>", shown.picture.value) == list(study.names.values())
+    assert re.findall("<figcaption>(.*?)</figcaption>", shown.picture.value) == list(study.names.values())
     click(shown, clock, "Begin")
     assert names(shown) == [*study.names.values(), "no idea"]
     assert 'alt="one modified face"' in shown.picture.value
@@ -201,3 +201,12 @@ def test_the_focus_goes_to_new_buttons_and_stays_on_old_ones(
     assert visible == ["same", "different"]
     go_to(shown, clock, "Q3")
     assert focused[-1] == "Begin"
+
+
+def test_question_and_picture_scroll_into_view_with_the_buttons_below(shown: UserStudy, clock: Clock) -> None:
+    click(shown, clock, "Begin")
+    assert shown.view.children[:3] == (shown.picture, shown.title, shown.buttons)
+    height = int(re.search('height="([0-9]+)"', shown.picture.value)[1])
+    margin = int(re.search("scroll-margin-top: ([0-9]+)px", shown.view.children[-1].value)[1])
+    assert height + 60 < margin < 400
+    assert "anonlib-study" in shown.buttons._dom_classes

@@ -6,13 +6,14 @@ from io import BytesIO
 
 import ipywidgets as widgets
 import numpy as np
+import torch
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from anonlib.widgets.static import WIDGET_VIEW, MimeBundle, figure_png, image_tag, mime_bundle
+from anonlib.widgets.static import WIDGET_VIEW, MimeBundle, figure_png, image_tag, mime_bundle, picture_png
 
 
 class Lamp:
@@ -67,8 +68,10 @@ def test_an_image_tag_says_what_it_shows_whatever_the_words() -> None:
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             found.update(attrs, tag=tag)
 
-    Reader().feed(image_tag(b"picture", description='5 < 6 & "M"'))
+    png = picture_png(torch.zeros(3, 4, 6))
+    Reader().feed(image_tag(png, description='5 < 6 & "M"', width=3))
     assert (found["tag"], found["alt"]) == ("img", '5 < 6 & "M"')
     source = found["src"]
     assert source is not None and source.startswith("data:image/png;base64,")
-    assert b64decode(source.split(",")[1]) == b"picture"
+    assert b64decode(source.split(",")[1]) == png
+    assert (found["width"], found["height"]) == ("3", "2")
