@@ -163,7 +163,6 @@ def test_the_explorer_answers_in_jupyterlab(lab: tuple[str, Path], page: Any, dr
     strength = explorer.locator(".widget-slider", has_text="Strength s").get_by_role("slider")
     page.set_viewport_size({"width": 900, "height": 600})
     page.keyboard.press("Control+b")  # hides the list of files
-    panel = page.locator(".jp-WindowedPanel-outer").bounding_box()
     for view, picture in (("similarities", heat), ("clip", clip), ("pictures", face)):
         explorer.get_by_role("button", name=view).press("Space")
         source = picture.get_attribute("src")
@@ -171,7 +170,7 @@ def test_the_explorer_answers_in_jupyterlab(lab: tuple[str, Path], page: Any, dr
         expect(picture).not_to_have_attribute("src", source)
         strength.press("End")
         expect(picture).to_have_attribute("src", source)
-        box = explorer.bounding_box()
+        box, panel = explorer.bounding_box(), page.locator(".jp-NotebookPanel-notebook").bounding_box()
         assert box["width"] <= panel["width"] and box["height"] <= panel["height"], view
 
     explorer.get_by_role("button", name="clip").press("Space")
