@@ -130,7 +130,7 @@ def page(chromium: str, driver: Any) -> Iterator[Any]:
 
 def run_all(page: Any) -> Any:
     """Runs every cell; returns the explorer once it is there."""
-    page.get_by_text("| Idle").wait_for()
+    page.get_by_text("| Idle").wait_for(timeout=RUN_MS)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator("[data-command='runmenu:run-all']").click()
     label = page.locator(".jp-OutputArea-output .widget-label", has_text="Strength s")
