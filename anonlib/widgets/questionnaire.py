@@ -153,7 +153,8 @@ class UserStudy:
         faces = self.study.before if kind == "known" else self.study.after
         look = "clear" if kind == "known" else "modified"
         words = f"{len(question.faces)} {look} faces" if question.faces[1:] else f"one {look} face"
-        self.picture.value = image_tag(row_png(faces, question.faces), description=words)
+        width = (side_of(question.faces) + 8) * min(len(question.faces), COLUMNS)
+        self.picture.value = image_tag(row_png(faces, question.faces), description=words, width=width)
         self._offer(*self.choices[kind].values())
 
     def _show_end(self) -> None:
@@ -182,11 +183,16 @@ class UserStudy:
 
 def row_png(faces: FaceImages, indices: Sequence[int]) -> bytes:
     """Pictures in rows of up to `COLUMNS` with white gaps, as a PNG."""
-    side = 256 if len(indices) <= 2 else 128
+    side = side_of(indices)
     images = faces.images[list(indices)].float() / 255
     large = F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
     framed = F.pad(large, (4, 4, 4, 4), value=1)
     return picture_png(make_grid(framed, nrow=COLUMNS, padding=0, pad_value=1))
+
+
+def side_of(indices: Sequence[int]) -> int:
+    """Pixels along a side of each picture; one or two are larger."""
+    return 256 if len(indices) <= 2 else 128
 
 
 def people_html(study: Study) -> str:

@@ -72,14 +72,15 @@ def enlarged(picture: Tensor, *, height: int = 256) -> Tensor:
 def image_tag(png: bytes, *, description: str, width: int | None = None) -> str:
     """An HTML image with alternative text, which `ipywidgets.Image` does not support.
 
-    It is `width` pixels wide on the screen, by default as wide as the PNG; its place is kept while it loads.
+    With `width` it is so many pixels wide on the screen, and its place is kept while it loads.
 
     >>> image_tag(picture_png(torch.zeros(3, 2, 4)), description='"M" now', width=2).split(" style")[0][-44:]
     'alt="&quot;M&quot; now" width="2" height="1"'
     """
-    full, height = Image.open(BytesIO(png)).size
-    width = width or full
-    size = f'width="{width}" height="{round(height * width / full)}"'
+    size = ""
+    if width is not None:
+        full, height = Image.open(BytesIO(png)).size
+        size = f' width="{width}" height="{round(height * width / full)}"'
     style = "max-width: 100%; height: auto; vertical-align: middle"
     source = f"data:image/png;base64,{b64encode(png).decode()}"
-    return f'<img src="{source}" alt="{escape(description)}" {size} style="{style}">'
+    return f'<img src="{source}" alt="{escape(description)}"{size} style="{style}">'
