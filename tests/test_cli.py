@@ -65,7 +65,7 @@ def test_methods_are_listed_in_order() -> None:
     names = [line.split()[0] for line in lines]
     assert names[:2] == ["unanonymized", "blur8"]
     assert names[-6:] == ["modifier", "modifier-photo", "swap", "ciagan", "live", "fit"]
-    assert lines[-4] == "swap           New people, for real faces"
+    assert lines[-4] == "swap           Swap, made for real faces"
     assert len(names) == 16
     assert "(needs --weights FILE, the M that you trained: " in lines[-6]
 

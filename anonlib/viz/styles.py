@@ -49,7 +49,7 @@ _STYLES = {
     "modifier_no_classifier": Style(label="Ours without D", color=RED, marker="<"),
     "modifier_no_detector": Style(label="Ours without A", color=RED, marker=">"),
     "modifier-photo": Style(label="Learned, for real faces", color=RED, marker="s", size=8),
-    "swap": Style(label="New people, for real faces", color=RED, marker="o", size=8),
+    "swap": Style(label="Swap, made for real faces", color=RED, marker="o", size=8),
     "ciagan": Style(label="CIAGAN (Maximov et al.)", color=RED, marker="^", size=8),
     "live": Style(label="Live (Gafni et al.)", color=RED, marker="v", size=8),
     "fit": Style(label="FIT, with a password (Gu et al.)", color=VERMILION, marker="d", size=10),
