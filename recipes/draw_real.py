@@ -2,7 +2,7 @@
 
     python -m recipes.draw_real
 
-The sheet has 96 test people, a row before and the row below it after. The strip has frames of a
+The sheet has 64 test people, a row before and the row below it after. The strip has frames of a
 clip that went through `anonlib.video.anonymize_video` with default settings.
 """
 
@@ -25,14 +25,14 @@ from anonlib.video.demo_clip import demo_clip, write_clip
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "real"
-PEOPLE, COLUMNS, SHOWN = 96, 16, (6, 18, 30, 42, 54)
+PEOPLE, COLUMNS, SHOWN = 64, 16, (6, 18, 30, 42, 54)
 
 
 def save(pictures: Tensor, path: Path, *, columns: int) -> None:
     """A grid of pictures in [0, 1] as JPEG."""
     grid = make_grid(pictures, nrow=columns, padding=2, pad_value=1)
     array = (grid * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-    Image.fromarray(array).save(path, quality=85)
+    Image.fromarray(array).save(path, quality=85, optimize=True, progressive=True)
 
 
 @torch.inference_mode()

@@ -86,7 +86,7 @@ def small(encoded: str) -> tuple[str, str]:
     colours = few if np.abs(error).max() < VISIBLE else flat.quantize(256)
     colours.save(png, format="png", optimize=True)
     flat.thumbnail((WIDEST, WIDEST))
-    flat.save(jpeg, format="jpeg", quality=75, optimize=True)
+    flat.save(jpeg, format="jpeg", quality=75, optimize=True, progressive=True)
     smaller = len(jpeg.getvalue()) < 0.8 * len(png.getvalue())
     kind, buffer = ("image/jpeg", jpeg) if smaller else ("image/png", png)
     return kind, b64encode(buffer.getvalue()).decode()
