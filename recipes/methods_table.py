@@ -3,8 +3,7 @@
     python -m recipes.methods_table
 
 They come from `results/leaderboard/`: `methods.csv` and, for further seeds, `seed1.csv` and `seed2.csv` of
-`recipes.leaderboard`; `usefulness.csv` of `recipes.measure_methods`. Action mAP is that of `anonlib reproduce
---full`, seed 8.
+`recipes.leaderboard`; `usefulness.csv` of `recipes.measure_methods`; `actions.csv` of `recipes.measure_actions`.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from anonlib.anonymizers.conditions import BROWS, JAW, MOUTH, NOSE
 from anonlib.attack.attackers import KNOWS
 from anonlib.networks.state_modifier import state_bits
 from recipes.leaderboard import BOARD
+from recipes.measure_actions import OUT as ACTIONS
 from recipes.measure_methods import OUT
 
 SEEDS = (BOARD, BOARD.with_name("seed1.csv"), BOARD.with_name("seed2.csv"))
-ACTIONS = BOARD.parents[1] / "laptop" / "seed8" / "strongest.csv"
 
 
 class Fact(NamedTuple):
