@@ -25,10 +25,16 @@ from anonlib.widgets.static import MimeBundle, figure_png, image_tag, mime_bundl
 
 PAUSE = 0.3
 """Seconds after a question appears in which a click is ignored, as part of a double click."""
-STYLE = "<style>.anonlib-study button { scroll-margin-top: 340px }</style>"
-"""Where the focus scrolls to a button, the picture and the question above it come on the screen, too."""
+STYLE = (
+    "<style>.anonlib-study button { scroll-margin-top: 340px }"
+    ".anonlib-study button.anonlib-begin { scroll-margin-top: 440px }</style>"
+)
+"""Where the focus scrolls to a button, the pictures and the text above it come on the screen, too."""
 COLUMNS = 6
 """Largest number of pictures in a row."""
+BESIDE = "display: inline-block; margin: 0 1em 0 0"
+MET_SIDE = 88
+"""Side of a picture of somebody who is introduced; six people and the button fit on a small screen."""
 ASKED = {
     "Q1": "Do both faces show the same person?",
     "Q2": "Who is this?",
@@ -71,6 +77,7 @@ class UserStudy:
         self.sheet = AnswerSheet(study, folder, participant=participant)
         self.title, self.picture, self.status = (widgets.HTML() for _ in range(3))
         self.begin = widgets.Button(description="Begin", tooltip="show the first question")
+        self.begin.add_class("anonlib-begin")
         self.begin.on_click(self._begun)
         kinds = dict.fromkeys(question.kind for question in study.questions)
         self.choices = {kind: self._buttons(kind) for kind in kinds}
@@ -116,7 +123,8 @@ class UserStudy:
     def _show(self) -> None:
         question, number = self.question, self.sheet.participant
         self.status.value = (
-            f"<p>You are participant {number}. To go on later, give <code>participant={number}</code>.</p>"
+            f"<p>You are participant {number}. To stop and go on later, run the cell again with "
+            f"<code>user_study(..., participant={number})</code>.</p>"
         )
         if question is None:
             self._show_end()
@@ -197,21 +205,27 @@ def side_of(indices: Sequence[int]) -> int:
 
 def people_html(study: Study) -> str:
     """The pictures of each person who is introduced, with the name below; people stand side by side."""
-    return "".join(
-        "<figure style='display: inline-block; margin: 0 1em 0 0'>"
-        f"{image_tag(row_png(study.before, faces), description=study.names[label], width=104 * len(faces))}"
-        f"<figcaption>{escape(study.names[label])}</figcaption></figure>"
-        for label, faces in study.introduced.items()
-        if faces
-    )
+    parts = []
+    for label, faces in study.introduced.items():
+        if faces:
+            name, width = study.names[label], MET_SIDE * len(faces)
+            picture = image_tag(row_png(study.before, faces), description=name, width=width)
+            caption = f"<figcaption>{escape(name)}</figcaption>"
+            parts.append(f"<figure style='{BESIDE}'>{picture}{caption}</figure>")
+    return "".join(parts)
 
 
 def shares_html(sheet: AnswerSheet) -> str:
-    """A table of this participant's shares with Wilson intervals."""
-    what = {"Q1": "pairs judged rightly", "Q2": "known people named rightly", "Q3": "would trust it"}
-    rows = [
-        f"<tr><th>{what[s.question]}</th><td>{s.right} of {s.asked}</td>"
-        f"<td>{s.share:.0%} [{s.lo:.0%}, {s.hi:.0%}]</td></tr>"
-        for s in statistics(sheet.answers)
-    ]
-    return f"<table>{''.join(rows)}</table>"
+    """A table of this participant's results; the shares have Wilson intervals."""
+    shares = {share.question: share for share in statistics(sheet.answers)}
+    what = {"Q1": "pairs judged rightly; guessing: 50%", "Q2": "faces of known people named rightly"}
+    rows = ["<tr><th></th><th>answers</th><th>share, 95% interval</th></tr>"]
+    for kind, words in what.items():
+        s = shares.get(kind)
+        count = f"{s.right} of {s.asked}" if s else "none"
+        share = f"{s.share:.0%} [{s.lo:.0%}, {s.hi:.0%}]" if s else "you named no clear picture rightly"
+        rows.append(f"<tr><td>{words}</td><td>{count}</td><td>{share}</td></tr>")
+    felt = "yes" if shares["Q3"].right else "no"
+    rows.append(f"<tr><td>would feel protected</td><td>{felt}</td><td></td></tr>")
+    style = "<style>.anonlib-shares :is(th, td) { text-align: left; padding-right: 1.5em }</style>"
+    return f"{style}<table class='anonlib-shares'>{''.join(rows)}</table>"

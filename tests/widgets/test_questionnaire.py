@@ -127,7 +127,7 @@ def test_at_the_end_stand_the_shares_and_where_the_answers_are(shown: UserStudy,
     assert shown.question is None
     assert names(shown) == []
     assert "<td>12 of 24</td><td>50% [31%, 69%]</td>" in shown.picture.value
-    assert "would trust it</th><td>1 of 1</td>" in shown.picture.value
+    assert "would feel protected</td><td>yes</td>" in shown.picture.value
     assert "person-1234.csv" in shown.status.value
     assert shown.description.startswith("user study: 47 of 47 questions")
 
