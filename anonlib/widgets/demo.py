@@ -109,6 +109,7 @@ class LiveDemo:
         self.show = widgets.ToggleButtons(
             options=VIEWS, value=show, description="Show", style=wide | {"button_width": "12.5em"}
         )
+        self.show.layout.flex_flow = "row nowrap"  # the label stays beside the buttons
         self.method = widgets.Dropdown(options=methods, value=method, description="Method", style=wide)
         self.detector = widgets.Dropdown(
             options=detectors, value=detector, description="Detector", style=wide
@@ -117,8 +118,9 @@ class LiveDemo:
             value=every,
             min=1,
             max=max(8, every),
-            description="Every",
+            description="Detect every",
             style=wide,
+            layout={"width": "15em"},
             continuous_update=False,
             tooltip="frames from one detection to the next; starts again",
         )
@@ -135,7 +137,10 @@ class LiveDemo:
         self.picture = widgets.Image(format="jpeg", layout={"max_width": "100%"})
         self.caption, self.numbers, self.words = widgets.HTML(), widgets.HTML(), widgets.HTML()
         first = widgets.HBox([self.play, self.numbers])
-        choices = widgets.HBox([self.method, self.detector, self.every])
+        choices = widgets.HBox(
+            [self.method, self.detector, self.every, widgets.Label("frames")],
+            layout={"flex_flow": "row wrap"},
+        )
         self.view = widgets.VBox(
             [first, self.show, choices, self.divider, self.words, self.picture, self.caption]
         )
@@ -179,10 +184,11 @@ class LiveDemo:
 
     def _played(self, going: bool) -> None:
         self.play.description, self.play.icon = ("Pause", "pause") if going else ("Play", "play")
-        self.numbers.value = LOADING if going else ""
         if not going:
             self.player.pause()
+            self.numbers.value = ""
             return
+        self.numbers.value = LOADING
         _stop_others(self)
         self._say("")
         self.player.play()
@@ -202,7 +208,7 @@ class LiveDemo:
         if now - self._sent >= 1 / SHOWN_RATE:
             self._sent, self.last = now, shot
             self._redraw()
-        if now - self._read >= NUMBERS_SECONDS:
+        if now - self._read >= NUMBERS_SECONDS and not self.player.paused:
             self._read = now
             pace = self.player.meter.read()
             self.numbers.value = f"<span>{pace}</span>" if pace else LOADING

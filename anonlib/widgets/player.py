@@ -23,8 +23,8 @@ from anonlib.video.stream import Tally, anonymize_pictures
 from anonlib.widgets.footage import Footage, Timed
 
 Clock = Callable[[], float]
-WINDOW = 1.0
-"""Seconds over which the frame rate is measured."""
+WINDOW = 3.0
+"""Seconds over which the frame rate is measured; frames come in batches, so less makes it jump."""
 LATE = 0.5
 """A delay of more seconds than this is not made up for."""
 LEAVE = 15.0
@@ -69,7 +69,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 class Meter:
-    """Measures the rate over the last second, or over the last two frames if they take longer.
+    """Measures the rate over the last 3 seconds, or over the last two frames if they take longer.
 
     What a frame takes is the mean since `begin`: the detector is asked ahead, and not for every frame.
     """
@@ -183,6 +183,11 @@ class Player:
         """Whether the thread runs, playing or paused."""
         return self._thread is not None
 
+    @property
+    def paused(self) -> bool:
+        """Whether the thread waits for `play`, or is about to."""
+        return self.running and not self._going.is_set()
+
     def play(self) -> None:
         """Start, or continue after a pause."""
         self._going.set()
@@ -217,8 +222,11 @@ class Player:
 
     def _run(self) -> None:
         stop, words = self._stop, ""
+        self._again = True
         try:
             while not stop.is_set():
+                if self._again:
+                    self.meter.begin(self.tally)
                 self._again = False
                 self._once(stop)
                 if not self._again and (self.footage.live or not self.repeat):
@@ -232,7 +240,6 @@ class Player:
 
     def _once(self, stop: threading.Event) -> None:
         """Play from the beginning to the end, or until `stop` or `restart`."""
-        self.meter.begin(self.tally)
         begin: float | None = None
         with closing(self.footage.open(stop)) as frames, closing(self._changed(frames, self.tally)) as shots:
             for shot in shots:

@@ -236,12 +236,12 @@ def test_another_every_begins_the_footage_again() -> None:
     player.stop()
 
 
-def test_the_rate_is_counted_over_the_last_second() -> None:
+def test_the_rate_is_counted_over_the_last_three_seconds() -> None:
     now = [0.0]
     meter = Meter(clock=lambda: now[0])
     assert meter.read() is None
-    for frame in range(1, 41):  # 10 a second for 2 s, then 20 a second
-        now[0] += 0.1 if frame <= 20 else 0.05
+    for frame in range(1, 121):  # 10 a second for 4 s, then 20 a second
+        now[0] += 0.1 if frame <= 40 else 0.05
         meter.tick(
             Tally(
                 frames=frame,
@@ -250,7 +250,7 @@ def test_the_rate_is_counted_over_the_last_second() -> None:
                 modification_seconds=0.004 * frame,
             )
         )
-        if frame == 20:
+        if frame == 40:
             pace = meter.read()
             assert pace is not None and pace.rate == pytest.approx(10)
     pace = meter.read()
