@@ -139,9 +139,9 @@ def plot_similarity(matrices: Mapping[str, Floats], *, names: Sequence[str], ima
             axes.axvline(edge, color="white", lw=1.5)
         axes.set_title(title, fontsize=10)
     last = axes.get_position()
-    scale = figure.add_axes((0.92, last.y0, 0.018, last.height))
+    scale = figure.add_axes((0.912, last.y0, 0.018, last.height))
     figure.colorbar(shown, cax=scale, extend="min")
-    scale.set_title("cosine", fontsize=10, loc="left")
+    scale.set_title("cosine", fontsize=10, loc="left", pad=9)
     return figure
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from torch import Tensor
 
@@ -27,6 +28,8 @@ WIDTH, HEIGHT = 600, 316
 """Largest width and height of the table of faces on the screen, in pixels."""
 SIDE = 96
 """Largest side of a face on the screen, in pixels; its source has twice as many."""
+TEXT = 11.5
+"""Points of the letters in a figure at 80 pixels an inch: about 13 pixels."""
 FRAME_WIDTH = 250
 TRACK_SIDE = 64
 """Side of the face crops of the clip that D compares, in pixels."""
@@ -98,7 +101,10 @@ def faces_html(material: Material, state: ExplorerState) -> str:
 
 
 def figure_tag(figure: Figure, *, description: str) -> str:
-    """A figure at 80 pixels an inch, with a source of twice as many."""
+    """A figure at 80 pixels an inch, with a source of twice as many, and letters as large as the page's."""
+    figure.draw_without_rendering()  # makes the labels of the ticks
+    for text in figure.findobj(Text):
+        text.set_fontsize(TEXT)
     png = figure_png(figure, dpi=160)
     return image_tag(png, description=description, width=round(80 * figure.get_figwidth()))
 
@@ -143,11 +149,13 @@ def similarity_figure(material: Material, state: ExplorerState) -> Figure:
 
 def similarity_html(material: Material, state: ExplorerState) -> str:
     """A table of the mean similarities within the chosen people and between them."""
+    style = "<style>.anonlib-means :is(th, td) { text-align: left; padding-right: 1.5em }</style>"
     rows = ["<tr><th>mean cosine similarity</th><th>one person</th><th>two people</th></tr>"]
     for name, groups in pairs(material, state).items():
         means = (f"{group.mean():.2f}" if len(group) else "–" for group in groups)
         rows.append(f"<tr><th>{name}</th><td>{'</td><td>'.join(means)}</td></tr>")
-    return f"<table role='status' style='line-height: 1.4'>{''.join(rows)}</table>"
+    head = "<table class='anonlib-means' role='status' style='line-height: 1.4'>"
+    return f"{style}{head}{''.join(rows)}</table>"
 
 
 def clip_frames(material: Material, state: ExplorerState) -> tuple[Tensor, Tensor]:
@@ -186,7 +194,7 @@ def curve_figure(material: Material, state: ExplorerState) -> Figure:
         "modified": clip_similarity(material, state.strength),
     }
     groups = pairs(material, state)
-    levels = {f"{kind}: pictures": float(groups[f"{kind}, {kind}"][0].mean()) for kind in curves}
+    levels = {f"{kind}, other days": float(groups[f"{kind}, {kind}"][0].mean()) for kind in curves}
     return plot_consecutive(curves, levels=levels, frame=state.frame)
 
 
