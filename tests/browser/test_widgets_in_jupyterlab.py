@@ -1,4 +1,4 @@
-"""Notebook 09 in a real browser: JupyterLab runs it, and the explorer answers to the keyboard."""
+"""Widgets of notebooks 09, 10 and 11 in a real browser: JupyterLab runs them, and they answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -23,8 +24,13 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOK = "09_identity_consistency.ipynb"
-START_S, RUN_MS, ANSWER_MS = 40, 80_000, 15_000
+EXPLORER, DEMO, STUDY = "09_identity_consistency.ipynb", "10_the_live_demo.ipynb", "11_the_user_study.ipynb"
+NEEDED = {
+    DEMO: ("PROFILE =", "clip = demo_clip", "live_demo("),
+    STUDY: ("PROFILE =", "study = synthetic_study", "user_study("),
+}
+"""Parts of the code cells that the widget needs; the others are left out, because they take long."""
+START_S, RUN_MS, ANSWER_MS = 90, 240_000, 30_000
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +49,11 @@ def driver() -> Any:
 
 @pytest.fixture(scope="module")
 def lab(chromium: str, driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Address of a JupyterLab of our own on a copy of the notebook, killed afterwards."""
+    """Address of a JupyterLab of our own on copies of the notebooks, and their folder; killed afterwards."""
     home = tmp_path_factory.mktemp("lab")
-    shutil.copy(ROOT / "notebooks" / NOTEBOOK, home)
+    shutil.copy(ROOT / "notebooks" / EXPLORER, home)
+    for name, parts in NEEDED.items():
+        nbformat.write(shortened(ROOT / "notebooks" / name, parts), home / name)
     port, token = free_port(), secrets.token_hex(16)
     command = [
         sys.executable,
@@ -74,10 +82,21 @@ def lab(chromium: str, driver: Any, tmp_path_factory: pytest.TempPathFactory) ->
     )
     try:
         wait_for(server, f"http://127.0.0.1:{port}/api/status?token={token}", Path(log.name))
-        yield f"http://127.0.0.1:{port}/lab/tree/{NOTEBOOK}?token={token}", home / NOTEBOOK
+        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}", home
     finally:
         kill_group(server)
         log.close()
+
+
+def shortened(notebook: Path, parts: tuple[str, ...]) -> Any:
+    """The notebook with one code cell for each of the parts, which the cell holds."""
+    whole = nbformat.read(notebook, as_version=4)
+    cells = [cell for cell in whole.cells if cell.cell_type == "code"]
+    whole.cells = [cell for cell in cells if any(part in cell.source for part in parts)]
+    assert len(whole.cells) == len(parts), f"{notebook.name}: not one cell for each of {parts}"
+    for cell in whole.cells:
+        cell.outputs, cell.execution_count = [], None
+    return whole
 
 
 def is_root() -> bool:
@@ -113,7 +132,7 @@ def kill_group(server: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def page(chromium: str, driver: Any) -> Iterator[Any]:
-    """A page of a fresh browser without a past."""
+    """A page of a fresh browser without a past; at the end it must not have complained."""
     arguments = ["--disable-gpu", "--no-first-run", "--disable-background-networking"]
     if is_root():
         arguments.append("--no-sandbox")
@@ -123,25 +142,30 @@ def page(chromium: str, driver: Any) -> Iterator[Any]:
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
             page.set_default_timeout(ANSWER_MS)
             driver.expect.set_options(timeout=ANSWER_MS)
+            complaints: list[str] = []
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
             yield page
+            assert [line for line in complaints if "Failed to load resource" not in line] == []
         finally:
             browser.close()
 
 
-def run_all(page: Any) -> Any:
-    """Runs every cell; returns the explorer once it is there."""
+def run_all(page: Any, mark: Any) -> Any:
+    """Runs every cell; returns the output that holds the mark, once it is there."""
     page.get_by_text("| Idle").wait_for(timeout=RUN_MS)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator("[data-command='runmenu:run-all']").click()
-    label = page.locator(".jp-OutputArea-output .widget-label", has_text="Strength s")
-    label.wait_for(timeout=RUN_MS)
-    within = page.locator(".widget-label", has_text="Strength s")
-    return page.locator(".jp-OutputArea-output").filter(has=within)
+    output = page.locator(".jp-OutputArea-output").filter(has=mark)
+    output.wait_for(timeout=RUN_MS)
+    page.set_viewport_size({"width": 900, "height": 600})
+    page.keyboard.press("Control+b")  # hides the list of files
+    return output
 
 
 def saved(page: Any, notebook: Path) -> Any:
     """The notebook as it is after saving, with what every cell put out."""
-    page.get_by_text("| Idle").wait_for()
+    page.get_by_text("| Idle").wait_for(timeout=RUN_MS)
     page.keyboard.press("Escape")
     page.keyboard.press("Control+s")
     page.locator(".jp-mod-dirty").first.wait_for(state="detached")
@@ -150,19 +174,14 @@ def saved(page: Any, notebook: Path) -> Any:
 
 def test_the_explorer_answers_in_jupyterlab(lab: tuple[str, Path], page: Any, driver: Any) -> None:
     expect = driver.expect
-    address, notebook = lab
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-    page.goto(address)
-    explorer = run_all(page)
+    address, home = lab
+    page.goto(address.format(EXPLORER))
+    explorer = run_all(page, page.locator(".widget-label", has_text="Strength s"))
 
     face = explorer.get_by_alt_text(re.compile("^A, modified"))
     heat = explorer.get_by_alt_text(re.compile("^heat maps"))
     clip = explorer.get_by_alt_text(re.compile("^frame .* modified"))
     strength = explorer.locator(".widget-slider", has_text="Strength s").get_by_role("slider")
-    page.set_viewport_size({"width": 900, "height": 600})
-    page.keyboard.press("Control+b")  # hides the list of files
     for view, picture in (("similarities", heat), ("clip", clip), ("pictures", face)):
         explorer.get_by_role("button", name=view).press("Space")
         source = picture.get_attribute("src")
@@ -184,7 +203,56 @@ def test_the_explorer_answers_in_jupyterlab(lab: tuple[str, Path], page: Any, dr
     expect(explorer.get_by_alt_text(re.compile("^F, modified"))).to_be_visible()
     expect(face).to_have_count(0)
 
-    outputs = [o for cell in saved(page, notebook).cells for o in cell.get("outputs", ())]
+    outputs = [o for cell in saved(page, home / EXPLORER).cells for o in cell.get("outputs", ())]
     assert len(outputs) > 10
     assert [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"] == []
-    assert [line for line in complaints if "Failed to load resource" not in line] == []
+
+
+def test_the_demo_plays_and_pauses_in_jupyterlab(lab: tuple[str, Path], page: Any, driver: Any) -> None:
+    expect = driver.expect
+    page.goto(lab[0].format(DEMO))
+    demo = run_all(page, page.get_by_role("button", name="Play"))
+    picture = demo.locator("img")
+    expect(picture).to_have_js_property("complete", True)
+    poster = picture.get_attribute("src")
+    expect(demo).to_contain_text("left the original, right the same with every face that was found replaced")
+
+    demo.get_by_role("button", name="Play").click()
+    pause = demo.get_by_role("button", name="Pause")
+    expect(demo).to_contain_text(re.compile(r"[1-9][0-9.]* frames/s"), timeout=RUN_MS)
+    expect(demo).not_to_contain_text(re.compile(r"\b0 ms"))
+    expect(picture).not_to_have_attribute("src", poster)
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 600
+
+    pause.click()
+    expect(demo.get_by_role("button", name="Play")).to_be_visible()
+    expect(demo).not_to_contain_text("frames/s")
+    demo.get_by_role("button", name="anonymized only").click()
+    expect(demo).to_contain_text("every face that was found is replaced by swap")
+    expect(demo).not_to_contain_text("the original")
+
+
+def test_the_study_asks_and_goes_on_in_jupyterlab(lab: tuple[str, Path], page: Any, driver: Any) -> None:
+    expect = driver.expect
+    address, home = lab
+    page.goto(address.format(STUDY))
+    study = run_all(page, page.get_by_role("button", name="Begin"))
+    expect(study).to_contain_text("24 pairs of modified faces")
+    study.get_by_role("button", name="Begin").click()
+
+    pair, same = study.get_by_alt_text("2 modified faces"), study.get_by_role("button", name="same")
+    question = study.get_by_text(re.compile(r"\(\d+ of 24\)"))
+    expect(question).to_have_text("Do both faces show the same person? (1 of 24)")
+    for part in (pair, question, same, study.get_by_role("button", name="different")):
+        expect(part).to_be_in_viewport(ratio=1)
+    first = pair.get_attribute("src")
+    next_one = re.compile(r"\((?!1 of)\d+ of 24\)")  # a click soon after a question appears is ignored
+    deadline = time.monotonic() + ANSWER_MS / 1000
+    while not next_one.search(question.inner_text()) and time.monotonic() < deadline:
+        same.click()
+        with suppress(AssertionError):
+            expect(question).to_have_text(next_one, timeout=2000)
+    expect(question).to_have_text(next_one)
+    expect(pair).not_to_have_attribute("src", first)
+    (answers,) = (home / "answers").glob("person-*.csv")
+    assert ",same" in answers.read_text()
