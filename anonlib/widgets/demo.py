@@ -109,7 +109,7 @@ class LiveDemo:
         self.show = widgets.ToggleButtons(
             options=VIEWS, value=show, description="Show", style=wide | {"button_width": "12.5em"}
         )
-        self.show.layout.flex_flow = "row nowrap"  # the label stays beside the buttons
+        self.show.layout.display = "flex"  # the label beside the buttons, not above them
         self.method = widgets.Dropdown(options=methods, value=method, description="Method", style=wide)
         self.detector = widgets.Dropdown(
             options=detectors, value=detector, description="Detector", style=wide
