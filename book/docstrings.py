@@ -32,4 +32,5 @@ def to_rst(app: Any, what: str, name: str, thing: Any, options: Any, lines: list
         text = pattern.sub(replacement, text)
     lines[:] = text.splitlines()
     if what in ("attribute", "data", "property"):
-        lines.insert(0, "")  # in the first line napoleon takes the words before a colon for a type
+        # An empty comment: in the first line napoleon takes the words before a colon for a type.
+        lines[:0] = ["..", ""]
