@@ -225,7 +225,9 @@ def shares_html(sheet: AnswerSheet) -> str:
         count = f"{s.right} of {s.asked}" if s else "none"
         share = f"{s.share:.0%} [{s.lo:.0%}, {s.hi:.0%}]" if s else "you named no clear picture rightly"
         rows.append(f"<tr><td>{words}</td><td>{count}</td><td>{share}</td></tr>")
-    felt = "yes" if shares["Q3"].right else "no"
-    rows.append(f"<tr><td>would feel protected</td><td>{felt}</td><td></td></tr>")
+    if felt := shares.get("Q3"):
+        rows.append(
+            f"<tr><td>would feel protected</td><td>{'yes' if felt.right else 'no'}</td><td></td></tr>"
+        )
     style = "<style>.anonlib-shares :is(th, td) { text-align: left; padding-right: 1.5em }</style>"
     return f"{style}<table class='anonlib-shares'>{''.join(rows)}</table>"
