@@ -3,7 +3,8 @@
     python -m recipes.methods_table
 
 They come from `results/leaderboard/`: `methods.csv` and, for further seeds, `seed1.csv` and `seed2.csv` of
-`recipes.leaderboard`; `usefulness.csv` of `recipes.measure_methods`; `actions.csv` of `recipes.measure_actions`.
+`recipes.leaderboard`; `usefulness.csv` of `recipes.measure_methods`; `actions.csv` of
+`recipes.measure_actions`.
 """
 
 from __future__ import annotations
