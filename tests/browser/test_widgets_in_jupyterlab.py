@@ -211,7 +211,7 @@ def test_the_explorer_answers_in_jupyterlab(lab: tuple[str, Path], page: Any, dr
 def test_the_demo_plays_and_pauses_in_jupyterlab(lab: tuple[str, Path], page: Any, driver: Any) -> None:
     expect = driver.expect
     page.goto(lab[0].format(DEMO))
-    demo = run_all(page, page.get_by_role("button", name="Play"))
+    demo = run_all(page, page.locator(".widget-label", has_text="Method"))
     picture = demo.locator("img")
     expect(picture).to_have_js_property("complete", True)
     poster = picture.get_attribute("src")
@@ -236,7 +236,7 @@ def test_the_study_asks_and_goes_on_in_jupyterlab(lab: tuple[str, Path], page: A
     expect = driver.expect
     address, home = lab
     page.goto(address.format(STUDY))
-    study = run_all(page, page.get_by_role("button", name="Begin"))
+    study = run_all(page, page.locator(".anonlib-study"))
     expect(study).to_contain_text("24 pairs of modified faces")
     study.get_by_role("button", name="Begin").click()
 
