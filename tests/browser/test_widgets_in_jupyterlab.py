@@ -82,7 +82,8 @@ def lab(chromium: str, driver: Any, tmp_path_factory: pytest.TempPathFactory) ->
     )
     try:
         wait_for(server, f"http://127.0.0.1:{port}/api/status?token={token}", Path(log.name))
-        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}", home
+        # `reset` closes the notebooks of the tests before, which JupyterLab would open again.
+        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}&reset", home
     finally:
         kill_group(server)
         log.close()
