@@ -91,9 +91,10 @@ def show(generator: CiaganGenerator, faces: Conditions, path: Path) -> None:
     generator.eval()
     rows = torch.linspace(0, len(faces.images) - 1, SHOWN).long()
     source = Conditions(*[part[rows] for part in faces])
-    columns = [source.images, *source.seen().split(3, 1)]
+    seen = source.seen(face=generator.config.face)
+    columns = [source.images, *seen.split(3, 1)]
     for person in torch.linspace(0, generator.config.people - 1, SHOWN).long():
-        drawn = generator(source.seen(), person.expand(SHOWN))
+        drawn = generator(seen, person.expand(SHOWN))
         columns.append(source.composed(drawn).clamp(0, 1))
     save_sheet(list(torch.stack(columns, 1)), path)
 

@@ -72,7 +72,8 @@ class CiaganAnonymizer:
         """What is laid over a crop: `(4, h, w)` in [0, 1], colours and opacity."""
         device = next(self.generator.parameters()).device
         window, conditions = conditions_of(crop.cpu(), points)
-        seen, wanted = conditions.seen().to(device), torch.tensor([person], device=device)
+        seen = conditions.seen(face=self.generator.config.face).to(device)
+        wanted = torch.tensor([person], device=device)
         drawn = self.generator(seen, wanted).clamp(0, 1).to(crop)
         layer = torch.cat([drawn, conditions.masks.to(crop)], 1)
         return into_picture(layer, window, (crop.shape[1], crop.shape[2]))

@@ -1,7 +1,7 @@
 """What CIAGAN sees of a face: a drawing of few landmarks, and the picture with a hole where the face was.
 
-No colour of the face passes to the generator. The crop depends on the inner corners of the eyes, so training
-and use agree.
+No colour of the face passes to the generator, but in an ablation. The crop depends on the inner corners of
+the eyes, so training and use agree.
 """
 
 from __future__ import annotations
@@ -52,9 +52,13 @@ class Conditions(NamedTuple):
     masks: Tensor
     """`(B, 1, ...)` opacity of what the generator draws."""
 
-    def seen(self) -> Tensor:
-        """What the generator sees, `(B, 6, ...)`: drawing, and picture that is zero wherever it draws."""
-        return torch.cat([self.drawings, self.images * (self.masks <= 0)], 1)
+    def seen(self, *, face: bool = False) -> Tensor:
+        """What the generator sees, `(B, 6, ...)`: drawing, and picture that is zero wherever it draws.
+
+        With `face`, the clear picture is in the place of the drawing; see `CiaganConfig.face`.
+        """
+        first = self.images if face else self.drawings
+        return torch.cat([first, self.images * (self.masks <= 0)], 1)
 
     def composed(self, drawn: Tensor) -> Tensor:
         """The pictures with drawn faces `(B, 3, ...)` in their holes."""

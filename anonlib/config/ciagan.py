@@ -17,6 +17,8 @@ class CiaganConfig:
     """Channels at 32 pixels; 64 in the public code."""
     blocks: int = 2
     """Residual blocks at 4 pixels; 4 in the public code."""
+    face: bool = False
+    """Whether it sees the whole clear face where the drawing of landmarks was: an ablation of the talk."""
 
     def __post_init__(self) -> None:
         fits = self.people > 1 and self.width > 1 and self.width % 2 == 0 and self.blocks > 0
@@ -46,6 +48,10 @@ class CiaganTraining:
     identity_lr: float = 1e-4
     lr_drop: float = 0.8
     """Fraction of the steps after which the learning rates fall to a tenth; never in the public code."""
+    classifier: bool = False
+    """Whether the identity network names the person, by cross-entropy on the dot products with one weight
+    vector for each, instead of comparing two pictures: an ablation of the talk. It guides the generator by
+    the cross-entropy of the wanted person."""
     margin: float = 3.0
     identity_weight: float = 0.05
     """Weight of the identity loss beside `losses.realism_loss`; 0.5 is the public code's. With 0.5 and four

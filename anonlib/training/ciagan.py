@@ -5,6 +5,7 @@
 | generator G              | `players.generator` draws into the hole of a picture        |
 | critic C, LSGAN          | `players.critic`, `critic_loss` and `realism_loss`          |
 | identity discriminator E | `players.identity`, `contrastive_loss` and `proxy_nca_loss` |
+| classifier instead of E  | `players.identity`, `naming_loss`, in an ablation           |
 | source, target           | pictures of whom is hidden, and of whom is drawn            |
 
 E is no adversary: it learns from real pictures alone, and G must draw faces that E finds near the target.
@@ -17,6 +18,7 @@ from functools import partial
 from typing import Any, Unpack
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
@@ -64,7 +66,7 @@ def train_ciagan(
     run: dict[str, Any] = {"steps": config.adversarial_steps, "lr_drop": config.lr_drop, "seed": seed}
     for _, losses in training_steps(state, name="CIAGAN", settings=config, **run, **options):
         for _ in range(config.identity_updates):
-            losses |= update_identity(players, optimizer_e, pairs(), config.margin)
+            losses |= update_identity(players, optimizer_e, pairs(), config)
         for _ in range(config.critic_updates):
             losses |= update_critic(players, optimizer_c, pairs())
         for _ in range(config.generator_updates):
@@ -72,10 +74,14 @@ def train_ciagan(
     return state.history
 
 
-def update_identity(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, margin: float) -> Losses:
-    """E: real pictures of one person together, of two people apart."""
+def update_identity(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, config: CiaganTraining) -> Losses:
+    """E: real pictures of one person together, of two people apart; a classifier names them."""
     first, second = (players.identity(images) for images in (pairs.source.images, pairs.target))
-    loss = contrastive_loss(first, second, pairs.same, margin=margin)
+    if config.classifier:
+        people = torch.cat([pairs.hidden, pairs.people])
+        loss = naming_loss(players.identity, torch.cat([first, second]), people)
+    else:
+        loss = contrastive_loss(first, second, pairs.same, margin=config.margin)
     gradient_step(loss, optimizer)
     return {"E": loss.detach()}
 
@@ -98,7 +104,10 @@ def update_generator(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, conf
         judge.requires_grad_(False)  # gradients pass through C and E to G
     realism = realism_loss(players.critic(torch.cat([drawn, pairs.source.drawings], 1)))
     features, wanted = (players.identity(images) for images in (drawn, pairs.target))
-    near = contrastive_loss(features, wanted, torch.ones_like(pairs.same))
+    if config.classifier:
+        near = naming_loss(players.identity, features, pairs.people)
+    else:
+        near = contrastive_loss(features, wanted, torch.ones_like(pairs.same))
     for judge in (players.critic, players.identity):
         judge.requires_grad_(True)
     pair = redraw_loss(drawn, pairs.truth())
@@ -108,7 +117,12 @@ def update_generator(players: CiaganPlayers, optimizer: Adam, pairs: Pairs, conf
 
 def redraw(generator: CiaganGenerator, pairs: Pairs) -> Tensor:
     """The source pictures with the faces of the target's person, `(B, 3, S, S)`, not clamped."""
-    return pairs.source.composed(generator(pairs.source.seen(), pairs.people))
+    return pairs.source.composed(generator(pairs.source.seen(face=generator.config.face), pairs.people))
+
+
+def naming_loss(network: SphereFace, features: Tensor, people: Tensor) -> Tensor:
+    """Cross-entropy of the people `(B,)`, counted from 0, of features `(B, F)`, with E as a classifier."""
+    return F.cross_entropy(features @ network.identities.T, people)
 
 
 def warm_up(
@@ -143,7 +157,7 @@ def pretrain_identity(
     seed: int,
     **options: Unpack[RunOptions],
 ) -> History:
-    """Trains E in place to tell the people apart, by Proxy-NCA, before it guides G.
+    """Trains E in place to tell the people apart, before it guides G: by Proxy-NCA, a classifier by its loss.
 
     Implements the pre-training of CIAGAN's talk. Differs from the paper: the public code has none.
     """
@@ -153,7 +167,10 @@ def pretrain_identity(
     for _, losses in training_steps(state, name="identity network", settings=config, **run, **options):
         rows = torch.randint(len(faces.labels), (2 * config.batch,))
         features = network(faces.sources.images[rows])
-        loss = proxy_nca_loss(features, network.identities, faces.labels[rows])
+        if config.classifier:
+            loss = naming_loss(network, features, faces.labels[rows])
+        else:
+            loss = proxy_nca_loss(features, network.identities, faces.labels[rows])
         gradient_step(loss, optimizer)
         losses["E"] = loss.detach()
     return state.history

@@ -34,6 +34,8 @@ class Pairs:
     source: Conditions
     target: Tensor
     """`(B, 3, SIZE, SIZE)` pictures of whom is drawn, in any state."""
+    hidden: Tensor
+    """`(B,)` the person of each source."""
     people: Tensor
     """`(B,)` the person of each target."""
     same: Tensor
@@ -81,6 +83,7 @@ def draw_pairs(faces: CiaganFaces, count: int) -> Pairs:
     return Pairs(
         source=Conditions(*[part[rows] for part in faces.sources]),
         target=faces.sources.images[torch.stack(targets)],
+        hidden=faces.labels[rows],
         people=people,
         same=people == faces.labels[rows],
         redrawn=redrawn,

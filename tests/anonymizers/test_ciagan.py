@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,23 @@ def test_the_input_is_zero_under_the_mask_and_no_colour_of_the_face_passes(faces
     painted[:, top:bottom, left:right] = torch.rand(3, bottom - top, right - left)
     _, other = conditions_of(painted, points[0])
     assert not torch.equal(there.images, other.images) and torch.equal(there.seen(), other.seen())
+
+
+def test_with_the_full_face_the_colours_of_the_face_pass(faces: FaceImages, points: Tensor):
+    picture = faces.images[0].float() / 255
+    torch.manual_seed(0)
+    method = CiaganAnonymizer(CiaganGenerator(replace(TINY, face=True)), find=Known(points), seed=1)
+    _, there = conditions_of(picture, points[0])
+    assert torch.equal(there.seen(face=True)[:, :3], there.images)
+    assert torch.equal(there.seen(face=True)[:, 3:], there.seen()[:, 3:])
+    painted = picture.clone()
+    painted[:, 30:42, 27:37] = 0
+    (first, second), _ = method.redraw([picture, painted], [0, 0])
+    middle = there.masks[0, 0, 32, 32]  # the generator alone decides there
+    assert middle == 1 and not torch.equal(first[:, 32, 32], second[:, 32, 32])
+    plain = CiaganAnonymizer(CiaganGenerator(TINY), find=Known(points), seed=1)
+    (first, second), _ = plain.redraw([picture, painted], [0, 0])
+    torch.testing.assert_close(first[:, 32, 32], second[:, 32, 32], atol=1e-5, rtol=0)
 
 
 def test_a_drawing_shows_the_lines_in_blue_on_white(points: Tensor):

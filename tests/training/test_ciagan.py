@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ def test_half_of_the_pairs_are_of_one_person(faces: CiaganFaces):
         rows = (faces.sources.images == target).flatten(1).all(1).nonzero().flatten()
         assert LABELS[rows].tolist() == [person]
     assert torch.equal(pairs.redrawn[20:], pairs.source.images[20:])
+    assert torch.equal(pairs.hidden == pairs.people, pairs.same)
     shown = faces.sources.images[3 * pairs.people]  # the first picture of the person
     torch.testing.assert_close(pairs.redrawn[:20], shown[:20], atol=1 / 255, rtol=0)
 
@@ -67,13 +70,14 @@ def changed(network: torch.nn.Module, before: dict[str, Tensor]) -> bool:
     return any(not torch.equal(value, before[name]) for name, value in network.named_parameters())
 
 
-def test_each_update_changes_one_network_alone(faces: CiaganFaces):
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, classifier=True)])
+def test_each_update_changes_one_network_alone(faces: CiaganFaces, config: CiaganTraining):
     them = players()
     networks = {"generator": them.generator, "critic": them.critic, "identity": them.identity}
     updates: dict[str, Any] = {
-        "identity": lambda optimizer, pairs: ciagan.update_identity(them, optimizer, pairs, 3.0),
+        "identity": lambda optimizer, pairs: ciagan.update_identity(them, optimizer, pairs, config),
         "critic": lambda optimizer, pairs: ciagan.update_critic(them, optimizer, pairs),
-        "generator": lambda optimizer, pairs: ciagan.update_generator(them, optimizer, pairs, CONFIG),
+        "generator": lambda optimizer, pairs: ciagan.update_generator(them, optimizer, pairs, config),
     }
     for wanted, update in updates.items():
         before = {n: {k: v.detach().clone() for k, v in m.named_parameters()} for n, m in networks.items()}
@@ -82,12 +86,37 @@ def test_each_update_changes_one_network_alone(faces: CiaganFaces):
         assert all(p.requires_grad for net in networks.values() for p in net.parameters())
 
 
-def test_the_parts_before_the_game_learn(faces: CiaganFaces):
-    them = players()
-    history = pretrain_identity(them.identity, faces, CONFIG, seed=0, progress=False)
+@pytest.mark.parametrize("classifier", [False, True])
+def test_the_parts_before_the_game_learn(faces: CiaganFaces, classifier: bool):
+    them, config = players(), replace(CONFIG, classifier=classifier)
+    history = pretrain_identity(them.identity, faces, config, seed=0, progress=False)
     assert history[-1]["E"] < 0.8 * history[0]["E"]
     history = warm_up(them.generator, faces, CONFIG, seed=0, progress=False)
     assert history[-1]["G pair"] < 0.8 * history[0]["G pair"]
+
+
+def test_a_classifier_pulls_a_drawn_face_to_the_wanted_person_by_its_weights():
+    network, features = identity_network(4, width=4), torch.zeros(2, 128)
+    features[:, :4] = torch.tensor([[5.0, 0, 0, 0], [0, 0, 5, 0]])
+    with torch.no_grad():
+        network.identities.copy_(torch.eye(4, 128))
+    loss = ciagan.naming_loss(network, features, torch.tensor([0, 1]))
+    assert loss.item() == pytest.approx(math.log(math.exp(5) + 3) - 2.5)  # one right, one named another
+    assert ciagan.naming_loss(network, features, torch.tensor([0, 2])) < loss
+
+
+def test_the_full_face_reaches_the_generator_in_training(faces: CiaganFaces):
+    torch.manual_seed(0)
+    shape = CiaganConfig(people=4, width=4, blocks=1)
+    pairs = draw_pairs(faces, 4)
+    hole = pairs.source.masks.expand(-1, 3, -1, -1) > 0
+    pairs.source.images.requires_grad_(True)
+    for face in (False, True):
+        generator = CiaganGenerator(replace(shape, face=face))
+        generator(pairs.source.seen(face=generator.config.face), pairs.people).sum().backward()
+        assert pairs.source.images.grad is not None
+        assert bool((pairs.source.images.grad[hole] != 0).any()) == face
+    assert pairs.source.seen(face=True).shape == (4, 6, SIZE, SIZE)
 
 
 def test_resuming_equals_an_uninterrupted_run_bit_for_bit(
