@@ -5,7 +5,8 @@
 Frames go through `anonlib.video.anonymize_stream` with the defaults of the command. A face is cut
 from the clear and from the modified frames at the boxes MTCNN finds in the clear ones, enlarged
 1.6x; pairs of consecutive frames count where it was found in both. Without a folder the drawn
-demo clip is measured, at its true boxes. Results go to results/real/flicker.csv.
+demo clip is measured, at its true boxes. Results go to
+results/real/flicker-drawn.* or flicker-videos.*.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def main() -> None:
             found = changes(before, hidden(before), [f.above(0.95).boxes for f in faces])
             rows.append((f"clip {len(rows)}", found))
             print(rows[-1][0], len(found), ratio(found) if found else None, flush=True)
-    write(rows, "videos" if arguments.videos else "drawn")
+    write(rows, "videos" if arguments.videos else "drawn", arguments.clips)
 
 
 def ratio(couples: list[list[float]]) -> float:
@@ -95,7 +96,7 @@ def ratio(couples: list[list[float]]) -> float:
     return round(float(modified / clear), 3)
 
 
-def write(rows: list[tuple[str, list[list[float]]]], name: str) -> None:
+def write(rows: list[tuple[str, list[list[float]]]], name: str, clips: int) -> None:
     """One row a clip with a face, and the record of the run."""
     with (RESULTS / f"flicker-{name}.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -104,8 +105,9 @@ def write(rows: list[tuple[str, list[list[float]]]], name: str) -> None:
             if found:
                 table.writerow([clip, len(found), ratio(found)])
     everything = [value for _, found in rows for value in found]
+    options = f" --videos DIR --clips {clips}" if name == "videos" else ""
     record = {
-        "command": "python benchmarks/flicker.py" + (" --videos DIR" if name == "videos" else ""),
+        "command": "python benchmarks/flicker.py" + options,
         "commit": commit(),
         "hardware": hardware(),
         "date": time.strftime("%Y-%m-%d"),

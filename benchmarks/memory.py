@@ -1,6 +1,6 @@
 """Does memory grow with the length of a video? Peak of `anonlib anonymize` on 3 and 30 minutes.
 
-    python benchmarks/memory.py [--minutes 30] [--size 640x360] [--method modifier-photo]
+    python benchmarks/memory.py [--minutes 30] [--size 640x360] [--method swap]
 
 A short clip of `benchmarks/clip.py` is repeated without being encoded anew. Results go to
 results/real/memory.csv and .json.
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--seconds", type=int, default=10, help="of the clip that is repeated")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--method", default="modifier-photo")
+    parser.add_argument("--method", default="swap")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
