@@ -98,12 +98,6 @@ def ratio(couples: list[list[float]]) -> float:
 
 def write(rows: list[tuple[str, list[list[float]]]], name: str, clips: int) -> None:
     """One row a clip with a face, and the record of the run."""
-    with (RESULTS / f"flicker-{name}.csv").open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["clip", "couples", "flicker"])
-        for clip, found in rows:
-            if found:
-                table.writerow([clip, len(found), ratio(found)])
     everything = [value for _, found in rows for value in found]
     options = f" --videos DIR --clips {clips}" if name == "videos" else ""
     record = {
@@ -114,6 +108,12 @@ def write(rows: list[tuple[str, list[list[float]]]], name: str, clips: int) -> N
         "couples": len(everything),
         "flicker": ratio(everything),
     }
+    with (RESULTS / f"flicker-{name}.csv").open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["clip", "couples", "flicker"])
+        for clip, found in rows:
+            if found:
+                table.writerow([clip, len(found), ratio(found)])
     (RESULTS / f"flicker-{name}.json").write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))
 

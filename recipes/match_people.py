@@ -46,7 +46,9 @@ class Recogniser:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("lfw", type=Path)
     parser.add_argument("others", nargs="*", type=Path)
     parser.add_argument("--people", type=int, default=400, help="candidates, by most pictures")

@@ -39,7 +39,7 @@ class Fact(NamedTuple):
 
 PIXELS = 3 * 64 * 64
 FACTS = {
-    "unanonymized": Fact("clear", PIXELS, undone="it is the face"),
+    "unanonymized": Fact("clear", PIXELS, undone="not hidden"),
     "blur8": Fact("`blur8`", 3 * 8 * 8),  # the small picture
     "blur16": Fact("`blur16`", 3 * 16 * 16),
     "blur24": Fact("`blur24`", 3 * 24 * 24),
@@ -58,9 +58,9 @@ FACTS = {
     "fit": Fact(
         "FIT, a random password for each picture",
         PIXELS,  # a code of 192 numbers and the details that it does not explain
-        undone="by all who have T",
+        undone="yes, by whoever has T",
     ),
-    "fit-one-password": Fact("FIT, one password for all", PIXELS, undone="by all who have T"),
+    "fit-one-password": Fact("FIT, one password for all", PIXELS, undone="yes, by whoever has T"),
     "swap": Fact("`swap`", 4 * 14 + 3 * 24 * 24, around=True),  # the state, and the blurred light
 }
 SHORT = ("unanonymized", "live", "swap", "ciagan", "blur8", "fit-one-password", "modifier", "mask")
