@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 import av
 import torch
 from clip import RATE
-from speed import ANONLIB, RESULTS, timed
+from speed import ANONLIB, RESULTS
 
 from anonlib.files import commit, hardware
 
@@ -41,6 +42,23 @@ def repeated(clip: Path, out: Path, times: int) -> None:
                 target.mux(packet)
 
 
+def watched(command: list[str]) -> dict[str, float]:
+    """Seconds and peak memory of a process, in MB.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    start, peak = time.perf_counter(), 0.0
+    with subprocess.Popen(command) as process:
+        status = Path(f"/proc/{process.pid}/status")
+        while process.poll() is None:
+            peak = max([peak, *map(float, re.findall(r"VmHWM:\s*(\d+) kB", status.read_text()))])
+            time.sleep(0.05)
+    if process.returncode:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    return {"seconds": time.perf_counter() - start, "peak_mb": peak / 1024}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
@@ -56,12 +74,11 @@ def main() -> None:
         clip, long, out = (Path(folder) / f"{name}.mp4" for name in ("clip", "long", "out"))
         make = [sys.executable, str(Path(__file__).with_name("clip.py")), str(clip)]
         make += ["--size", arguments.size, "--seed", str(arguments.seed)]
-        # in a process of its own: who starts a process lends it his peak of memory
         subprocess.run([*make, "--frames", str(arguments.seconds * RATE)], check=True)
         for minutes in (arguments.minutes / 10, arguments.minutes):
             repeated(clip, long, max(1, round(minutes * 60 / arguments.seconds)))
             ours = [sys.executable, "-c", ANONLIB, "anonymize", str(long), "-o", str(out)]
-            run = timed([*ours, "--overwrite", "--device", "cpu", "--method", arguments.method])
+            run = watched([*ours, "--overwrite", "--device", "cpu", "--method", arguments.method])
             rows.append(
                 {
                     "minutes": minutes,

@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def as_installed(folder: Path) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | kept
 
 
-def timed(command: list[str], environment: dict[str, str]) -> dict[str, float]:
+def timed(command: list[str], environment: Mapping[str, str] = os.environ) -> dict[str, float]:
     """Seconds, and seconds of all cores, of a process and those it waits for.
 
     Raises:
