@@ -6,8 +6,8 @@
 - `complete`: as `recipes.train_ciagan` trains it.
 - `classifier`: the identity network names the person instead of comparing two pictures.
 - `face`: the generator sees the clear face instead of the drawing of landmarks.
-- `...-alone`: after the same training on pairs, twice as many loops of the game without pairs and with the
-  identity weight of the public code. The talk's networks learn from such a game alone.
+- `...-alone`: after the same training on pairs, as many loops of the game without pairs and with the identity
+  weight of the public code. The talk's networks learn from such a game alone.
 
 Each network starts from the same random numbers. Variants share the parts before the game that they do not
 change. A training can be stopped; the same command resumes it.
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ from recipes.miniatures import RUN
 from recipes.pretrain import SEED
 from recipes.train_ciagan import show, training_faces
 
-ALONE = {"pair_weight": 0.0, "identity_weight": 0.5, "longer": 2}
+ALONE = {"pair_weight": 0.0, "identity_weight": 0.5}
 VARIANTS: dict[str, dict[str, Any]] = {
     "complete": {},
     "classifier": {"classifier": True},
@@ -46,7 +45,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "classifier-alone": ALONE | {"classifier": True},
     "face-alone": ALONE | {"face": True},
 }
-"""What each variant changes of `CiaganTraining`, `CiaganConfig.face`, and how many times the loops."""
+"""What each variant changes of `CiaganTraining`, and `CiaganConfig.face`."""
 
 
 def main() -> None:
@@ -72,11 +71,10 @@ def main() -> None:
 
 
 def train(name: str, faces: CiaganFaces, base: CiaganTraining, people: int, out: Path) -> dict[str, Any]:
-    """Trains a variant and saves its generator; returns what it changes, the last losses and the minutes."""
-    changes, begun = dict(VARIANTS[name]), time.time()
+    """Trains a variant and saves its generator; returns what it changes and the last losses of each part."""
+    changes = dict(VARIANTS[name])
     shape = CiaganConfig(people=people, face=changes.pop("face", False))
-    loops = base.adversarial_steps * changes.pop("longer", 1)
-    config = replace(base, **changes, adversarial_steps=loops)
+    config = replace(base, **changes)
     first = replace(base, classifier=config.classifier)  # the parts before the game know no other change
     torch.manual_seed(SEED)
     players = CiaganPlayers(
@@ -94,7 +92,7 @@ def train(name: str, faces: CiaganFaces, base: CiaganTraining, people: int, out:
     save_weights(out / f"{name}.safetensors", generator, config=to_dict(shape), bits=16)
     show(generator, faces.sources, out / f"{name}.png")
     rows = {part: rounded(history[-1]) for part, history in ends.items() if history}
-    return {"changes": VARIANTS[name], **rows, "minutes": round((time.time() - begun) / 60, 1)}
+    return {"changes": VARIANTS[name], **rows}
 
 
 def rounded(row: dict[str, float]) -> dict[str, float]:

@@ -22,7 +22,6 @@ def test_the_variants_share_what_they_do_not_change(tmp_path: Path, monkeypatch:
     assert list(games) == wanted and settings["pair_weight"] == 10 and not settings["classifier"]
     assert games["complete"]["pairs"] == games["classifier"]["pairs"] != games["face-alone"]["pairs"]
     assert games["complete"]["identity"] == games["face-alone"]["identity"] != games["classifier"]["identity"]
-    assert [games[name]["game"]["step"] for name in wanted] == [0, 0, 1]
     assert games["face-alone"]["changes"] == ablate_ciagan.ALONE | {"face": True}
     weights = {name: load_weights(tmp_path / f"{name}.safetensors") for name in wanted}
     assert [config["face"] for _, config in weights.values()] == [False, False, True]
