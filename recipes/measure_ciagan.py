@@ -62,6 +62,7 @@ def main() -> None:
     )
     parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=FILE")
     parser.add_argument("--split", choices=("validation", "test"), default="test")
+    parser.add_argument("--only-weights", action="store_true", help="without the rows to compare with")
     parser.add_argument("--out", type=Path, default=Path("results/ciagan/talk.csv"))
     arguments = parser.parse_args()
     methods = {name: load_ciagan(Path(path)) for name, path in (w.split("=", 1) for w in arguments.weights)}
@@ -69,12 +70,14 @@ def main() -> None:
     record = provenance(command=command, seed=SEED)
     people = min(method.generator.config.people for method in methods.values())
     table = Table(SyntheticPeople().people(arguments.split)[:PEOPLE], people)
-    rows = [table.row("clear", table.clear)]
-    for name in HANDCRAFTED:
-        rows.append(table.row(name, anonymize_faces(table.clear, create(name))))
+    rows = []
+    if not arguments.only_weights:
+        rows = [table.row("clear", table.clear)]
+        rows += [table.row(name, anonymize_faces(table.clear, create(name))) for name in HANDCRAFTED]
     for name, method in methods.items():
         rows.append(table.row(name, table.hidden(method), drawn=True))
-    rows.append(table.row("truth", table.truth(), drawn=True))
+    if not arguments.only_weights:
+        rows.append(table.row("truth", table.truth(), drawn=True))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with arguments.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[-1]))
