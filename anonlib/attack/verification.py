@@ -105,7 +105,7 @@ def compare_clear_and_modified(
     Differs from the paper: `modified_original` is ours.
 
     Returns:
-        `(P,)` similarities: `original` of two clear faces, `modified` of two modified ones, and
+        `(P,)` similarities, `original` of two clear faces, `modified` of two modified ones, and
         `modified_original` of a modified first and a clear second one.
     """
     return compare_features(face_features(classifier, clear), face_features(classifier, modified), pairs)

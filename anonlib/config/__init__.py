@@ -7,7 +7,7 @@ that have no counterpart in the paper, are our choice. The default of a new fiel
 before it, because requests of older runs lack it.
 
 `workstation` trains on real faces and clips in an evening on two CPU cores. `laptop` is a smaller experiment
-of 18 minutes on two idle cores. `smoke` is `laptop` with a few people and steps, for tests.
+of 18 minutes on two idle cores. `smoke` is `laptop` with a few people and steps, for tests. The files:
 
     paper               networks M, D and A, data, and Algorithm 1
     profiles            the paper's experiment in four sizes

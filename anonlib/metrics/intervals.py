@@ -79,9 +79,9 @@ def jackknife_interval(
 def proportion_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's confidence interval of a proportion: every p that the score test does not reject.
 
-    With p = k / n (successes, trials) and z the normal quantile, its ends are
+    With p = k / n (successes, trials) and z the normal quantile, its ends are:
 
-        (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
+        (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
 
     It stays within [0, 1] and has a width also for 0 of n. It assumes independent trials. Answers
     of one person, or about one picture, are correlated, so that it is too narrow for them; see

@@ -100,7 +100,8 @@ def check_method(hide: Anonymizer) -> str:
     """What a submission must do, tried on drawn faces of several sizes; for `choose`.
 
     Raises:
-        ConfigError, NumericError: as `check_anonymizer`.
+        ConfigError: as `check_anonymizer`.
+        NumericError: as `check_anonymizer`.
         AssertionError: a pixel changes by less than `LEAST` on average.
     """
     faces = synthetic_faces(range(3), images=1, size=64, seed=0).images[:3].float() / 255

@@ -1,6 +1,6 @@
 """Replaces a whole head: hair, ears, neck and outline, for `--extent head`.
 
-1. `HeadParser` finds old hair, skin and clothes. Together with a fixed ellipse they say what is taken away.
+1. `head_parser` finds old hair, skin and clothes. Together with a fixed ellipse they say what is taken away.
 2. The hole is filled smoothly: from the background, and below the shoulder line from the clothes.
 3. A drawn head is put there: neck, ears and a rough face, in front of it hair. Its outline is a random one of
    a model (principal components of signed distances), turned to the pose; hair is drawn as smeared noise
