@@ -25,14 +25,16 @@ from anonlib.video.demo_clip import demo_clip, write_clip
 from anonlib.world.faces import SyntheticPeople, synthetic_faces
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "real"
-PEOPLE, COLUMNS, SHOWN = 64, 16, (6, 18, 30, 42, 54)
+PEOPLE, COLUMNS, SHOWN, WIDEST = 64, 16, (6, 18, 30, 42, 54), 1809
 
 
 def save(pictures: Tensor, path: Path, *, columns: int) -> None:
-    """A grid of pictures in [0, 1] as JPEG."""
+    """A grid of pictures in [0, 1] as JPEG, at most `WIDEST` pixels wide."""
     grid = make_grid(pictures, nrow=columns, padding=2, pad_value=1)
     array = (grid * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-    Image.fromarray(array).save(path, quality=85, optimize=True, progressive=True)
+    picture = Image.fromarray(array)
+    picture.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
+    picture.save(path, quality=85, optimize=True, progressive=True)
 
 
 @torch.inference_mode()
