@@ -33,7 +33,7 @@ SAVE_EVERY = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that was chosen, on validation clips only; `measure_stronger choose` gives their mAP."""
+    """How A is built and trained. Chosen by hand for the time that there was, not by results."""
 
     frozen: int = 11
     """Blocks of MobileNetV2 that are not trained. They end at a stride of 16, with 64 channels."""

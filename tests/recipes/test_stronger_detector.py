@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from anonlib.experiment.predictions import save_arrays
 from anonlib.types import ActionFrames
 from recipes import nsfw_mobilenet as mobilenet
-from recipes.measure_stronger import compared, evidence, held_out
+from recipes.measure_stronger import compared, evidence, held_out, summary
 from recipes.stronger_detector import Settings, StrongerDetector, calibrate, train
 
 FRAME = (128, 128)
@@ -165,8 +166,23 @@ def test_evidence_is_an_interval_above_zero() -> None:
     mask = {"map": 0.4, "per_class": [0.4, 0.4], "samples": np.stack([0.4 + spread, 0.4 - spread], axis=1)}
     results = {"unanonymized": clear, "mask": mask}
     rows = evidence(results, ["wave", "golf"])
-    assert [(row["action"], row["evidence"]) for row in rows] == [("wave", True), ("golf", False)]
-    own, other = compared(results)
+    assert [(row["action"], row["evidence_mask"]) for row in rows] == [("wave", True), ("golf", False)]
+    own, other = compared(results, "all")
     assert own["clear_minus_method"] == own["clear_minus_method_lo"] == 0
     assert other["clear_minus_method"] == pytest.approx(0.1)
     assert other["clear_minus_method_lo"] == pytest.approx(0.09, abs=0.002)
+
+
+def test_frames_can_be_left_out(tmp_path: Path) -> None:
+    """The first frame holds a right detection, the second a missed action."""
+    arrays = {
+        "score": np.array([0.9]),
+        "image": np.array([0]),
+        "label": np.array([0]),
+        "hit": np.array([True]),
+        "positives": np.array([[1], [1]]),
+        "clip": np.array([0, 1]),
+    }
+    save_arrays(tmp_path / "a.npz", arrays)
+    found = [summary(tmp_path / "a.npz", frames)["map"] for frames in (None, torch.tensor([True, False]))]
+    assert found == [0.5, 1.0]
