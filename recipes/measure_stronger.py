@@ -68,8 +68,13 @@ def load(work: Path, jhmdb: Path) -> ActionSet:
     if not path.exists():
         clips = load_actions(jhmdb, fitted(profile("workstation"), jhmdb), protocol="split1")
         torch.save(clips, path)
-    clips = torch.load(path, weights_only=False)  # written above
-    assert isinstance(clips, ActionSet)
+    return stored(work)
+
+
+def stored(work: Path) -> ActionSet:
+    """What `load` has written."""
+    with torch.serialization.safe_globals([ActionSet, ActionFrames]):
+        clips: ActionSet = torch.load(work / "clips.pt", weights_only=True)
     return clips
 
 
@@ -106,9 +111,9 @@ def network(
     torch.manual_seed(seed)
     blocks, frame = nsfw_layers(package), clips.train.frames.shape[2:]
     calibrate(blocks, clips.train.frames[::60])
-    fixed = stem(blocks, settings, (frame[0], frame[1]))
-    classes = len(clips.actions)
-    return fixed, StrongerDetector(blocks, classes=classes, frame=(frame[0], frame[1]), settings=settings)
+    size = (frame[0], frame[1])
+    fixed = stem(blocks, settings, size)
+    return fixed, StrongerDetector(blocks, classes=len(clips.actions), frame=size, settings=settings)
 
 
 def choose(work: Path, jhmdb: Path, package: Path, settings: Settings, seed: int) -> float:
@@ -151,20 +156,22 @@ def measure(name: str, work: Path, jhmdb: Path, package: Path, settings: Setting
     keep(folder / name, found, clips, settings, seed, begun=begun)
 
 
-def transfer(names: Sequence[str], work: Path, jhmdb: Path, package: Path, settings: Settings) -> None:
+def transfer(
+    names: Sequence[str], work: Path, jhmdb: Path, package: Path, settings: Settings, seed: int
+) -> None:
     """Writes the detections of the A that was trained on clear frames in the test frames of other methods."""
-    begun, clips, folder = time.time(), load(work, jhmdb), work / "seed0"
-    fixed, detector = network(package, clips, settings, seed=0)
+    begun, clips, folder = time.time(), load(work, jhmdb), work / f"seed{seed}"
+    fixed, detector = network(package, clips, settings, seed)
     state = torch.load(folder / f"{CLEAR}.pt", weights_only=True)
     assert state["step"] == settings.steps, "measure clear frames first"
     detector.load_state_dict(state["detector"])
     clear = detect_in(detector, fixed, clips.test.frames)
     rows = torch.tensor([k for k, boxes in enumerate(clips.test.face_boxes) if len(boxes)])
     for name in names:
-        frames = anonymize_clips(clips.test, method(name, 0), only=rows).frames[rows]
+        frames = anonymize_clips(clips.test, method(name, seed), only=rows).frames[rows]
         found = dict(zip(rows.tolist(), detect_in(detector, fixed, frames), strict=True))
         merged = [found.get(k, own) for k, own in enumerate(clear)]
-        keep(folder / f"{NOT_RETRAINED}{name}", merged, clips, settings, 0, begun=begun)
+        keep(folder / f"{NOT_RETRAINED}{name}", merged, clips, settings, seed, begun=begun)
 
 
 def method(name: str, seed: int) -> Anonymizer:
@@ -248,7 +255,7 @@ def table(methods: Sequence[str], work: Path, out: Path, seed: int) -> None:
     """Writes map.csv, evidence.csv, action_groups.csv and run.json."""
     files = {name: work / f"seed{seed}" / f"{name}.npz" for name in methods}
     results = {name: summary(path) for name, path in files.items()}
-    clips = torch.load(work / "clips.pt", weights_only=False)
+    clips = stored(work)
     face = torch.tensor([len(boxes) > 0 for boxes in clips.test.face_boxes])
     rows = compared(results, "all")
     for which, frames in (("with a face", face), ("without a face", ~face)):
@@ -284,7 +291,7 @@ def main() -> None:
         for name in arguments.methods:
             measure(name, work, arguments.jhmdb, arguments.package, settings, seed)
     elif arguments.stage == "transfer":
-        transfer(arguments.methods, work, arguments.jhmdb, arguments.package, settings)
+        transfer(arguments.methods, work, arguments.jhmdb, arguments.package, settings, seed)
     else:
         table(arguments.methods, work, arguments.out, seed)
 

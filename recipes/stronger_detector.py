@@ -33,7 +33,7 @@ SAVE_EVERY = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How A is built and trained. Chosen by hand for the time that there was, not by results."""
+    """How A is built and trained. Chosen so that a training ends in minutes, not by results."""
 
     frozen: int = 11
     """Blocks of MobileNetV2 that are not trained. They end at a stride of 16, with 64 channels."""

@@ -1,7 +1,7 @@
 """What CIAGAN sees of a face: a drawing of few landmarks, and the picture with a hole where the face was.
 
-No colour of the face passes to the generator, but in an ablation. The crop depends on the inner corners of
-the eyes, so training and use agree.
+No colour of the face passes to the generator, except in the ablation `CiaganConfig.face`. The crop depends on
+the inner corners of the eyes, so training and use agree.
 """
 
 from __future__ import annotations

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from anonlib.experiment.datasets import ActionSet
 from anonlib.experiment.predictions import save_arrays
 from anonlib.types import ActionFrames
 from recipes import nsfw_mobilenet as mobilenet
-from recipes.measure_stronger import compared, evidence, held_out, summary
+from recipes.measure_stronger import compared, evidence, held_out, stored, summary
 from recipes.stronger_detector import Settings, StrongerDetector, calibrate, train
 
 FRAME = (128, 128)
@@ -186,3 +187,12 @@ def test_frames_can_be_left_out(tmp_path: Path) -> None:
     save_arrays(tmp_path / "a.npz", arrays)
     found = [summary(tmp_path / "a.npz", frames)["map"] for frames in (None, torch.tensor([True, False]))]
     assert found == [0.5, 1.0]
+
+
+def test_stored_clips_come_back(tmp_path: Path) -> None:
+    clips = small_detector()[2]
+    torch.save(ActionSet(train=clips, test=clips, actions=("wave",)), tmp_path / "clips.pt")
+    back = stored(tmp_path)
+    assert back.actions == ("wave",)
+    assert torch.equal(back.train.frames, clips.frames)
+    assert torch.equal(back.test.boxes[1], clips.boxes[1])
